@@ -1,0 +1,1 @@
+"""The paired implementations of the cells: PyTorch and TensorFlow twins that know no task."""

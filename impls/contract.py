@@ -1,0 +1,240 @@
+"""The only door between the harness and a framework: what goes in, what comes out, who answers.
+
+Nothing here imports a framework. Arrays are NumPy; shapes are `[batch, time, features]` throughout.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Parameters = dict[str, Array]
+
+CELLS = ("lstm", "gru", "skip_lstm", "skip_gru")
+SKIP_CELLS = ("skip_lstm", "skip_gru")
+FRAMEWORKS = ("pytorch", "tensorflow")
+ENGINES = ("reference",)
+DEFAULT_ENGINE = "reference"
+DEVICES = ("cpu", "cuda")
+GATES = ("round", "bernoulli")
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
+INITIAL_STATES = ("learned", "zeros")
+READOUTS = ("last", "every")
+LOSSES = ("mean_squared_error", "cross_entropy", "binary_cross_entropy")
+BUDGETS = ("cost_per_sample", "l1", "l2")
+
+# Gates that share one matrix, in their order along its columns: LSTM input, new input, forget, output; GRU reset,
+# update.
+GATE_NAMES = {"lstm": ("i", "j", "f", "o"), "gru": ("r", "z")}
+
+# The framework package behind each implementation; used to say what is missing without importing it.
+PACKAGES = {"pytorch": "torch", "tensorflow": "tensorflow"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSpec:
+    """One recurrent cell or stack of cells, whatever the framework.
+
+    `units` has one entry a layer. `update_bias` is the initial bias of the skip gate, `gate_layer` the layer
+    whose candidate state feeds it (an index, negative from the top); both mean nothing to the plain cells.
+    """
+
+    cell: str
+    input_size: int
+    units: tuple[int, ...]
+    activation: str = "tanh"
+    forget_bias: float = 1.0
+    layer_norm: bool = False
+    update_bias: float = 1.0
+    initial_state: str = "learned"
+    gate: str = "round"
+    gate_layer: int = -1
+
+    @property
+    def skips(self) -> bool:
+        """Whether the cell has a learned skip gate."""
+        return self.cell in SKIP_CELLS
+
+    @property
+    def kind(self) -> str:
+        """`lstm` or `gru`, the base cell of both the plain and the skip variant."""
+        return self.cell.removeprefix("skip_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A cell with its readout and its loss: all that a framework needs to build what a trial trains.
+
+    `readout` takes the state after the last step (`last`) or after every step (`every`) through one linear
+    layer of `output_size`. `vocabulary_size > 0` puts a trained embedding of width `cell.input_size` under the
+    cell; inputs are then token numbers. `budget_target` is the number of updates that the `l1` and `l2` budget
+    losses ask for; `cost_per_sample` has none.
+    """
+
+    cell: CellSpec
+    output_size: int
+    loss: str
+    readout: str = "last"
+    budget: str = "cost_per_sample"
+    budget_cost: float = 0.0
+    budget_target: float = 0.0
+    vocabulary_size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec:
+    """Adam and clipping by global norm. Defaults are the paper's.
+
+    `clip_norm = 0` turns clipping off.
+    """
+
+    learning_rate: float = 1e-4
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one training or evaluation step reads. Every random number of a step is in here.
+
+    Shapes:
+        inputs: `[batch, time, features]` float32, or `[batch, time]` int32 token numbers.
+        targets: `[batch, outputs]` float32 (mean squared error), `[batch]` int32 classes (cross-entropy),
+            `[batch, outputs]` or `[batch, time, outputs]` float32 in {0, 1} (binary cross-entropy).
+        mask: `[batch, time]` float32, 1 on real steps and 0 on padding, which may stand only at the end; None
+            where every step is real.
+        updates: `[batch, time]` float32 in {0, 1}: the random skip's gate for plain cells, else None.
+        gate_noise: `[batch, time]` float32, U(0, 1): the draw behind a Bernoulli gate, else None.
+        dropout: `[batch, units]` float32, the scaled dropout mask of the readout's input, else None.
+    """
+
+    inputs: Array
+    targets: Array
+    mask: Array | None = None
+    updates: Array | None = None
+    gate_noise: Array | None = None
+    dropout: Array | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of sequences."""
+        return int(self.inputs.shape[0])
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that are present, by field name, in field order."""
+        named = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        return {name: array for name, array in named if array is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """One training step: the task's loss, the budget loss, and the mean number of updates a sequence."""
+
+    loss: float
+    budget_loss: float
+    updates: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One evaluated batch.
+
+    Shapes:
+        predictions: `[batch, outputs]` or, with `readout="every"`, `[batch, time, outputs]`; raw (logits).
+        gates: `[batch, time]`, 1 where the state was updated, 0 on skipped and on padded steps.
+    """
+
+    loss: float
+    predictions: Array
+    gates: Array
+
+
+class Learner(Protocol):
+    """A model in training. Built by `build_learner`; every array that crosses is NumPy."""
+
+    def train_step(self, batch: Batch) -> StepResult:
+        """Forward, backward, clip, Adam; returns when the device has finished."""
+        ...
+
+    def evaluate(self, batch: Batch) -> Evaluation:
+        """Forward alone; returns when the device has finished."""
+        ...
+
+    def export_parameters(self) -> Parameters:
+        """A copy of every parameter under its canonical name."""
+        ...
+
+    def load_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
+        ...
+
+    def device_memory_bytes(self) -> int | None:
+        """The largest memory held on the GPU so far; None on the CPU, where the process's own peak is told."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceReport:
+    """What a framework sees on this machine. `problem` is empty where CUDA is usable."""
+
+    framework: str
+    version: str
+    cuda_devices: tuple[str, ...]
+    problem: str
+
+
+def installed(framework: str) -> bool:
+    """Whether the framework's package can be found, without importing it."""
+    return importlib.util.find_spec(PACKAGES[framework]) is not None
+
+
+def build_learner(
+    framework: str,
+    *,
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    parameters: Mapping[str, Array],
+    engine: str = DEFAULT_ENGINE,
+    device: str = "cpu",
+    threads: int = 0,
+) -> Learner:
+    """Imports one framework and builds its learner.
+
+    Args:
+        framework: one of `FRAMEWORKS`.
+        model, optimizer: what to train and how.
+        parameters: initial values under canonical names (`impls.parameters.initial_parameters`).
+        engine: one of `ENGINES`.
+        device: `cpu` or `cuda`.
+        threads: worker threads of the framework; 0 leaves its own default.
+    """
+    module = importlib.import_module(f"impls.{framework}.learner")
+    learner = module.Learner(
+        model=model,
+        optimizer=optimizer,
+        parameters=parameters,
+        engine=engine,
+        device=device,
+        threads=threads,
+    )
+    return cast(Learner, learner)
+
+
+def describe_device(framework: str) -> DeviceReport:
+    """Imports one framework and asks it for its version and its GPUs."""
+    module = importlib.import_module(f"impls.{framework}.device")
+    return cast(DeviceReport, module.describe_device())
+
+
+def as_float32(array: Array) -> Array:
+    """A float32, C-contiguous view or copy."""
+    return np.ascontiguousarray(array, dtype=np.float32)

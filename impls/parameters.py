@@ -1,0 +1,173 @@
+"""Parameters without a framework: canonical names, shapes, gate order, seeded initial values.
+
+Canonical names, for layer k counted from 0 (input sizes d, units n):
+
+    embedding.weights            [vocabulary, d]   only for models over tokens
+    layers.k.weights             [d + n, 4n]       LSTM, over [x, h]; gates in the order i, j, f, o
+    layers.k.biases              [4n]
+    layers.k.gate_weights        [d + n, 2n]       GRU, over [x, h]; gates in the order r, z
+    layers.k.gate_biases         [2n]
+    layers.k.candidate_weights   [d + n, n]        GRU, over [x, r * h]
+    layers.k.candidate_biases    [n]
+    layers.k.norm_gains          [gates, n]        layer norm: LSTM i, j, f, o; GRU r, z
+    layers.k.norm_biases         [gates, n]
+    layers.k.initial_c           [1, n]            LSTM, where the initial state is learned
+    layers.k.initial_h           [1, n]
+    update_gate.weights          [n, 1]            skip cells, over the state of the gate's layer
+    update_gate.biases           [1]
+    readout.weights              [n, outputs]      models
+    readout.biases               [outputs]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from impls.contract import GATE_NAMES, Array, CellSpec, ModelSpec, Parameters, as_float32
+from impls.errors import ParameterError, nearest
+from impls.official import from_official, to_official
+
+__all__ = [
+    "cell_shapes",
+    "check_parameters",
+    "checksum",
+    "fresh_seed",
+    "from_official",
+    "initial_parameters",
+    "initial_value",
+    "layer_input_sizes",
+    "layer_shapes",
+    "model_shapes",
+    "to_official",
+]
+
+
+def layer_input_sizes(spec: CellSpec) -> tuple[int, ...]:
+    """What each layer reads besides its state: the input, then the layer below."""
+    return (spec.input_size, *spec.units[:-1])
+
+
+def layer_shapes(
+    *, kind: str, input_size: int, units: int, layer_norm: bool, initial_state: str
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of one layer's parameters under their short names, in canonical order."""
+    fan_in = input_size + units
+    shapes: dict[str, tuple[int, ...]] = {}
+    if kind == "lstm":
+        shapes["weights"] = (fan_in, 4 * units)
+        shapes["biases"] = (4 * units,)
+    else:
+        shapes["gate_weights"] = (fan_in, 2 * units)
+        shapes["gate_biases"] = (2 * units,)
+        shapes["candidate_weights"] = (fan_in, units)
+        shapes["candidate_biases"] = (units,)
+    if layer_norm:
+        shapes["norm_gains"] = (len(GATE_NAMES[kind]), units)
+        shapes["norm_biases"] = (len(GATE_NAMES[kind]), units)
+    if initial_state == "learned":
+        if kind == "lstm":
+            shapes["initial_c"] = (1, units)
+        shapes["initial_h"] = (1, units)
+    return shapes
+
+
+def cell_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
+    """Canonical names and shapes of a cell's parameters, in canonical order."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (input_size, units) in enumerate(zip(layer_input_sizes(spec), spec.units, strict=True)):
+        of_layer = layer_shapes(
+            kind=spec.kind,
+            input_size=input_size,
+            units=units,
+            layer_norm=spec.layer_norm,
+            initial_state=spec.initial_state,
+        )
+        shapes.update({f"layers.{layer}.{name}": shape for name, shape in of_layer.items()})
+    if spec.skips:
+        shapes["update_gate.weights"] = (spec.units[spec.gate_layer], 1)
+        shapes["update_gate.biases"] = (1,)
+    return shapes
+
+
+def model_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Canonical names and shapes of a model's parameters, in canonical order."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if spec.vocabulary_size:
+        shapes["embedding.weights"] = (spec.vocabulary_size, spec.cell.input_size)
+    shapes.update(cell_shapes(spec.cell))
+    shapes["readout.weights"] = (spec.cell.units[-1], spec.output_size)
+    shapes["readout.biases"] = (spec.output_size,)
+    return shapes
+
+
+def fresh_seed() -> int:
+    """A seed from the operating system, for cells that are given none."""
+    return int(np.random.SeedSequence().generate_state(1)[0])
+
+
+def initial_value(name: str, shape: tuple[int, ...], *, seed: int, update_bias: float) -> Array:
+    """One parameter's initial value, float32; a pure function of its arguments.
+
+    Weights are Glorot uniform over the whole concatenated matrix, initial states N(0, 1), GRU gate biases 1,
+    the skip gate's bias `update_bias`, embeddings U(-0.25, 0.25), gains 1, and every other bias 0: the authors'
+    choices.
+    """
+    generator = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(name.encode())]))
+    short = name.rpartition(".")[2]
+    if name == "embedding.weights":
+        value = generator.uniform(-0.25, 0.25, shape)
+    elif short in ("weights", "gate_weights", "candidate_weights"):
+        limit = np.sqrt(6.0 / (shape[0] + shape[1]))
+        value = generator.uniform(-limit, limit, shape)
+    elif short in ("initial_c", "initial_h"):
+        value = generator.standard_normal(shape)
+    elif short in ("gate_biases", "norm_gains"):
+        value = np.ones(shape)
+    elif name == "update_gate.biases":
+        value = np.full(shape, update_bias)
+    else:
+        value = np.zeros(shape)
+    return as_float32(value)
+
+
+def initial_parameters(spec: CellSpec | ModelSpec, *, seed: int) -> Parameters:
+    """Initial values of a cell or model under canonical names, float32: what both frameworks load.
+
+    Each parameter has a generator of its own, keyed by the seed and its name, so a cell's values do not depend
+    on what else stands in the model.
+    """
+    cell, shapes = (
+        (spec, cell_shapes(spec)) if isinstance(spec, CellSpec) else (spec.cell, model_shapes(spec))
+    )
+    return {
+        name: initial_value(name, shape, seed=seed, update_bias=cell.update_bias)
+        for name, shape in shapes.items()
+    }
+
+
+def check_parameters(
+    parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, where: str
+) -> None:
+    """Raises `ParameterError` unless `parameters` has exactly these names and shapes."""
+    for name in parameters:
+        if name not in shapes:
+            raise ParameterError(f"{where} has no parameter {name!r}{nearest(name, shapes)}")
+    for name, shape in shapes.items():
+        if name not in parameters:
+            raise ParameterError(f"{where} needs the parameter {name!r} {list(shape)}, which is not given")
+        given = tuple(np.shape(parameters[name]))
+        if given != tuple(shape):
+            raise ParameterError(f"{where}: {name!r} has shape {list(given)} where {list(shape)} is needed")
+
+
+def checksum(arrays: Mapping[str, Array]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes, in the mapping's order; 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,378 @@
+"""The public cells: parameters, state structure and checks around `steps.stack_step`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impls import checks, states
+from impls.contract import CellSpec
+from impls.parameters import fresh_seed, initial_parameters
+from impls.pytorch.named_parameters import NamedParameters
+from impls.pytorch.steps import stack_step
+from impls.pytorch.unroll import initial_state as initial_flat_state
+from impls.states import Outputs
+
+
+class Cell(NamedParameters):
+    """What all eight cells share.
+
+    Args:
+        units: units of the layer, or of each layer of a stack from the bottom up.
+        input_size: features of one time step.
+        activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
+        forget_bias: added to the LSTM's forget gate inside the sigmoid.
+        layer_norm: normalise each gate's pre-activation on its own.
+        update_bias: initial bias of the skip gate; 1 starts with nearly all updates.
+        initial_state: `learned`, one row a layer shared by the batch, drawn from N(0, 1), or `zeros`.
+        gate: `round` (eq. 2) or `bernoulli`, which reads `gate_noise`.
+        gate_layer: the layer whose candidate state feeds the gate; -1 is the top.
+        seed: seed of the initial values, the same in both frameworks; None draws one.
+        dtype: floating type of the parameters.
+
+    Raises `CellError` for anything that a cell cannot be built from.
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: str,
+        stacked: bool,
+        units: Any,
+        input_size: int,
+        seed: int | None,
+        dtype: Any,
+        **options: Any,
+    ) -> None:
+        spec = checks.cell_spec(cell=cell, input_size=input_size, units=units, stacked=stacked, **options)
+        values = initial_parameters(spec, seed=fresh_seed() if seed is None else seed)
+        super().__init__(values, dtype=dtype)
+        self.spec: CellSpec = spec
+        self.stacked = stacked
+
+    @property
+    def output_size(self) -> Outputs:
+        """Widths of the outputs."""
+        return Outputs(self.spec.units[-1], 1)
+
+    @property
+    def state_size(self) -> Any:
+        """Widths of the state, in its structure."""
+        return states.pack_state(self.spec, states.state_shapes(self.spec), stacked=self.stacked)
+
+    def trainable_initial_state(self, batch_size: int) -> Any:
+        """The cell's own initial state for a batch: learned rows (or zeros), Δũ = 1, stored ũ = 0."""
+        parameters = self.parameters_by_name()
+        like = next(iter(parameters.values()))
+        flat = initial_flat_state(self.spec, parameters, batch=batch_size, like=like)
+        return states.pack_state(self.spec, flat, stacked=self.stacked)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        state: Any = None,
+        *,
+        updates: Tensor | None = None,
+        gate_noise: Tensor | None = None,
+    ) -> tuple[Outputs, Any]:
+        """One time step.
+
+        Args:
+            inputs: `[batch, input_size]`.
+            state: as this method returns it; None starts from the cell's own initial state.
+            updates: `[batch, 1]` in {0, 1}, a random skip's gate; plain cells alone.
+            gate_noise: `[batch, 1]`, U(0, 1); `gate="bernoulli"` alone.
+
+        Returns:
+            `Outputs(h, state_gate)` and the new state.
+        """
+        spec = self.spec
+        checks.check_inputs(
+            spec, inputs.shape, floating=inputs.is_floating_point(), dtype=str(inputs.dtype), time=False
+        )
+        batch = inputs.shape[0]
+        checks.check_draws(
+            spec,
+            (batch, 1),
+            updates=None if updates is None else updates.shape,
+            gate_noise=None if gate_noise is None else gate_noise.shape,
+        )
+        if state is None:
+            state = self.trainable_initial_state(batch)
+        flat = states.unpack_state(spec, state, stacked=self.stacked)
+        states.check_state(spec, flat, batch=batch)
+        u, flat = stack_step(
+            spec, self.parameters_by_name(), inputs, flat, updates=updates, gate_noise=gate_noise
+        )
+        return Outputs(flat.layers[-1][-1], u), states.pack_state(spec, flat, stacked=self.stacked)
+
+
+class LSTMCell(Cell):
+    """A plain LSTM cell, with the authors' equations.
+
+    Its state is `LSTMState(c, h)`. Arguments and calls: see `Cell`.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        input_size: int,
+        activation: str | Callable[[Tensor], Tensor] = "tanh",
+        forget_bias: float = 1.0,
+        layer_norm: bool = False,
+        initial_state: str = "learned",
+        seed: int | None = None,
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        super().__init__(
+            cell="lstm",
+            stacked=False,
+            units=units,
+            input_size=input_size,
+            activation=activation,
+            forget_bias=forget_bias,
+            layer_norm=layer_norm,
+            initial_state=initial_state,
+            seed=seed,
+            dtype=dtype,
+        )
+
+
+class GRUCell(Cell):
+    """A plain GRU cell, with the authors' equations: the reset gate acts before the product.
+
+    Its state is `h` alone. Arguments and calls: see `Cell`.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        input_size: int,
+        activation: str | Callable[[Tensor], Tensor] = "tanh",
+        layer_norm: bool = False,
+        initial_state: str = "learned",
+        seed: int | None = None,
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        super().__init__(
+            cell="gru",
+            stacked=False,
+            units=units,
+            input_size=input_size,
+            activation=activation,
+            layer_norm=layer_norm,
+            initial_state=initial_state,
+            seed=seed,
+            dtype=dtype,
+        )
+
+
+class MultiLSTMCell(Cell):
+    """A stack of plain LSTM layers.
+
+    Its state is a tuple of `LSTMState(c, h)`, one a layer. Arguments and calls: see `Cell`.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int],
+        *,
+        input_size: int,
+        activation: str | Callable[[Tensor], Tensor] = "tanh",
+        forget_bias: float = 1.0,
+        layer_norm: bool = False,
+        initial_state: str = "learned",
+        seed: int | None = None,
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        super().__init__(
+            cell="lstm",
+            stacked=True,
+            units=units,
+            input_size=input_size,
+            activation=activation,
+            forget_bias=forget_bias,
+            layer_norm=layer_norm,
+            initial_state=initial_state,
+            seed=seed,
+            dtype=dtype,
+        )
+
+
+class MultiGRUCell(Cell):
+    """A stack of plain GRU layers.
+
+    Its state is a tuple of `h`, one a layer. Arguments and calls: see `Cell`.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int],
+        *,
+        input_size: int,
+        activation: str | Callable[[Tensor], Tensor] = "tanh",
+        layer_norm: bool = False,
+        initial_state: str = "learned",
+        seed: int | None = None,
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        super().__init__(
+            cell="gru",
+            stacked=True,
+            units=units,
+            input_size=input_size,
+            activation=activation,
+            layer_norm=layer_norm,
+            initial_state=initial_state,
+            seed=seed,
+            dtype=dtype,
+        )
+
+
+class SkipLSTMCell(Cell):
+    """An LSTM cell that learns to skip state updates.
+
+    Its state is `SkipLSTMState(c, h, update_prob, cum_update_prob)`. Arguments and calls: see `Cell`.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        input_size: int,
+        activation: str | Callable[[Tensor], Tensor] = "tanh",
+        forget_bias: float = 1.0,
+        layer_norm: bool = False,
+        update_bias: float = 1.0,
+        initial_state: str = "learned",
+        gate: str = "round",
+        seed: int | None = None,
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        super().__init__(
+            cell="skip_lstm",
+            stacked=False,
+            units=units,
+            input_size=input_size,
+            activation=activation,
+            forget_bias=forget_bias,
+            layer_norm=layer_norm,
+            update_bias=update_bias,
+            initial_state=initial_state,
+            gate=gate,
+            seed=seed,
+            dtype=dtype,
+        )
+
+
+class SkipGRUCell(Cell):
+    """A GRU cell that learns to skip state updates.
+
+    Its state is `SkipGRUState(h, update_prob, cum_update_prob)`. Arguments and calls: see `Cell`.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        input_size: int,
+        activation: str | Callable[[Tensor], Tensor] = "tanh",
+        layer_norm: bool = False,
+        update_bias: float = 1.0,
+        initial_state: str = "learned",
+        gate: str = "round",
+        seed: int | None = None,
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        super().__init__(
+            cell="skip_gru",
+            stacked=False,
+            units=units,
+            input_size=input_size,
+            activation=activation,
+            layer_norm=layer_norm,
+            update_bias=update_bias,
+            initial_state=initial_state,
+            gate=gate,
+            seed=seed,
+            dtype=dtype,
+        )
+
+
+class MultiSkipLSTMCell(Cell):
+    """A stack of LSTM layers that update or skip together, by one gate.
+
+    Its state is a tuple with one entry a layer: `LSTMState(c, h)`, the top one `SkipLSTMState`. Arguments and calls: see `Cell`.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int],
+        *,
+        input_size: int,
+        activation: str | Callable[[Tensor], Tensor] = "tanh",
+        forget_bias: float = 1.0,
+        layer_norm: bool = False,
+        update_bias: float = 1.0,
+        initial_state: str = "learned",
+        gate: str = "round",
+        gate_layer: int = -1,
+        seed: int | None = None,
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        super().__init__(
+            cell="skip_lstm",
+            stacked=True,
+            units=units,
+            input_size=input_size,
+            activation=activation,
+            forget_bias=forget_bias,
+            layer_norm=layer_norm,
+            update_bias=update_bias,
+            initial_state=initial_state,
+            gate=gate,
+            gate_layer=gate_layer,
+            seed=seed,
+            dtype=dtype,
+        )
+
+
+class MultiSkipGRUCell(Cell):
+    """A stack of GRU layers that update or skip together, by one gate.
+
+    Its state is a tuple with one entry a layer: `h`, the top one `SkipGRUState`. Arguments and calls: see `Cell`.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int],
+        *,
+        input_size: int,
+        activation: str | Callable[[Tensor], Tensor] = "tanh",
+        layer_norm: bool = False,
+        update_bias: float = 1.0,
+        initial_state: str = "learned",
+        gate: str = "round",
+        gate_layer: int = -1,
+        seed: int | None = None,
+        dtype: str | torch.dtype = "float32",
+    ) -> None:
+        super().__init__(
+            cell="skip_gru",
+            stacked=True,
+            units=units,
+            input_size=input_size,
+            activation=activation,
+            layer_norm=layer_norm,
+            update_bias=update_bias,
+            initial_state=initial_state,
+            gate=gate,
+            gate_layer=gate_layer,
+            seed=seed,
+            dtype=dtype,
+        )

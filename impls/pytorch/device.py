@@ -1,0 +1,28 @@
+"""What PyTorch sees on this machine, and how its threads are set."""
+
+from __future__ import annotations
+
+import torch
+
+from impls.contract import DeviceReport
+
+
+def describe_device() -> DeviceReport:
+    """PyTorch's version and usable CUDA devices; `problem` says why there are none."""
+    devices: tuple[str, ...] = ()
+    problem = ""
+    if torch.version.cuda is None:
+        problem = f"PyTorch {torch.__version__} was built without CUDA"
+    elif not torch.cuda.is_available():
+        problem = "PyTorch finds no usable CUDA device (driver missing, or no GPU)"
+    else:
+        devices = tuple(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    return DeviceReport(
+        framework="pytorch", version=str(torch.__version__), cuda_devices=devices, problem=problem
+    )
+
+
+def set_threads(threads: int) -> None:
+    """Lets PyTorch use this many threads for its operators; 0 leaves its own default."""
+    if threads:
+        torch.set_num_threads(threads)

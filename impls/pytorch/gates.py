@@ -1,0 +1,36 @@
+"""The skip gate: how an update is decided, and how gradients pass through the decision."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def accumulate(*, update_prob: Tensor, cum_update_prob: Tensor) -> Tensor:
+    """Eq. 5: `ũ = stored ũ + min(Δũ, 1 − stored ũ)`; all `[batch, 1]`.
+
+    Where both sides of the minimum are equal the gradient goes to Δũ whole, as in the authors' TensorFlow;
+    `torch.minimum` would halve it.
+    """
+    remaining = 1.0 - cum_update_prob
+    return cum_update_prob + torch.where(update_prob <= remaining, update_prob, remaining)
+
+
+def straight_through(decision: Tensor, *, cumulative: Tensor) -> Tensor:
+    """The value of `decision` with the gradient of `cumulative` (eq. 7), exact in floating point."""
+    return decision.detach() + (cumulative - cumulative.detach())
+
+
+def round_gate(cumulative: Tensor) -> Tensor:
+    """Eq. 2: `u = round(ũ)`; half to even, so exactly 0.5 skips."""
+    return straight_through(torch.round(cumulative), cumulative=cumulative)
+
+
+def bernoulli_gate(cumulative: Tensor, *, gate_noise: Tensor) -> Tensor:
+    """`u ~ Bernoulli(ũ)`: an update where the uniform `gate_noise` `[batch, 1]` falls below ũ."""
+    return straight_through((gate_noise < cumulative).to(cumulative.dtype), cumulative=cumulative)
+
+
+def update_probability(candidate: Tensor, *, weights: Tensor, biases: Tensor) -> Tensor:
+    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`."""
+    return torch.sigmoid(candidate @ weights + biases)

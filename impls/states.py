@@ -1,0 +1,137 @@
+"""The structures of outputs and states, and the way between them and the flat form that the time loop carries.
+
+Framework-free: the leaves are tensors of whichever framework calls. The public structures are the authors': a
+single cell's state is `LSTMState`, a bare `h`, `SkipLSTMState` or `SkipGRUState`; a stack's is a tuple with one
+entry a layer, of which only the top one of a skip stack carries the gate's two scalars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from impls.contract import CellSpec
+from impls.errors import CellError
+
+Tensor = Any
+
+
+class Outputs(NamedTuple):
+    """What a cell or layer returns beside its state.
+
+    Shapes, of a cell: h `[batch, units]`, state_gate `[batch, 1]`; of a layer: `[batch, time, units]` and
+    `[batch, time, 1]`. The gate is 1 where the state was updated.
+    """
+
+    h: Tensor
+    state_gate: Tensor
+
+
+class LSTMState(NamedTuple):
+    """Cell state and output of one LSTM layer, each `[batch, units]`."""
+
+    c: Tensor
+    h: Tensor
+
+
+class SkipLSTMState(NamedTuple):
+    """State of a skip LSTM: c, h `[batch, units]`; update_prob (Δũ), cum_update_prob (stored ũ) `[batch, 1]`."""
+
+    c: Tensor
+    h: Tensor
+    update_prob: Tensor
+    cum_update_prob: Tensor
+
+
+class SkipGRUState(NamedTuple):
+    """State of a skip GRU: h `[batch, units]`; update_prob (Δũ), cum_update_prob (stored ũ) `[batch, 1]`."""
+
+    h: Tensor
+    update_prob: Tensor
+    cum_update_prob: Tensor
+
+
+class FlatState(NamedTuple):
+    """What the time loop carries, of any cell.
+
+    `layers` holds `(c, h)` or `(h,)` for each layer; `gate` holds `(update_prob, cum_update_prob)`, or nothing
+    for plain cells.
+    """
+
+    layers: tuple[tuple[Tensor, ...], ...]
+    gate: tuple[Tensor, ...]
+
+
+def pack_state(spec: CellSpec, flat: FlatState, *, stacked: bool) -> Any:
+    """The public state of a cell from the flat one."""
+    layers: list[Any] = [LSTMState(*layer) if spec.kind == "lstm" else layer[0] for layer in flat.layers]
+    if spec.skips:
+        top = SkipLSTMState if spec.kind == "lstm" else SkipGRUState
+        layers[-1] = top(*flat.layers[-1], *flat.gate)
+    return tuple(layers) if stacked else layers[0]
+
+
+def unpack_state(spec: CellSpec, state: Any, *, stacked: bool) -> FlatState:
+    """The flat state from a cell's public one, given as the named tuples or as plain tuples or lists.
+
+    Raises `CellError` where the structure is not the cell's.
+    """
+    wanted = describe_state(spec, stacked=stacked)
+    layers = state if stacked else (state,)
+    if not isinstance(layers, Sequence) or len(layers) != len(spec.units):
+        raise CellError(f"state: expected {wanted}, got {_describe(state)}")
+    flat: list[tuple[Tensor, ...]] = []
+    gate: tuple[Tensor, ...] = ()
+    width = 2 if spec.kind == "lstm" else 1
+    for number, layer in enumerate(layers):
+        gated = spec.skips and number == len(spec.units) - 1
+        if width == 1 and not gated and not isinstance(layer, (tuple, list)):
+            layer = (layer,)
+        if not isinstance(layer, (tuple, list)) or len(layer) != width + 2 * gated:
+            raise CellError(f"state: expected {wanted}, got {_describe(state)}")
+        flat.append(tuple(layer[:width]))
+        gate = tuple(layer[width:])
+    return FlatState(layers=tuple(flat), gate=gate)
+
+
+def describe_state(spec: CellSpec, *, stacked: bool) -> str:
+    """The structure of a cell's state in words, for error messages."""
+    lower, top = ("(c, h)", "(c, h)") if spec.kind == "lstm" else ("h", "h")
+    if spec.skips:
+        top = (
+            "(c, h, update_prob, cum_update_prob)"
+            if spec.kind == "lstm"
+            else "(h, update_prob, cum_update_prob)"
+        )
+    return f"({', '.join([lower] * (len(spec.units) - 1) + [top])},)" if stacked else top
+
+
+def state_shapes(spec: CellSpec) -> FlatState:
+    """The flat state with widths (ints) for leaves: every leaf is `[batch, width]`."""
+    width = 2 if spec.kind == "lstm" else 1
+    return FlatState(
+        layers=tuple((units,) * width for units in spec.units), gate=(1, 1) if spec.skips else ()
+    )
+
+
+def check_state(spec: CellSpec, flat: FlatState, *, batch: int | None) -> None:
+    """Raises `CellError` unless every leaf is `[batch, width]`; unknown sizes (None) are let through."""
+    names = ("c", "h") if spec.kind == "lstm" else ("h",)
+    leaves = [
+        (f"{name} of layer {number}", leaf, units)
+        for number, (layer, units) in enumerate(zip(flat.layers, spec.units, strict=True))
+        for name, leaf in zip(names, layer, strict=True)
+    ]
+    leaves += [(name, leaf, 1) for name, leaf in zip(("update_prob", "cum_update_prob"), flat.gate)]
+    for name, leaf, width in leaves:
+        shape = tuple(leaf.shape)
+        if len(shape) != 2 or shape[1] not in (width, None):
+            raise CellError(f"state: {name} has shape {list(shape)} where [batch, {width}] is needed")
+        if batch is not None and shape[0] not in (batch, None):
+            raise CellError(f"state: {name} is for a batch of {shape[0]}, the inputs are a batch of {batch}")
+
+
+def _describe(state: Any) -> str:
+    if isinstance(state, (tuple, list)):
+        return f"({', '.join(_describe(part) for part in state)})"
+    return f"a tensor {list(state.shape)}" if hasattr(state, "shape") else type(state).__name__

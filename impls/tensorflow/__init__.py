@@ -1,0 +1,28 @@
+"""The TensorFlow twin: cells, layers and the learner. Importing a name from here imports tensorflow."""
+
+from impls.tensorflow.cells import (
+    GRUCell,
+    LSTMCell,
+    MultiGRUCell,
+    MultiLSTMCell,
+    MultiSkipGRUCell,
+    MultiSkipLSTMCell,
+    SkipGRUCell,
+    SkipLSTMCell,
+)
+from impls.tensorflow.layers import GRU, LSTM, SkipGRU, SkipLSTM
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "GRUCell",
+    "LSTMCell",
+    "MultiGRUCell",
+    "MultiLSTMCell",
+    "MultiSkipGRUCell",
+    "MultiSkipLSTMCell",
+    "SkipGRU",
+    "SkipGRUCell",
+    "SkipLSTM",
+    "SkipLSTMCell",
+]

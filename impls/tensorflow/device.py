@@ -1,0 +1,34 @@
+"""What TensorFlow sees on this machine, and how its threads are set."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from impls.contract import DeviceReport
+
+
+def describe_device() -> DeviceReport:
+    """TensorFlow's version and usable CUDA devices; `problem` says why there are none."""
+    devices: tuple[str, ...] = ()
+    problem = ""
+    if not tf.test.is_built_with_cuda():
+        problem = f"TensorFlow {tf.__version__} was built without CUDA"
+    else:
+        gpus = tf.config.list_physical_devices("GPU")
+        names = (tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)
+        devices = tuple(names)
+        if not devices:
+            problem = "TensorFlow finds no usable CUDA device (driver or CUDA libraries missing, or no GPU)"
+    return DeviceReport(
+        framework="tensorflow", version=str(tf.__version__), cuda_devices=devices, problem=problem
+    )
+
+
+def set_threads(threads: int) -> None:
+    """Lets TensorFlow use this many threads for its operators; 0 leaves its own default.
+
+    TensorFlow fixes its threads when it first computes; a later call raises RuntimeError.
+    """
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -1,0 +1,35 @@
+"""The skip gate: how an update is decided, and how gradients pass through the decision."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow import Tensor
+
+
+def accumulate(*, update_prob: Tensor, cum_update_prob: Tensor) -> Tensor:
+    """Eq. 5: `ũ = stored ũ + min(Δũ, 1 − stored ũ)`; all `[batch, 1]`.
+
+    Where both sides of the minimum are equal the gradient goes to Δũ whole: `tf.minimum` gives it to its first
+    argument.
+    """
+    return cum_update_prob + tf.minimum(update_prob, 1.0 - cum_update_prob)
+
+
+def straight_through(decision: Tensor, *, cumulative: Tensor) -> Tensor:
+    """The value of `decision` with the gradient of `cumulative` (eq. 7), exact in floating point."""
+    return tf.stop_gradient(decision) + (cumulative - tf.stop_gradient(cumulative))
+
+
+def round_gate(cumulative: Tensor) -> Tensor:
+    """Eq. 2: `u = round(ũ)`; half to even, so exactly 0.5 skips."""
+    return straight_through(tf.round(cumulative), cumulative=cumulative)
+
+
+def bernoulli_gate(cumulative: Tensor, *, gate_noise: Tensor) -> Tensor:
+    """`u ~ Bernoulli(ũ)`: an update where the uniform `gate_noise` `[batch, 1]` falls below ũ."""
+    return straight_through(tf.cast(gate_noise < cumulative, cumulative.dtype), cumulative=cumulative)
+
+
+def update_probability(candidate: Tensor, *, weights: Tensor, biases: Tensor) -> Tensor:
+    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`."""
+    return tf.sigmoid(candidate @ weights + biases)

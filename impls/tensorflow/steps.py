@@ -1,0 +1,136 @@
+"""One time step, as pure functions of tensors: the equations of the layers, and of a stack with its gate.
+
+Parameters come as mappings from the canonical names of `impls/parameters.py`, states as `impls/states.py` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+from tensorflow import Tensor
+
+from impls.contract import CellSpec
+from impls.states import FlatState
+from impls.tensorflow import gates
+
+LAYER_NORM_EPSILON = 1e-3  # added to the standard deviation, as in the released code
+
+LayerState = tuple[Tensor, ...]
+Parameters = Mapping[str, Tensor]
+
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": tf.tanh,
+    "relu": tf.nn.relu,
+    "sigmoid": tf.sigmoid,
+    "identity": lambda x: x,
+}
+
+
+def layer_norm(x: Tensor, *, gains: Tensor, biases: Tensor) -> Tensor:
+    """Normalises each gate's pre-activation on its own; `x` is `[batch, gates * units]`."""
+    parts = tf.reshape(x, [-1, *gains.shape])
+    centred = parts - tf.reduce_mean(parts, axis=2, keepdims=True)
+    variance = tf.reduce_mean(centred * centred, axis=2, keepdims=True)
+    deviation = _safe_sqrt(variance)
+    return tf.reshape(gains * centred / (deviation + LAYER_NORM_EPSILON) + biases, tf.shape(x))
+
+
+def _safe_sqrt(x: Tensor) -> Tensor:
+    """`√x` with gradient 0, not NaN, at 0: the variance of a layer of one unit."""
+    positive = x > 0
+    return tf.where(positive, tf.sqrt(tf.where(positive, x, tf.ones_like(x))), x)
+
+
+def lstm_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) -> LayerState:
+    """One LSTM layer: `c' = c σ(f + forget bias) + σ(i) φ(j)`, `h' = φ(c') σ(o)`; returns `(c', h')`."""
+    activation = ACTIVATION_FUNCTIONS[spec.activation]
+    c, h = state
+    pre = tf.concat([x, h], axis=1) @ layer["weights"] + layer["biases"]
+    if spec.layer_norm:
+        pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
+    i, j, f, o = tf.split(pre, 4, axis=1)
+    new_c = c * tf.sigmoid(f + spec.forget_bias) + tf.sigmoid(i) * activation(j)
+    return new_c, activation(new_c) * tf.sigmoid(o)
+
+
+def gru_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) -> LayerState:
+    """One GRU layer: `h' = z h + (1 − z) φ(W [x, r h] + b)`; returns `(h',)`."""
+    activation = ACTIVATION_FUNCTIONS[spec.activation]
+    (h,) = state
+    pre = tf.concat([x, h], axis=1) @ layer["gate_weights"] + layer["gate_biases"]
+    if spec.layer_norm:
+        pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
+    r, z = tf.split(tf.sigmoid(pre), 2, axis=1)
+    candidate = activation(
+        tf.concat([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"]
+    )
+    return (z * h + (1.0 - z) * candidate,)
+
+
+LAYER_STEPS = {"lstm": lstm_step, "gru": gru_step}
+
+
+def layer_parameters(parameters: Parameters, layer: int) -> dict[str, Tensor]:
+    """One layer's parameters under their short names."""
+    prefix = f"layers.{layer}."
+    return {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}
+
+
+def stack_step(
+    spec: CellSpec,
+    parameters: Parameters,
+    x: Tensor,
+    state: FlatState,
+    *,
+    updates: Tensor | None = None,
+    gate_noise: Tensor | None = None,
+) -> tuple[Tensor, FlatState]:
+    """One step of a whole cell (eqs. 2 to 5); returns the gate `[batch, 1]` and the new state.
+
+    All layers update or copy together; each reads the candidate of the layer below.
+
+    Args:
+        spec: the cell.
+        parameters: canonical names to tensors.
+        x: `[batch, features]`.
+        state: the state before the step.
+        updates: `[batch, 1]`, the random skip's gate, for plain cells.
+        gate_noise: `[batch, 1]`, for Bernoulli gates.
+    """
+    candidates: list[LayerState] = []
+    below = x
+    for number, layer_state in enumerate(state.layers):
+        candidates.append(
+            LAYER_STEPS[spec.kind](spec, layer_parameters(parameters, number), below, layer_state)
+        )
+        below = candidates[-1][-1]
+
+    if not spec.skips:
+        if updates is None:
+            return tf.ones_like(x[:, :1]), FlatState(tuple(candidates), ())
+        return updates, FlatState(_select(updates, candidates, state.layers), ())
+
+    update_prob, cum_update_prob = state.gate
+    cumulative = gates.accumulate(update_prob=update_prob, cum_update_prob=cum_update_prob)
+    if gate_noise is None:
+        u = gates.round_gate(cumulative)
+    else:
+        u = gates.bernoulli_gate(cumulative, gate_noise=gate_noise)
+    proposed = gates.update_probability(
+        candidates[spec.gate_layer][0],  # c of an LSTM, h of a GRU: the candidate's
+        weights=parameters["update_gate.weights"],
+        biases=parameters["update_gate.biases"],
+    )
+    gate = (u * proposed + (1.0 - u) * update_prob, (1.0 - u) * cumulative)
+    return u, FlatState(_select(u, candidates, state.layers), gate)
+
+
+def _select(
+    u: Tensor, candidates: list[LayerState], states: tuple[LayerState, ...]
+) -> tuple[LayerState, ...]:
+    """Eq. 3: the candidate where `u` is 1, the old state where it is 0."""
+    return tuple(
+        tuple(u * new + (1.0 - u) * old for new, old in zip(candidate, state, strict=True))
+        for candidate, state in zip(candidates, states, strict=True)
+    )

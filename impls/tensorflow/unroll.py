@@ -1,0 +1,112 @@
+"""The time loop: a cell over `[batch, time, features]`, by one of the engines.
+
+`reference` runs the equations of `steps.py` step by step and leaves the gradient to TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+from tensorflow import Tensor
+
+from impls.contract import CellSpec
+from impls.states import FlatState
+from impls.tensorflow.steps import stack_step
+
+
+class Unrolled(NamedTuple):
+    """An unrolled cell: h `[batch, time, units]` of the top layer, gates `[batch, time, 1]`, the final state."""
+
+    h: Tensor
+    gates: Tensor
+    state: FlatState
+
+
+def initial_state(
+    spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor
+) -> FlatState:
+    """The learned rows repeated over the batch (or zeros of the type of `like`), Δũ = 1 and a stored ũ of 0."""
+    names = ("initial_c", "initial_h") if spec.kind == "lstm" else ("initial_h",)
+    layers = []
+    for number, units in enumerate(spec.units):
+        if spec.initial_state == "learned":
+            rows = tuple(
+                tf.broadcast_to(parameters[f"layers.{number}.{name}"], [batch, units]) for name in names
+            )
+        else:
+            rows = tuple(tf.zeros([batch, units], like.dtype) for _ in names)
+        layers.append(rows)
+    gate = (tf.ones([batch, 1], like.dtype), tf.zeros([batch, 1], like.dtype)) if spec.skips else ()
+    return FlatState(tuple(layers), gate)
+
+
+def static_or_dynamic_size(tensor: Tensor, axis: int) -> int | Tensor:
+    """The size along an axis: an int where it is known while tracing, else a scalar tensor."""
+    return tf.shape(tensor)[axis] if tensor.shape[axis] is None else int(tensor.shape[axis])
+
+
+def unroll_reference(
+    spec: CellSpec,
+    parameters: Mapping[str, Tensor],
+    inputs: Tensor,
+    state: FlatState,
+    *,
+    updates: Tensor | None = None,
+    gate_noise: Tensor | None = None,
+) -> Unrolled:
+    """Runs the cell one step after the other.
+
+    Args:
+        spec: the cell.
+        parameters: canonical names to tensors.
+        inputs: `[batch, time, features]`.
+        state: the state before the first step.
+        updates: `[batch, time]`, the random skip's gate, for plain cells.
+        gate_noise: `[batch, time]`, for Bernoulli gates.
+    """
+    time = static_or_dynamic_size(inputs, 1)
+    by_time = tf.transpose(inputs, [1, 0, 2])
+
+    def body(t: Tensor, state: FlatState, hs: tf.TensorArray, us: tf.TensorArray) -> tuple[object, ...]:
+        u, state = stack_step(
+            spec,
+            parameters,
+            by_time[t],
+            state,
+            updates=None if updates is None else updates[:, t, tf.newaxis],
+            gate_noise=None if gate_noise is None else gate_noise[:, t, tf.newaxis],
+        )
+        return t + 1, state, hs.write(t, state.layers[-1][-1]), us.write(t, u)
+
+    batch = inputs.shape[0]
+    _, state, hs, us = tf.while_loop(
+        lambda t, *_: t < time,
+        body,
+        (
+            tf.constant(0),
+            state,
+            tf.TensorArray(inputs.dtype, size=time, element_shape=[batch, spec.units[-1]]),
+            tf.TensorArray(inputs.dtype, size=time, element_shape=[batch, 1]),
+        ),
+        maximum_iterations=time,
+    )
+    return Unrolled(tf.transpose(hs.stack(), [1, 0, 2]), tf.transpose(us.stack(), [1, 0, 2]), state)
+
+
+UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference}
+
+
+def unroll(
+    spec: CellSpec,
+    parameters: Mapping[str, Tensor],
+    inputs: Tensor,
+    state: FlatState,
+    *,
+    updates: Tensor | None = None,
+    gate_noise: Tensor | None = None,
+    engine: str = "reference",
+) -> Unrolled:
+    """Runs the cell by the named engine; arguments and result as in `unroll_reference`."""
+    return UNROLLS[engine](spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise)
