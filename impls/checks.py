@@ -67,9 +67,7 @@ def cell_spec(
         if not isinstance(value, (int, float)) or isinstance(value, bool) or math.isnan(value):
             raise CellError(f"{name} must be a number, got {value!r}")
     if not isinstance(gate_layer, int) or not -len(layers) <= gate_layer < len(layers):
-        raise CellError(
-            f"gate_layer={gate_layer!r}: the stack has layers 0 to {len(layers) - 1} (or -1, the top)"
-        )
+        raise CellError(f"gate_layer={gate_layer!r}: the stack has layers 0 to {len(layers) - 1} (or -1, the top)")
     return CellSpec(
         cell=cell,
         input_size=_check_whole("input_size", input_size),
@@ -89,9 +87,7 @@ def check_engine(engine: object) -> str:
     return check_choice("engine", engine, ENGINES)
 
 
-def check_inputs(
-    spec: CellSpec, shape: Sequence[int | None], *, floating: bool, dtype: str, time: bool
-) -> None:
+def check_inputs(spec: CellSpec, shape: Sequence[int | None], *, floating: bool, dtype: str, time: bool) -> None:
     """Raises `CellError` unless inputs are floating and `[batch, time, features]` (or `[batch, features]`).
 
     Sizes unknown while a graph is traced (None) are let through.

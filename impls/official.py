@@ -100,9 +100,7 @@ def to_official(parameters: Mapping[str, Array], *, scope: str = "rnn", stacked:
     for name, value in parameters.items():
         if name in official_whole:
             inside = name.startswith("update_gate.")
-            translated[f"{cell}/{official_whole[name]}" if inside else official_whole[name]] = as_float32(
-                value
-            )
+            translated[f"{cell}/{official_whole[name]}" if inside else official_whole[name]] = as_float32(value)
             continue
         match = re.fullmatch(r"layers\.(\d+)\.(\w+)", name)
         if match is None:

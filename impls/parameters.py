@@ -140,12 +140,9 @@ def initial_parameters(spec: CellSpec | ModelSpec, *, seed: int) -> Parameters:
     Each parameter has a generator of its own, keyed by the seed and its name, so a cell's values do not depend
     on what else stands in the model.
     """
-    cell, shapes = (
-        (spec, cell_shapes(spec)) if isinstance(spec, CellSpec) else (spec.cell, model_shapes(spec))
-    )
+    cell, shapes = (spec, cell_shapes(spec)) if isinstance(spec, CellSpec) else (spec.cell, model_shapes(spec))
     return {
-        name: initial_value(name, shape, seed=seed, update_bias=cell.update_bias)
-        for name, shape in shapes.items()
+        name: initial_value(name, shape, seed=seed, update_bias=cell.update_bias) for name, shape in shapes.items()
     }
 
 

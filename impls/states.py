@@ -99,9 +99,7 @@ def describe_state(spec: CellSpec, *, stacked: bool) -> str:
     lower, top = ("(c, h)", "(c, h)") if spec.kind == "lstm" else ("h", "h")
     if spec.skips:
         top = (
-            "(c, h, update_prob, cum_update_prob)"
-            if spec.kind == "lstm"
-            else "(h, update_prob, cum_update_prob)"
+            "(c, h, update_prob, cum_update_prob)" if spec.kind == "lstm" else "(h, update_prob, cum_update_prob)"
         )
     return f"({', '.join([lower] * (len(spec.units) - 1) + [top])},)" if stacked else top
 
@@ -109,9 +107,7 @@ def describe_state(spec: CellSpec, *, stacked: bool) -> str:
 def state_shapes(spec: CellSpec) -> FlatState:
     """The flat state with widths (ints) for leaves: every leaf is `[batch, width]`."""
     width = 2 if spec.kind == "lstm" else 1
-    return FlatState(
-        layers=tuple((units,) * width for units in spec.units), gate=(1, 1) if spec.skips else ()
-    )
+    return FlatState(layers=tuple((units,) * width for units in spec.units), gate=(1, 1) if spec.skips else ())
 
 
 def check_state(spec: CellSpec, flat: FlatState, *, batch: int | None) -> None:

@@ -17,9 +17,7 @@ def describe_device() -> DeviceReport:
         problem = "PyTorch finds no usable CUDA device (driver missing, or no GPU)"
     else:
         devices = tuple(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    return DeviceReport(
-        framework="pytorch", version=str(torch.__version__), cuda_devices=devices, problem=problem
-    )
+    return DeviceReport(framework="pytorch", version=str(torch.__version__), cuda_devices=devices, problem=problem)
 
 
 def set_threads(threads: int) -> None:

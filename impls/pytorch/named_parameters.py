@@ -40,9 +40,7 @@ class NamedParameters(nn.Module):
 
     def export_parameters(self) -> Parameters:
         """A NumPy copy of every parameter under its canonical name."""
-        return {
-            name: value.detach().cpu().numpy().copy() for name, value in self.parameters_by_name().items()
-        }
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.parameters_by_name().items()}
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""

@@ -148,9 +148,7 @@ class Cell(NamedParameters):
             state = self.trainable_initial_state(tf.shape(inputs)[0] if batch is None else batch)
         flat = states.unpack_state(spec, state, stacked=self.stacked)
         states.check_state(spec, flat, batch=batch)
-        u, flat = stack_step(
-            spec, self.parameters_by_name(), inputs, flat, updates=updates, gate_noise=gate_noise
-        )
+        u, flat = stack_step(spec, self.parameters_by_name(), inputs, flat, updates=updates, gate_noise=gate_noise)
         return Outputs(flat.layers[-1][-1], u), states.pack_state(spec, flat, stacked=self.stacked)
 
 

@@ -19,9 +19,7 @@ def describe_device() -> DeviceReport:
         devices = tuple(names)
         if not devices:
             problem = "TensorFlow finds no usable CUDA device (driver or CUDA libraries missing, or no GPU)"
-    return DeviceReport(
-        framework="tensorflow", version=str(tf.__version__), cuda_devices=devices, problem=problem
-    )
+    return DeviceReport(framework="tensorflow", version=str(tf.__version__), cuda_devices=devices, problem=problem)
 
 
 def set_threads(threads: int) -> None:

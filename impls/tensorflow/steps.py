@@ -62,9 +62,7 @@ def gru_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) ->
     if spec.layer_norm:
         pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
     r, z = tf.split(tf.sigmoid(pre), 2, axis=1)
-    candidate = activation(
-        tf.concat([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"]
-    )
+    candidate = activation(tf.concat([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"])
     return (z * h + (1.0 - z) * candidate,)
 
 
@@ -101,9 +99,7 @@ def stack_step(
     candidates: list[LayerState] = []
     below = x
     for number, layer_state in enumerate(state.layers):
-        candidates.append(
-            LAYER_STEPS[spec.kind](spec, layer_parameters(parameters, number), below, layer_state)
-        )
+        candidates.append(LAYER_STEPS[spec.kind](spec, layer_parameters(parameters, number), below, layer_state))
         below = candidates[-1][-1]
 
     if not spec.skips:
@@ -126,9 +122,7 @@ def stack_step(
     return u, FlatState(_select(u, candidates, state.layers), gate)
 
 
-def _select(
-    u: Tensor, candidates: list[LayerState], states: tuple[LayerState, ...]
-) -> tuple[LayerState, ...]:
+def _select(u: Tensor, candidates: list[LayerState], states: tuple[LayerState, ...]) -> tuple[LayerState, ...]:
     """Eq. 3: the candidate where `u` is 1, the old state where it is 0."""
     return tuple(
         tuple(u * new + (1.0 - u) * old for new, old in zip(candidate, state, strict=True))

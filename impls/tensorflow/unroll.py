@@ -32,9 +32,7 @@ def initial_state(
     layers = []
     for number, units in enumerate(spec.units):
         if spec.initial_state == "learned":
-            rows = tuple(
-                tf.broadcast_to(parameters[f"layers.{number}.{name}"], [batch, units]) for name in names
-            )
+            rows = tuple(tf.broadcast_to(parameters[f"layers.{number}.{name}"], [batch, units]) for name in names)
         else:
             rows = tuple(tf.zeros([batch, units], like.dtype) for _ in names)
         layers.append(rows)
