@@ -1,0 +1,1 @@
+"""The harness: trials, tasks, sweeps, records and reports. It knows no framework."""

@@ -1,0 +1,42 @@
+"""How a trial is trained: length, batch size, optimizer and evaluation."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Protocol(BaseModel):
+    """One training protocol. Each task has the paper's as its default; sweeps override single fields.
+
+    Exactly one of `steps` and `epochs` is set. `evaluate_every` counts steps, or epochs where the length is given
+    in epochs. `evaluation_sequences` is the number of held-out sequences that a task generates for each
+    evaluation; data sets with files use all they hold out. `clip_norm = 0` turns clipping off.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    beta_1: float = Field(default=0.9, ge=0, lt=1)
+    beta_2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    clip_norm: float = Field(default=1.0, ge=0)
+    evaluate_every: int = Field(default=1, ge=1)
+    evaluation_sequences: int = Field(default=3840, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Protocol:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of steps and epochs")
+        return self
+
+    def total_steps(self, *, steps_per_epoch: int) -> int:
+        """Training steps in all; `steps_per_epoch` is the task's at this batch size."""
+        return self.steps if self.steps is not None else (self.epochs or 0) * steps_per_epoch
+
+    def evaluation_interval(self, *, steps_per_epoch: int) -> int:
+        """Training steps between evaluations."""
+        return self.evaluate_every * (1 if self.steps is not None else steps_per_epoch)

@@ -1,0 +1,150 @@
+"""What a task is: batches, loss, quality, and when it counts as solved.
+
+A task knows no framework and no cell. Its batches are pure functions of (task, seed, step).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from bench.protocol import Protocol as TrainingProtocol
+from impls.contract import Array, Batch
+
+Split = Literal["validation", "test"]
+
+
+class TaskOptions(BaseModel):
+    """What a trial may choose about a task; the base has no choices."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Score(Protocol):
+    """Gathers the predictions of an evaluation, batch by batch, into one number."""
+
+    def add(self, batch: Batch, predictions: Array) -> None:
+        """Takes in one evaluated batch; `predictions` are raw outputs, shaped as `Evaluation` says."""
+        ...
+
+    def quality(self) -> float:
+        """The task's quality over everything taken in."""
+        ...
+
+
+class Accuracy:
+    """Share of sequences whose largest logit is that of their class."""
+
+    def __init__(self) -> None:
+        self._right, self._seen = 0, 0
+
+    def add(self, batch: Batch, predictions: Array) -> None:
+        """Predictions `[batch, classes]` against targets `[batch]`."""
+        self._right += int((predictions.argmax(axis=1) == batch.targets).sum())
+        self._seen += batch.size
+
+    def quality(self) -> float:
+        """Between 0 and 1."""
+        return self._right / self._seen
+
+
+class MeanSquaredError:
+    """Mean squared difference over sequences and outputs."""
+
+    def __init__(self) -> None:
+        self._sum, self._seen = 0.0, 0
+
+    def add(self, batch: Batch, predictions: Array) -> None:
+        """Predictions and targets `[batch, outputs]`."""
+        difference = predictions.astype(np.float64) - batch.targets
+        self._sum += float((difference**2).sum())
+        self._seen += difference.size
+
+    def quality(self) -> float:
+        """In the targets' units squared."""
+        return self._sum / self._seen
+
+
+class Task(ABC):
+    """A task with its options. Cheap to build: data are read at first use.
+
+    Class attributes:
+        name: as in sweep files, records and plots.
+        summary: one line for `python -m bench list`.
+        Options: the pydantic model of its options.
+        default_protocol, default_units: the paper's.
+        quality_metric: the name of the number that `score` computes; `higher_is_better` says its direction.
+        loss, readout: as in `ModelSpec`.
+        encoder_macs_per_step: multiply–accumulates of a frame encoder for each used step; 0 without one.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type[TaskOptions]] = TaskOptions
+    default_protocol: ClassVar[TrainingProtocol]
+    default_units: ClassVar[tuple[int, ...]] = (110,)
+    quality_metric: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    loss: ClassVar[str]
+    readout: ClassVar[str] = "last"
+    encoder_macs_per_step: ClassVar[float] = 0.0
+
+    def __init__(self, options: TaskOptions, *, data: Path) -> None:
+        self.options = options
+        self.data = data
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """Time steps of a batch, padding included."""
+
+    @property
+    @abstractmethod
+    def input_size(self) -> int:
+        """Features of one time step; of an embedded token where `vocabulary_size` is not 0."""
+
+    @property
+    @abstractmethod
+    def output_size(self) -> int:
+        """Outputs of the readout."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens where inputs are tokens, else 0."""
+        return 0
+
+    def initial_values(self) -> dict[str, Array]:
+        """Initial parameters that the task itself supplies, such as pretrained embeddings."""
+        return {}
+
+    def data_problem(self) -> str:
+        """Empty where the data are present or generated; else what is missing, where it is had, the layout."""
+        return ""
+
+    def prepare(self) -> None:
+        """Downloads and caches what training will read. Raises `DataError`. Called once, before any trial."""
+
+    @abstractmethod
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Batches in one epoch; 1 for tasks that generate their data."""
+
+    @abstractmethod
+    def train_batch(self, *, seed: int, step: int, size: int) -> Batch:
+        """The batch of training step `step`, counted from 0; a pure function of its arguments."""
+
+    @abstractmethod
+    def evaluation_batches(self, split: Split, *, size: int, sequences: int) -> Iterator[Batch]:
+        """The held-out data, the same for every trial; `sequences` is how many to generate, where generated."""
+
+    @abstractmethod
+    def score(self) -> Score:
+        """A fresh accumulator of the task's quality."""
+
+    def solved(self, quality: float) -> bool | None:
+        """Whether held-out quality meets the paper's criterion; None for tasks without one."""
+        return None

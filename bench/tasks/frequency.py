@@ -1,0 +1,87 @@
+"""The frequency task: is a sine's period inside a narrow range (Table 4, Fig. 6)?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from pydantic import Field
+
+from bench.protocol import Protocol
+from bench.randomness import generator
+from bench.tasks.base import Accuracy, Score, Split, Task, TaskOptions
+from impls.contract import Array, Batch
+
+DURATION_MILLISECONDS = 100.0
+TARGET_PERIODS = (5.0, 6.0)
+ALL_PERIODS = (1.0, 100.0)
+SOLVED_ABOVE = 0.99
+
+
+class FrequencyOptions(TaskOptions):
+    """`sample_milliseconds`: time between samples; 1 gives 100 steps, 0.5 gives 200."""
+
+    sample_milliseconds: float = Field(default=1.0, gt=0, le=50)
+
+
+class Frequency(Task):
+    """Inputs `[batch, length, 1]`: 100 ms of a sine. Class 0: period U(5, 6) ms; 1: U(1, 5) ∪ U(6, 100) ms.
+
+    Phase shifts are uniform over a period, and each batch holds both classes in equal number.
+    """
+
+    name = "frequency"
+    summary = "tell sines with a period of 5 to 6 ms from all others; generated"
+    Options = FrequencyOptions
+    default_protocol = Protocol(steps=100_000, evaluate_every=300, evaluation_sequences=15 * 256)
+    quality_metric = "accuracy"
+    loss = "cross_entropy"
+    input_size = 1
+    output_size = 2
+    options: FrequencyOptions
+
+    @property
+    def length(self) -> int:
+        """Samples in 100 ms."""
+        return round(DURATION_MILLISECONDS / self.options.sample_milliseconds)
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Every batch is new."""
+        return 1
+
+    def train_batch(self, *, seed: int, step: int, size: int) -> Batch:
+        """The batch of one training step."""
+        return self._generate("train", seed=seed, step=step, size=size)
+
+    def evaluation_batches(self, split: Split, *, size: int, sequences: int) -> Iterator[Batch]:
+        """Freshly drawn sequences, the same for every trial."""
+        for step, start in enumerate(range(0, sequences, size)):
+            yield self._generate(split, seed=0, step=step, size=min(size, sequences - start))
+
+    def _generate(self, stream: str, *, seed: int, step: int, size: int) -> Batch:
+        draw = generator(seed=seed, stream=f"{self.name}/{stream}", step=step)
+        targets = draw.permutation(np.arange(size) % 2).astype(np.int32)
+        periods = self._periods(targets, draw.random(size))
+        shifts = draw.random(size) * periods
+        times = np.arange(self.length) * self.options.sample_milliseconds
+        phases = (times[np.newaxis, :] + shifts[:, np.newaxis]) / periods[:, np.newaxis]
+        # The fraction of a turn, in float32, is as exact as its sine needs and far cheaper than float64.
+        inputs = np.sin(np.float32(2 * np.pi) * (phases % 1.0).astype(np.float32))
+        return Batch(inputs=inputs[:, :, np.newaxis], targets=targets)
+
+    @staticmethod
+    def _periods(targets: Array, uniform: Array) -> Array:
+        """Periods in milliseconds from classes and U(0, 1); class 1 jumps over the target range."""
+        low, high = TARGET_PERIODS
+        inside = low + (high - low) * uniform
+        outside = ALL_PERIODS[0] + (ALL_PERIODS[1] - ALL_PERIODS[0] - (high - low)) * uniform
+        outside = np.where(outside < low, outside, outside + (high - low))
+        return np.where(targets == 0, inside, outside)
+
+    def score(self) -> Score:
+        """Accuracy."""
+        return Accuracy()
+
+    def solved(self, quality: float) -> bool:
+        """Accuracy over 99 % held out."""
+        return quality > SOLVED_ABOVE
