@@ -75,7 +75,7 @@ class ModelSpec:
     `readout` takes the state after the last step (`last`) or after every step (`every`) through one linear
     layer of `output_size`. `vocabulary_size > 0` puts a trained embedding of width `cell.input_size` under the
     cell; inputs are then token numbers. `budget_target` is the number of updates that the `l1` and `l2` budget
-    losses ask for; `cost_per_sample` has none.
+    losses ask for; `cost_per_sample` has none. `dtype` is that of parameters and arithmetic.
     """
 
     cell: CellSpec
@@ -86,6 +86,7 @@ class ModelSpec:
     budget_cost: float = 0.0
     budget_target: float = 0.0
     vocabulary_size: int = 0
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)

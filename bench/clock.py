@@ -1,0 +1,33 @@
+"""Time and memory of a trial."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stopwatch:
+    """Adds up the seconds of the stretches it is held open for. What it times must wait for the device itself."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.laps: list[float] = []
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Times one stretch, also when it raises."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.laps.append(time.perf_counter() - start)
+            self.seconds += self.laps[-1]
+
+
+def process_peak_memory_bytes() -> int:
+    """The largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

@@ -1,0 +1,36 @@
+"""The random draws of training and evaluation that are not the task's: random skips, gate noise, dropout.
+
+They enter as arrays of the batch, so that no framework draws a random number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bench.randomness import generator
+from bench.trial import Trial
+from impls.contract import SKIP_CELLS, Array, Batch
+
+
+def with_draws(batch: Batch, trial: Trial, *, stream: str, step: int) -> Batch:
+    """The batch with whatever the trial's cell and protocol read; a pure function of its arguments.
+
+    Dropout is drawn for `stream="train"` alone.
+    """
+    size, time = batch.inputs.shape[:2]
+    drawn: dict[str, Array] = {}
+
+    def uniform(name: str, *shape: int) -> Array:
+        draw = generator(seed=trial.seed, stream=f"{name}/{stream}", step=step)
+        return np.asarray(draw.random(shape, dtype=np.float32))
+
+    if trial.p_skip > 0:
+        drawn["updates"] = (uniform("p_skip", size, time) >= trial.p_skip).astype(np.float32)
+    if trial.gate == "bernoulli" and trial.cell in SKIP_CELLS:
+        drawn["gate_noise"] = uniform("gate_noise", size, time)
+    if trial.protocol.dropout > 0 and stream == "train":
+        kept = uniform("dropout", size, trial.units[-1]) >= trial.protocol.dropout
+        drawn["dropout"] = (kept / (1.0 - trial.protocol.dropout)).astype(np.float32)
+    return replace(batch, **drawn) if drawn else batch

@@ -1,0 +1,81 @@
+"""Training and evaluation of one model: the contract's `Learner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, StepResult
+from impls.pytorch.device import set_threads
+from impls.pytorch.losses import budget_loss, task_loss
+from impls.pytorch.model import Model
+from impls.pytorch.optimizer import Adam
+
+
+class Learner:
+    """A model with its optimizer on one device; arguments as in `impls.contract.build_learner`."""
+
+    def __init__(
+        self,
+        *,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Mapping[str, Array],
+        engine: str,
+        device: str,
+        threads: int,
+    ) -> None:
+        set_threads(threads)
+        self.spec = model
+        self.device = torch.device(device)
+        self.model = Model(model, parameters=parameters, engine=engine).to(self.device)
+        self.optimizer = Adam(optimizer, list(self.model.parameters()))
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def train_step(self, batch: Batch) -> StepResult:
+        """Forward, backward, clip, Adam; returns when the device has finished."""
+        tensors = self._tensors(batch)
+        predictions = self.model(tensors)
+        of_task = task_loss(self.spec.loss, predictions.outputs, tensors["targets"], mask=tensors.get("mask"))
+        updates = predictions.gates.sum(dim=1)
+        of_budget = budget_loss(self.spec, updates)
+        self.optimizer.clear_gradients()
+        (of_task + of_budget).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        results = torch.stack([of_task, of_budget, updates.mean()]).tolist()  # waits for the device
+        return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
+
+    def evaluate(self, batch: Batch) -> Evaluation:
+        """Forward alone; returns when the device has finished."""
+        tensors = self._tensors(batch)
+        with torch.no_grad():
+            predictions = self.model(tensors)
+            loss = task_loss(self.spec.loss, predictions.outputs, tensors["targets"], mask=tensors.get("mask"))
+        return Evaluation(
+            loss=loss.item(),
+            predictions=predictions.outputs.cpu().numpy(),
+            gates=predictions.gates.cpu().numpy(),
+        )
+
+    def export_parameters(self) -> Parameters:
+        """A copy of every parameter under its canonical name."""
+        return self.model.export_parameters()
+
+    def load_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
+        self.model.load_parameters(parameters)
+
+    def device_memory_bytes(self) -> int | None:
+        """The largest memory allocated on the GPU so far; None on the CPU."""
+        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+
+    def _tensors(self, batch: Batch) -> dict[str, Tensor]:
+        dtype = getattr(torch, self.spec.dtype)
+        tensors = {}
+        for name, array in batch.arrays().items():
+            tensor = torch.from_numpy(array).to(self.device)
+            tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
+        return tensors

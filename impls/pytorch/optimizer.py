@@ -1,0 +1,53 @@
+"""Adam and clipping by global norm, to the same formulas in both frameworks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from impls.contract import OptimizerSpec
+
+
+class Adam:
+    """Adam as in the authors' TensorFlow: ε is added to √v before v's bias is corrected.
+
+    `x ← x − α_t m / (√v + ε)` with `α_t = α √(1 − β₂ᵗ) / (1 − β₁ᵗ)`. PyTorch adds ε after the correction; dividing
+    it by `√(1 − β₂ᵗ)` turns one formula into the other.
+    """
+
+    def __init__(self, spec: OptimizerSpec, parameters: Sequence[nn.Parameter]) -> None:
+        self.spec = spec
+        self.parameters = list(parameters)
+        self.steps = 0
+        self._adam = torch.optim.Adam(
+            self.parameters, lr=spec.learning_rate, betas=(spec.beta_1, spec.beta_2), fused=True
+        )
+
+    def clear_gradients(self) -> None:
+        """Forgets the gradients of the step before."""
+        self._adam.zero_grad()
+
+    def step(self) -> None:
+        """Clips the gradients that the parameters hold, and updates the parameters."""
+        spec = self.spec
+        self.steps += 1
+        clip_global_norm(self.parameters, norm=spec.clip_norm)
+        for group in self._adam.param_groups:
+            group["eps"] = spec.epsilon / math.sqrt(1.0 - spec.beta_2**self.steps)
+        self._adam.step()
+
+
+def clip_global_norm(parameters: Sequence[nn.Parameter], *, norm: float) -> None:
+    """Scales all gradients so that their global norm is at most `norm`; 0 leaves them.
+
+    `torch.nn.utils.clip_grad_norm_` adds 1e-6 to the norm, which TensorFlow does not.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if norm == 0 or not gradients:
+        return
+    scale = norm / torch.clamp(nn.utils.get_total_norm(gradients), min=norm)
+    for gradient in gradients:
+        gradient.mul_(scale)

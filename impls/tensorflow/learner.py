@@ -1,0 +1,91 @@
+"""Training and evaluation of one model: the contract's `Learner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+from tensorflow import Tensor
+
+from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, StepResult
+from impls.tensorflow.device import set_threads
+from impls.tensorflow.losses import budget_loss, task_loss
+from impls.tensorflow.model import Model
+from impls.tensorflow.optimizer import Adam
+
+
+class Learner:
+    """A model with its optimizer on one device; arguments as in `impls.contract.build_learner`."""
+
+    def __init__(
+        self,
+        *,
+        model: ModelSpec,
+        optimizer: OptimizerSpec,
+        parameters: Mapping[str, Array],
+        engine: str,
+        device: str,
+        threads: int,
+    ) -> None:
+        set_threads(threads)
+        self.spec = model
+        self.device = "/GPU:0" if device == "cuda" else "/CPU:0"
+        with tf.device(self.device):
+            self.model = Model(model, parameters=parameters, engine=engine)
+            self.variables = list(self.model.parameters_by_name().values())
+            self.optimizer = Adam(optimizer, self.variables)
+        # One compiled program a step: without XLA a loop over time costs many times as much.
+        self._compiled_train = tf.function(self._train, jit_compile=True)
+        self._compiled_evaluate = tf.function(self._evaluate, jit_compile=True)
+
+    def train_step(self, batch: Batch) -> StepResult:
+        """Forward, backward, clip, Adam; returns when the device has finished."""
+        with tf.device(self.device):
+            results = self._compiled_train(self._tensors(batch), tf.constant(self.optimizer.next_rate()))
+        results = results.numpy().tolist()  # waits for the device
+        return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
+
+    def evaluate(self, batch: Batch) -> Evaluation:
+        """Forward alone; returns when the device has finished."""
+        with tf.device(self.device):
+            loss, outputs, gates = self._compiled_evaluate(self._tensors(batch))
+        return Evaluation(loss=float(loss), predictions=outputs.numpy(), gates=gates.numpy())
+
+    def export_parameters(self) -> Parameters:
+        """A copy of every parameter under its canonical name."""
+        return self.model.export_parameters()
+
+    def load_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
+        self.model.load_parameters(parameters)
+
+    def device_memory_bytes(self) -> int | None:
+        """The largest memory allocated on the GPU so far; None on the CPU."""
+        if self.device == "/CPU:0":
+            return None
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+    def _tensors(self, batch: Batch) -> dict[str, Tensor]:
+        tensors = {}
+        for name, array in batch.arrays().items():
+            tensor = tf.convert_to_tensor(array)
+            tensors[name] = tf.cast(tensor, self.spec.dtype) if tensor.dtype.is_floating else tensor
+        return tensors
+
+    def _train(self, tensors: dict[str, Tensor], rate: Tensor) -> Tensor:
+        with tf.GradientTape() as tape:
+            predictions = self.model(tensors)
+            of_task = task_loss(self.spec.loss, predictions.outputs, tensors["targets"], mask=tensors.get("mask"))
+            updates = tf.reduce_sum(predictions.gates, axis=1)
+            of_budget = budget_loss(self.spec, updates)
+            loss = of_task + of_budget
+        gradients = tape.gradient(loss, self.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        # An embedding's gradient comes as slices; clipping and Adam want it whole, as in PyTorch.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        self.optimizer.step(gradients, rate=rate)
+        return tf.stack([of_task, of_budget, tf.reduce_mean(updates)])
+
+    def _evaluate(self, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        predictions = self.model(tensors)
+        loss = task_loss(self.spec.loss, predictions.outputs, tensors["targets"], mask=tensors.get("mask"))
+        return loss, predictions.outputs, predictions.gates

@@ -1,0 +1,66 @@
+"""A cell with its readout: from a batch to raw outputs and gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+from tensorflow import Tensor
+
+from impls.contract import Array, ModelSpec
+from impls.parameters import check_parameters, model_shapes
+from impls.tensorflow.named_parameters import NamedParameters
+from impls.tensorflow.unroll import initial_state, static_or_dynamic_size, unroll
+
+
+class Predictions(NamedTuple):
+    """Raw outputs, `[batch, outputs]` or `[batch, time, outputs]`, and gates on real steps, `[batch, time]`."""
+
+    outputs: Tensor
+    gates: Tensor
+
+
+class Model(NamedParameters):
+    """What a trial trains.
+
+    Args:
+        spec: the model.
+        parameters: initial values under the names of `impls.parameters.model_shapes`.
+        engine: how the time loop runs.
+    """
+
+    def __init__(self, spec: ModelSpec, *, parameters: Mapping[str, Array], engine: str) -> None:
+        check_parameters(parameters, model_shapes(spec), where="the model")
+        super().__init__({name: parameters[name] for name in model_shapes(spec)}, dtype=spec.dtype)
+        self.spec = spec
+        self.engine = engine
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> Predictions:
+        """Runs the model on the arrays of a `Batch`, by field name; targets are not read."""
+        spec, parameters = self.spec, self.parameters_by_name()
+        inputs, mask = batch["inputs"], batch.get("mask")
+        if spec.vocabulary_size:
+            inputs = tf.gather(parameters["embedding.weights"], inputs)
+        h, gates, _ = unroll(
+            spec.cell,
+            parameters,
+            inputs,
+            initial_state(spec.cell, parameters, batch=static_or_dynamic_size(inputs, 0), like=inputs),
+            updates=batch.get("updates"),
+            gate_noise=batch.get("gate_noise"),
+            engine=self.engine,
+        )
+        gates = gates[:, :, 0] if mask is None else gates[:, :, 0] * mask
+        if spec.readout == "last":
+            h = h[:, -1] if mask is None else last_real_step(h, mask=mask)
+        if "dropout" in batch:
+            h = h * (batch["dropout"] if spec.readout == "last" else batch["dropout"][:, None])
+        outputs = h @ parameters["readout.weights"] + parameters["readout.biases"]
+        return Predictions(outputs, gates)
+
+
+def last_real_step(h: Tensor, *, mask: Tensor) -> Tensor:
+    """`h` `[batch, time, units]` where each sequence ends, `[batch, units]`; padding stands at the end."""
+    last = tf.cast(tf.reduce_sum(mask, axis=1), tf.int32) - 1
+    return tf.gather(h, last, axis=1, batch_dims=1)
