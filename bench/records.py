@@ -11,6 +11,7 @@ results/<sweep>/<trial id>/record.json     one flat record
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -21,7 +22,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import RecordError
@@ -107,6 +107,11 @@ class Record(BaseModel):
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
+def failure(trial: Trial, *, sweep: str, status: Status, error: str, traceback: str = "") -> Record:
+    """The record of a trial that did not end by itself."""
+    return Record(**identity(trial, sweep=sweep), status=status, error=error, traceback=traceback)
+
+
 def identity(trial: Trial, *, sweep: str) -> dict[str, Any]:
     """The fields of a record that say which trial it is of; they need no data set."""
     task = trial.build_task()
@@ -153,7 +158,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """A CSV with one row an evaluation, atomically."""
-    write_atomically(path, lambda temporary: pd.DataFrame(rows).to_csv(temporary, index=False))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["step"])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(path, write)
 
 
 class Store:

@@ -18,6 +18,7 @@ from bench.draws import with_draws
 from bench.environment import environment
 from bench.flops import published_flops, published_macs_per_update
 from bench.prefetch import prefetch
+from bench.progress import Progress
 from bench.records import Record, Store, identity, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
 from bench.tasks.base import Split, Task
@@ -34,18 +35,7 @@ KEPT_SEQUENCES = 16
 PROGRESS_SECONDS = 0.5
 TENSORBOARD_STEPS = 10
 
-Report = Callable[["Progress"], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a running trial is."""
-
-    step: int
-    steps: int
-    loss: float | None = None
-    quality: float | None = None
-    update_ratio: float | None = None
+Report = Callable[[Progress], None]
 
 
 class DivergedError(Exception):
@@ -120,6 +110,7 @@ def run_trial(
     """Trains and evaluates a trial, writes everything that it leaves, and returns its record.
 
     A loss that is not finite ends the trial with `status = "diverged"`. Any other error is the caller's to record.
+    What an earlier run of the trial left is the caller's to clear (`Store.clear`).
 
     Args:
         trial: what to run.
@@ -130,9 +121,8 @@ def run_trial(
         started: `time.perf_counter()` when the trial's process began, so that imports are counted.
     """
     started = time.perf_counter() if started is None else started
-    store.clear(trial.id)
     folder = store.folder_of(trial.id)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     task = trial.build_task(data=data)
     protocol = trial.protocol
     training = Training(steps_per_epoch=task.steps_per_epoch(protocol.batch_size))

@@ -1,0 +1,201 @@
+"""The single steps as commands: `python -m bench list | run | report | compare | doctor`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.errors import UserError
+
+app = typer.Typer(
+    help="Benchmark and ablation harness for Skip RNN: the single steps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or a .toml file.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="KEY=VALUE", help="Only trials with this value; may be repeated."),
+]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda, for every trial; else as the sweep says.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Trials at a time; the cores are divided among them.")]
+ResultsOption = Annotated[Path, typer.Option(metavar="DIR", help="Where records are kept.")]
+ReportsOption = Annotated[Path, typer.Option(metavar="DIR", help="Where reports are written.")]
+DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Where data sets are kept.")]
+TimeoutOption = Annotated[
+    float | None, typer.Option(min=1, metavar="SECONDS", help="The longest that one trial may take.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print the trials and the estimated time, and stop.")
+]
+
+RESULTS, REPORTS, DATA = Path("results"), Path("reports"), Path("data")
+
+
+def load_sweep(name: str, *, where: list[str] | None, device: str | None) -> Any:
+    """The sweep, narrowed and moved to a device. Raises `SweepError`."""
+    from bench import sweep as sweeps
+    from bench.errors import SweepError
+    from impls.contract import DEVICES
+    from impls.errors import nearest
+
+    sweep = sweeps.load(name)
+    if where:
+        sweep = sweep.narrowed(where)
+    if device is not None:
+        if device not in DEVICES:
+            raise SweepError(f"--device {device}: not one of {', '.join(DEVICES)}{nearest(device, DEVICES)}")
+        sweep = sweep.on(device)
+    return sweep
+
+
+def execute(
+    name: str,
+    *,
+    where: list[str] | None,
+    device: str | None,
+    workers: int,
+    results: Path,
+    data: Path,
+    timeout: float | None,
+    dry_run: bool,
+) -> tuple[Any, int]:
+    """Runs a sweep, or prints its plan; returns it with the exit code that its records call for."""
+    from rich.console import Console
+
+    from bench.records import Store
+    from bench.sweeping import plan, run_sweep
+
+    console = Console()
+    sweep = load_sweep(name, where=where, device=device)
+    store = Store(results, sweep.name)
+    if dry_run:
+        plan(sweep, store=store, workers=workers, console=console)
+        return sweep, 0
+    try:
+        counts = run_sweep(
+            sweep, store=store, data=data, workers=workers, console=console, timeout_seconds=timeout
+        )
+    except KeyboardInterrupt:
+        print("interrupted; finished trials are kept, the same command runs the rest", file=sys.stderr)
+        raise typer.Exit(130) from None
+    console.print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    return sweep, 0 if set(counts) == {"ok"} else 1
+
+
+def publish(sweep: Any, *, results: Path, reports: Path, command: str) -> None:
+    """Writes a report, prints its table and the path of its page."""
+    from rich.console import Console
+
+    from bench.records import Store
+    from bench.report import print_results, write_report
+
+    page = write_report(sweep.name, results=results, reports=reports, trials=sweep.trials, command=command)
+    print_results(Store(results, sweep.name), console=Console())
+    print(f"\nreport: {page}")
+
+
+@app.command("list")
+def list_command() -> None:
+    """Show the sweeps, tasks and cells."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench import sweep as sweeps
+    from bench.tasks import TASKS
+    from impls.contract import CELLS, ENGINES, FRAMEWORKS
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name in sweeps.available():
+        sweep = sweeps.load(name)
+        table.add_row("sweep", name, f"{len(sweep.trials)} trials", sweep.description)
+    for name, task in TASKS.items():
+        table.add_row("task", name, task.quality_metric, task.summary)
+    for cell in CELLS:
+        table.add_row("cell", cell, "", "learns to skip state updates" if "skip" in cell else "plain")
+    for framework in FRAMEWORKS:
+        table.add_row("framework", framework, "", f"engines: {', '.join(ENGINES)}")
+    Console().print(table)
+
+
+@app.command("run")
+def run_command(
+    sweep: SweepArgument = "quick",
+    where: WhereOption = None,
+    device: DeviceOption = None,
+    workers: WorkersOption = 1,
+    results: ResultsOption = RESULTS,
+    data: DataOption = DATA,
+    timeout: TimeoutOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Run the trials of a sweep that are missing, and record them."""
+    _, code = execute(
+        sweep,
+        where=where,
+        device=device,
+        workers=workers,
+        results=results,
+        data=data,
+        timeout=timeout,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(code)
+
+
+@app.command("report")
+def report_command(
+    sweep: SweepArgument = "quick", results: ResultsOption = RESULTS, reports: ReportsOption = REPORTS
+) -> None:
+    """Write the report of a sweep from its records."""
+    publish(load_sweep(sweep, where=None, device=None), results=results, reports=reports, command=command_line())
+
+
+@app.command("compare")
+def compare_command(sweep: SweepArgument = "quick", results: ResultsOption = RESULTS) -> None:
+    """Compare the frameworks, pair by pair."""
+    from rich.console import Console
+
+    from bench.report import print_comparison
+
+    loaded = load_sweep(sweep, where=None, device=None)
+    print_comparison(loaded.name, results=results, console=Console())
+
+
+@app.command("doctor")
+def doctor_command(data: DataOption = DATA) -> None:
+    """Show versions, devices, and which data sets are present."""
+    from bench.doctor import examine
+
+    raise typer.Exit(examine(data=data))
+
+
+def command_line() -> str:
+    """The command as typed, for a report."""
+    name = Path(sys.argv[0])
+    program = "python -m bench" if name.name == "__main__.py" else f"python {name.name}"
+    return " ".join([program, *sys.argv[1:]])
+
+
+def guarded(command: Callable[[], None]) -> None:
+    """Runs a command; a user's mistake becomes one line and exit code 2."""
+    try:
+        command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def main() -> None:
+    """The entry point of `python -m bench`."""
+    guarded(lambda: app(standalone_mode=True))
+
+
+if __name__ == "__main__":
+    main()

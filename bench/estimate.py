@@ -1,0 +1,68 @@
+"""A guess at how long trials take, for `--dry-run` and the time left: a rough model, or an earlier record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.flops import published_macs_per_update
+from bench.records import Record, Store
+from bench.trial import Trial
+
+# A training step costs about three forward passes, an evaluated sequence one.
+PASSES_OF_TRAINING = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Measured on two cores of a 2020s server processor; only the order of magnitude matters.
+
+    `start_seconds` holds imports and compilation; `time_step_seconds` what one time step of a forward pass costs
+    whatever the sizes; `macs_per_second` how fast matrix products run at large sizes.
+    """
+
+    start_seconds: float
+    time_step_seconds: float
+    macs_per_second: float
+
+
+SPEEDS = {
+    ("pytorch", "reference"): Speed(start_seconds=4.0, time_step_seconds=1.2e-4, macs_per_second=2.5e10),
+    ("tensorflow", "reference"): Speed(start_seconds=10.0, time_step_seconds=1.5e-5, macs_per_second=4.0e10),
+}
+
+
+def estimate_seconds(trial: Trial) -> float:
+    """From the sizes alone."""
+    task = trial.build_task()
+    speed = SPEEDS[trial.framework, trial.engine]
+    protocol = trial.protocol
+    steps_per_epoch = task.steps_per_epoch(protocol.batch_size)
+    steps = protocol.total_steps(steps_per_epoch=steps_per_epoch)
+    macs = published_macs_per_update(trial.cell, input_size=task.input_size, units=trial.units)
+    of_overhead = task.length * len(trial.units) * speed.time_step_seconds
+    of_products = task.length * macs * protocol.batch_size / speed.macs_per_second
+    forward = of_overhead + of_products
+    evaluations = steps / protocol.evaluation_interval(steps_per_epoch=steps_per_epoch)
+    evaluated_batches = evaluations * protocol.evaluation_sequences / protocol.batch_size
+    return speed.start_seconds + forward * (PASSES_OF_TRAINING * steps + evaluated_batches)
+
+
+def estimates(trials: Sequence[Trial], *, store: Store) -> dict[str, float]:
+    """Seconds by trial id: what a trial that differs only in its seed took, where one is recorded, else the model's."""
+    seen = {_but_for_seed(record): record.total_seconds for record in store.records() if record.status == "ok"}
+    guesses = {}
+    for trial in trials:
+        known = seen.get(trial.model_copy(update={"seed": 0}).id)
+        guesses[trial.id] = known if known is not None else estimate_seconds(trial)
+    return guesses
+
+
+def _but_for_seed(record: Record) -> str:
+    return trial_of(record).model_copy(update={"seed": 0}).id
+
+
+def trial_of(record: Record) -> Trial:
+    """The trial that a record is of."""
+    fields = {name: getattr(record, name) for name in Trial.model_fields}
+    return Trial.model_validate(fields)

@@ -1,0 +1,1 @@
+"""Where trials run: each in a process of its own on this machine."""

@@ -1,0 +1,56 @@
+"""A trial's own process: runs it, tells its progress, and records its failure."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from bench.records import Store, failure
+from bench.trial import Trial
+
+# What a math library reads for its number of threads when it is first loaded.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def run_child(connection: Connection, trial: Trial, results: Path, sweep: str, data: Path, threads: int) -> None:
+    """Runs one trial to its record; whatever is raised becomes a record of status `failed`.
+
+    Everything that the frameworks print goes to `log.txt` in the trial's folder. If the parent is gone, the process
+    ends.
+    """
+    started = time.perf_counter()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    store = Store(results, sweep)
+    folder = store.folder_of(trial.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    _redirect_output(folder / "log.txt")
+
+    def report(progress: object) -> None:
+        try:
+            connection.send(progress)
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)
+
+    try:
+        # Imported here so that an import that fails is recorded like any other failure.
+        from bench.run import run_trial
+
+        run_trial(trial, store=store, data=data, threads=threads, report=report, started=started)
+    except BaseException as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+        store.write(failure(trial, sweep=sweep, status="failed", error=said, traceback=traceback.format_exc()))
+        sys.exit(1)
+
+
+def _redirect_output(path: Path) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)

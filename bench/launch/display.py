@@ -1,0 +1,204 @@
+"""What is shown while a sweep runs: a live table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from bench.progress import Progress
+from bench.records import Record
+from bench.trial import Trial
+
+STATUS_STYLES = {"ok": "green", "diverged": "yellow", "failed": "red", "timeout": "red"}
+
+
+class Display(Protocol):
+    """Is told what happens in a sweep. A context manager: open while trials run."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def started(self, trial: Trial) -> None:
+        """A trial's process was started."""
+        ...
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        """A trial told where it is."""
+        ...
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        """A trial ended, in whatever way."""
+        ...
+
+
+class Countdown:
+    """Guesses the time left: the estimates of what is left, corrected by how the finished ones compared."""
+
+    def __init__(self, estimates: Mapping[str, float], *, workers: int) -> None:
+        self._left = dict(estimates)
+        self._workers = workers
+        self._estimated, self._taken = 0.0, 0.0
+        self._progress: dict[str, float] = {}
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        """Notes the share of a running trial that is done."""
+        self._progress[trial.id] = progress.step / progress.steps
+
+    def finished(self, trial: Trial, seconds: float) -> None:
+        """Notes how long a trial took."""
+        self._estimated += self._left.pop(trial.id, 0.0)
+        self._taken += seconds
+        self._progress.pop(trial.id, None)
+
+    def seconds_left(self) -> float:
+        """For all that is waiting or running."""
+        pace = self._taken / self._estimated if self._estimated else 1.0
+        left = sum(seconds * (1.0 - self._progress.get(key, 0.0)) for key, seconds in self._left.items())
+        return pace * left / self._workers
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _number(value: float | None, form: str = ".4g") -> str:
+    return "–" if value is None else format(value, form)
+
+
+def summary(record: Record) -> str:
+    """A trial's outcome in a few words."""
+    if record.status != "ok":
+        return f"{record.status}: {record.error}"
+    solved = {True: ", solved", False: ", not solved", None: ""}[record.solved]
+    return (
+        f"{record.quality_metric} {_number(record.quality)}{solved}, updates {_number(record.update_ratio, '.1%')}, "
+        f"{_number(record.step_milliseconds, '.3g')} ms a step, {duration(record.total_seconds or 0.0)}"
+    )
+
+
+class PlainDisplay:
+    """One line for each trial that starts or ends."""
+
+    def __init__(self, console: Console, *, trials: int, countdown: Countdown) -> None:
+        self._console = console
+        self._trials = trials
+        self._countdown = countdown
+        self._done = 0
+        self._starts: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, trial: Trial) -> None:
+        """Says which."""
+        self._starts[trial.id] = time.monotonic()
+        self._line(f"start  {trial.id}  {trial.label}")
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        """Says nothing; notes the time left."""
+        self._countdown.progressed(trial, progress)
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        """Says how it ended and how much is left."""
+        self._done += 1
+        self._countdown.finished(trial, time.monotonic() - self._starts[trial.id])
+        left = duration(self._countdown.seconds_left())
+        self._line(f"{record.status:<6} {trial.id}  {trial.label}: {summary(record)}")
+        self._line(f"       {self._done} of {self._trials} done, about {left} left")
+
+
+class LiveDisplay:
+    """A table of the running trials under a bar of the whole sweep; ended trials scroll above."""
+
+    def __init__(self, console: Console, *, trials: int, countdown: Countdown) -> None:
+        self._trials = trials
+        self._countdown = countdown
+        self._counts: Counter[str] = Counter()
+        self._running: dict[str, tuple[Trial, Progress | None]] = {}
+        self._starts: dict[str, float] = {}
+        self._bar = Bar(TextColumn("trials"), BarColumn(bar_width=30), MofNCompleteColumn(), console=console)
+        self._task = self._bar.add_task("trials", total=trials)
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._render)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def started(self, trial: Trial) -> None:
+        """Adds a row."""
+        self._starts[trial.id] = time.monotonic()
+        self._running[trial.id] = (trial, None)
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        """Refreshes a row."""
+        self._running[trial.id] = (trial, progress)
+        self._countdown.progressed(trial, progress)
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        """Moves a row above the table."""
+        del self._running[trial.id]
+        self._counts[record.status] += 1
+        self._bar.advance(self._task)
+        self._countdown.finished(trial, time.monotonic() - self._starts[trial.id])
+        line = Text(f"{record.status:<8} ", style=STATUS_STYLES[record.status])
+        line.append(f"{trial.label}  ", style="bold").append(summary(record), style="default not bold")
+        self._live.console.print(line, highlight=False)
+
+    def _render(self) -> Group:
+        done, failed = sum(self._counts.values()), sum(self._counts.values()) - self._counts["ok"]
+        status = f"{done} done, {len(self._running)} running, {failed} failed, "
+        status += f"about {duration(self._countdown.seconds_left())} left"
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in ("trial", "step", "loss", "quality", "updates"):
+            table.add_column(column, justify="left" if column == "trial" else "right")
+        for trial, progress in self._running.values():
+            if progress is None:
+                table.add_row(trial.label, "starting", "", "", "")
+                continue
+            table.add_row(
+                trial.label,
+                f"{progress.step} / {progress.steps}",
+                _number(progress.loss),
+                _number(progress.quality),
+                _number(progress.update_ratio, ".1%"),
+            )
+        return Group(table, self._bar, Text(status, style="dim"))
+
+
+def make_display(console: Console, *, estimates: Mapping[str, float], workers: int) -> PlainDisplay | LiveDisplay:
+    """The live display in a terminal, else plain lines; `estimates` are seconds by trial id."""
+    countdown = Countdown(estimates, workers=workers)
+    kind = LiveDisplay if console.is_terminal else PlainDisplay
+    return kind(console, trials=len(estimates), countdown=countdown)

@@ -1,0 +1,82 @@
+"""Runs a sweep: checks everything first, then runs what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import devices
+from bench.errors import DataError
+from bench.estimate import estimates
+from bench.launch.display import duration, make_display
+from bench.launch.local import run_trials
+from bench.records import Store
+from bench.sweep import Sweep
+from bench.trial import Trial
+
+
+def plan(sweep: Sweep, *, store: Store, workers: int, console: Console) -> None:
+    """Prints the trials and the estimated time."""
+    missing = {trial.id for trial in store.missing(sweep.trials)}
+    seconds = estimates(sweep.trials, store=store)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("trial", "", "state", "estimate"):
+        table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=True)
+    for trial in sweep.trials:
+        state = "to run" if trial.id in missing else "done"
+        table.add_row(trial.id, trial.label, state, duration(seconds[trial.id]))
+    console.print(table)
+    left = sum(seconds[trial_id] for trial_id in missing) / workers
+    console.print(
+        f"{len(sweep.trials)} trials, {len(missing)} to run, "
+        f"about {duration(left)} with {workers} worker{'s' if workers > 1 else ''} (a rough guess)"
+    )
+
+
+def run_sweep(
+    sweep: Sweep,
+    *,
+    store: Store,
+    data: Path,
+    workers: int,
+    console: Console,
+    timeout_seconds: float | None = None,
+) -> Counter[str]:
+    """Runs the trials that are missing; returns how many of the sweep's trials stand at each status.
+
+    Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing.
+    """
+    missing = store.missing(sweep.trials)
+    if missing:
+        devices.check((trial.framework, trial.device) for trial in missing)
+        prepare_data(missing, data=data)
+        guesses = estimates(missing, store=store)
+        done = len(sweep.trials) - len(missing)
+        already = f" ({done} done before)" if done else ""
+        console.print(
+            f"sweep {sweep.name}: {len(missing)} trials to run{already}, "
+            f"about {duration(sum(guesses.values()) / workers)}, records in {store.folder}",
+            highlight=False,
+        )
+        with make_display(console, estimates=guesses, workers=workers) as display:
+            run_trials(
+                missing, store=store, data=data, workers=workers, display=display, timeout_seconds=timeout_seconds
+            )
+    else:
+        console.print(f"sweep {sweep.name}: all {len(sweep.trials)} trials are done, records in {store.folder}")
+    records = [store.read(trial.id) for trial in sweep.trials]
+    return Counter("missing" if record is None else record.status for record in records)
+
+
+def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
+    """Has every data set that the trials read prepared, once. Raises `DataError` with all that is missing."""
+    tasks = {(trial.task, str(trial.options)): trial.build_task(data=data) for trial in trials}
+    problems = dict.fromkeys(problem for task in tasks.values() if (problem := task.data_problem()))
+    if problems:
+        raise DataError("\n".join(problems))
+    for task in tasks.values():
+        task.prepare()
