@@ -76,7 +76,7 @@ def execute(
     sweep = load_sweep(name, where=where, device=device)
     store = Store(results, sweep.name)
     if dry_run:
-        plan(sweep, store=store, workers=workers, console=console)
+        plan(sweep, store=store, data=data, workers=workers, console=console)
         return sweep, 0
     try:
         counts = run_sweep(

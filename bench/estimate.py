@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.flops import published_macs_per_update
 from bench.records import Record, Store
@@ -32,9 +33,11 @@ SPEEDS = {
 }
 
 
-def estimate_seconds(trial: Trial) -> float:
-    """From the sizes alone."""
-    task = trial.build_task()
+def estimate_seconds(trial: Trial, *, data: Path) -> float | None:
+    """From the sizes alone; None where a data set is missing, so that the length of an epoch is unknown."""
+    task = trial.build_task(data=data)
+    if task.data_problem():
+        return None
     speed = SPEEDS[trial.framework, trial.engine]
     protocol = trial.protocol
     steps_per_epoch = task.steps_per_epoch(protocol.batch_size)
@@ -48,13 +51,13 @@ def estimate_seconds(trial: Trial) -> float:
     return speed.start_seconds + forward * (PASSES_OF_TRAINING * steps + evaluated_batches)
 
 
-def estimates(trials: Sequence[Trial], *, store: Store) -> dict[str, float]:
+def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str, float | None]:
     """Seconds by trial id: what a trial that differs only in its seed took, where one is recorded, else the model's."""
     seen = {_but_for_seed(record): record.total_seconds for record in store.records() if record.status == "ok"}
-    guesses = {}
+    guesses: dict[str, float | None] = {}
     for trial in trials:
         known = seen.get(trial.model_copy(update={"seed": 0}).id)
-        guesses[trial.id] = known if known is not None else estimate_seconds(trial)
+        guesses[trial.id] = known if known is not None else estimate_seconds(trial, data=data)
     return guesses
 
 

@@ -153,7 +153,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """A compressed `.npz`, atomically."""
-    write_atomically(path, lambda temporary: np.savez_compressed(temporary, **arrays))
+    # NumPy's stub takes the first keyword for a flag.
+    save: Callable[..., None] = np.savez_compressed
+    write_atomically(path, lambda temporary: save(temporary, **arrays))
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -19,18 +19,19 @@ from bench.sweep import Sweep
 from bench.trial import Trial
 
 
-def plan(sweep: Sweep, *, store: Store, workers: int, console: Console) -> None:
+def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console) -> None:
     """Prints the trials and the estimated time."""
     missing = {trial.id for trial in store.missing(sweep.trials)}
-    seconds = estimates(sweep.trials, store=store)
+    seconds = estimates(sweep.trials, store=store, data=data)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("trial", "", "state", "estimate"):
         table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=True)
     for trial in sweep.trials:
         state = "to run" if trial.id in missing else "done"
-        table.add_row(trial.id, trial.label, state, duration(seconds[trial.id]))
+        guess = seconds[trial.id]
+        table.add_row(trial.id, trial.label, state, "needs its data" if guess is None else duration(guess))
     console.print(table)
-    left = sum(seconds[trial_id] for trial_id in missing) / workers
+    left = sum(seconds[trial_id] or 0.0 for trial_id in missing) / workers
     console.print(
         f"{len(sweep.trials)} trials, {len(missing)} to run, "
         f"about {duration(left)} with {workers} worker{'s' if workers > 1 else ''} (a rough guess)"
@@ -54,7 +55,7 @@ def run_sweep(
     if missing:
         devices.check((trial.framework, trial.device) for trial in missing)
         prepare_data(missing, data=data)
-        guesses = estimates(missing, store=store)
+        guesses = {key: seconds or 0.0 for key, seconds in estimates(missing, store=store, data=data).items()}
         done = len(sweep.trials) - len(missing)
         already = f" ({done} done before)" if done else ""
         console.print(
@@ -80,3 +81,7 @@ def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
         raise DataError("\n".join(problems))
     for task in tasks.values():
         task.prepare()
+    for trial in trials:
+        size = trial.protocol.batch_size
+        if tasks[trial.task, str(trial.options)].steps_per_epoch(size) == 0:
+            raise DataError(f"{trial.label}: batch_size = {size} is more than the task has training examples")
