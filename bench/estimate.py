@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.flops import published_macs_per_update
-from bench.records import Record, Store
+from bench.records import Record, Store, trial_of
 from bench.trial import Trial
 
 # A training step costs about three forward passes, an evaluated sequence one.
@@ -63,9 +63,3 @@ def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str,
 
 def _but_for_seed(record: Record) -> str:
     return trial_of(record).model_copy(update={"seed": 0}).id
-
-
-def trial_of(record: Record) -> Trial:
-    """The trial that a record is of."""
-    fields = {name: getattr(record, name) for name in Trial.model_fields}
-    return Trial.model_validate(fields)

@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import RecordError
-from bench.trial import Trial
+from bench.trial import Trial, build_trial
 from bench.validation import explain
 from impls.contract import Array
 
@@ -127,6 +127,12 @@ def identity(trial: Trial, *, sweep: str) -> dict[str, Any]:
         "quality_metric": task.quality_metric,
         "higher_is_better": task.higher_is_better,
     }
+
+
+def trial_of(record: Record) -> Trial:
+    """The trial that a record is of."""
+    fields = {name: getattr(record, name) for name in Trial.model_fields}
+    return build_trial(fields, where=f"record {record.trial_id}")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.errors import RecordError
-from bench.records import Record, Store, failure, write_atomically, write_curve
+from bench.records import Record, Store, failure, trial_of, write_atomically, write_curve
 from bench.trial import Trial, build_trial
 
 
@@ -31,8 +31,6 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_record_tells_its_trial_whole() -> None:
-    from bench.estimate import trial_of
-
     for made in (trial(), trial(task="digits", cell="skip_gru", units=[3, 4], budget_cost=1e-4, seed=5)):
         assert trial_of(record(made)).id == made.id
 

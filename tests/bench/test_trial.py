@@ -63,7 +63,8 @@ def test_ids_recorded_before_still_hold() -> None:
     # Changing one of these orphans every record that users have.
     assert trial(protocol={"steps": 100}).id == "dbeb39f2daebdc6a"
     assert (
-        trial(task="digits", cell="gru", p_skip=0.5, units=[16, 24], framework="tensorflow").id == "325d8bec682b74d7"
+        trial(task="digits", cell="gru", p_skip=0.5, units=[16, 24], framework="tensorflow").id
+        == "325d8bec682b74d7"
     )
 
 
@@ -75,7 +76,10 @@ def test_pairs_differ_in_the_framework_alone() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cell": "skip_lstn"}, "here: cell = 'skip_lstn': not one of lstm, gru, skip_lstm, skip_gru; did you mean"),
+        (
+            {"cell": "skip_lstn"},
+            "here: cell = 'skip_lstn': not one of lstm, gru, skip_lstm, skip_gru; did you mean",
+        ),
         ({"task": "ading"}, "here: unknown task 'ading'; did you mean 'adding'?"),
         ({"framework": "torch"}, "here: framework = 'torch': not one of pytorch, tensorflow"),
         ({"budget_cost": -1e-5}, "here: budget_cost = -1e-05: Input should be greater than or equal to 0"),
@@ -91,7 +95,10 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"lambda": 1}, "here: unknown key 'lambda'"),
         ({"options": {"lenght": 5}}, "here: options of adding: unknown key 'lenght'; did you mean 'length'?"),
         ({"options": {"length": 1}}, "here: options of adding: length = 1"),
-        ({"protocol": {"learning_rat": 1}}, "here: protocol: unknown key 'learning_rat'; did you mean 'learning_rate'?"),
+        (
+            {"protocol": {"learning_rat": 1}},
+            "here: protocol: unknown key 'learning_rat'; did you mean 'learning_rate'?",
+        ),
         ({"protocol": {"steps": 1, "epochs": 1}}, "here: protocol: give exactly one of steps and epochs"),
         ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
     ],
