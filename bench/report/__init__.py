@@ -1,0 +1,77 @@
+"""Reports, computed from records alone; the doors that the commands call, which import pandas and seaborn late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+    from bench.records import Record, Store
+    from bench.trial import Trial
+
+
+def write_report(
+    sweep: str,
+    *,
+    results: Path,
+    reports: Path,
+    trials: Sequence[Trial] | None = None,
+    command: str = "",
+    description: str = "",
+) -> Path:
+    """Writes `reports/<sweep>/` (page, tables, figures, data) and returns the path of its index.html.
+
+    The folder is replaced as a whole once everything is written, so it is never half a report.
+
+    Args:
+        sweep: whose records to report.
+        results, reports: the folders that hold all sweeps' records and reports.
+        trials: what the sweep asks for; those without a record are shown as missing. None reports what there is.
+        command: the command line that ran the sweep, for the page.
+        description: of the sweep, for the page.
+
+    Raises `RecordError` where there are no records, or one cannot be read.
+    """
+    from bench.report.writing import write
+
+    return write(sweep, results=results, reports=reports, trials=trials, command=command, description=description)
+
+
+def results_table(records: Iterable[Record], *, missing: Sequence[Trial] = ()) -> DataFrame:
+    """The results table as a terminal shows it: text cells, one row a configuration, seeds aggregated.
+
+    Columns with the same value in every row are left out, except the task, cell and framework.
+    """
+    from bench.report.frames import trials_frame
+    from bench.report.tables import aggregate, readable
+
+    return readable(aggregate(trials_frame(records, missing=missing))).varying
+
+
+def compare(sweep: str, *, results: Path) -> DataFrame:
+    """Paired differences between frameworks, as a terminal shows them: one row a configuration.
+
+    Raises `RecordError` where there are no records, or one cannot be read.
+    """
+    from bench.report.comparison import compare_frameworks, readable_summary
+    from bench.report.frames import read_records, trials_frame
+
+    return readable_summary(compare_frameworks(trials_frame(read_records(sweep, results=results))))
+
+
+def print_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
+    """Prints the results table; those of `trials` without a record are rows too, with the status `missing`."""
+    from bench.report.terminal import show_results
+
+    show_results(store, console=console, trials=trials)
+
+
+def print_comparison(sweep: str, *, results: Path, console: Console) -> None:
+    """Prints the framework comparison. Raises `RecordError` where there are no records."""
+    from bench.report.terminal import show_comparison
+
+    show_comparison(sweep, results=results, console=console)

@@ -1,0 +1,180 @@
+"""Records as tidy data frames: a row a trial, a row an evaluation, and the labels that plots and tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.errors import RecordError
+from bench.records import Record, Store, identity
+from bench.trial import Trial
+from impls.contract import CELLS, Array
+
+MISSING = "missing"
+STATUSES = ("ok", "diverged", "failed", "timeout", MISSING)
+NUMBERS = tuple(
+    name for name, field in Record.model_fields.items() if field.default is None and name not in ("solved",)
+)
+# What every table names; other fields of a trial join them where they vary.
+CORE = (
+    "task",
+    "options",
+    "length",
+    "cell",
+    "units",
+    "framework",
+    "engine",
+    "device",
+    "budget",
+    "budget_cost",
+    "p_skip",
+)
+# Columns that only name things in plots and prose.
+LABELS = ("problem", "variant", "label")
+# What tells seeds and twins of one configuration apart.
+WITHIN = ("seed", "framework")
+
+
+def read_records(sweep: str, *, results: Path) -> list[Record]:
+    """Every record of a sweep. Raises `RecordError` where there is none, or one cannot be read."""
+    records = list(Store(results, sweep).records())
+    if not records:
+        raise RecordError(f"{results / sweep}: no records; run the sweep first: python run_all.py {sweep}")
+    return records
+
+
+def trials_frame(records: Iterable[Record], *, missing: Sequence[Trial] = (), sweep: str = "") -> pd.DataFrame:
+    """One row a trial, columns by the record's field names; trials without a record have the status `missing`.
+
+    `options` becomes text such as `length=50`, `units` text such as `32` or `16x24`; the protocol and environment
+    are spread over columns such as `protocol.batch_size` and `environment.threads`. Three columns are added for
+    people: `problem` (the task with its options), `variant` (what sets a trial apart from others of its cell and
+    problem) and `label` (cell and variant).
+    """
+    rows = [_row(record.model_dump(mode="json")) for record in records]
+    rows += [_row(identity(trial, sweep=sweep) | {"status": MISSING}) for trial in missing]
+    if not rows:
+        raise RecordError("no records to report")
+    frame = pd.DataFrame(rows)
+    for name in NUMBERS:
+        frame[name] = pd.Series(frame.get(name, np.nan), index=frame.index).astype(float)
+    for name in ("error", "traceback", "parameters_checksum", "batches_checksum"):
+        frame[name] = (frame[name] if name in frame else pd.Series("", index=frame.index)).fillna("").astype(str)
+    if "solved" not in frame:
+        frame["solved"] = None
+    frame["solved"] = frame["solved"].astype(object).where(frame["solved"].notna(), None)
+    frame["cell_order"] = [CELLS.index(cell) if cell in CELLS else len(CELLS) for cell in frame["cell"]]
+    frame = frame.sort_values(
+        [
+            "task", "length", "options", "cell_order", "cell", "p_skip", "budget", "budget_cost", "units",
+            "framework", "engine", "device", "seed", "trial_id",
+        ]
+    ).reset_index(drop=True)  # fmt: skip
+    return _labelled(frame.drop(columns="cell_order"))
+
+
+def configuration_fields(frame: pd.DataFrame) -> list[str]:
+    """The columns that decide a trial, but for its seed: the core, then the rest of the trial's fields."""
+    others = [name for name in Trial.model_fields if name not in CORE and name in frame and name not in WITHIN]
+    return [*CORE, *others, *(name for name in frame if name.startswith("protocol."))]
+
+
+def varying_fields(frame: pd.DataFrame) -> list[str]:
+    """The fields of a trial beyond the core that differ between trials of one problem."""
+    others = [name for name in configuration_fields(frame) if name not in CORE]
+    counts = frame.groupby(["task", "options"], dropna=False)[others].nunique(dropna=False)
+    return [name for name in others if (counts[name] > 1).any()]
+
+
+def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:
+    """One row an evaluation on validation data: the curve's columns behind those that name the trial.
+
+    Raises `RecordError` for a curve that cannot be read.
+    """
+    naming = ["problem", "cell", "variant", "label", "framework", "seed", "trial_id", "quality_metric"]
+    parts = []
+    for trial in frame[frame["status"] != MISSING].to_dict("records"):
+        path = store.folder_of(trial["trial_id"]) / "curve.csv"
+        if not path.is_file():
+            continue
+        try:
+            curve = pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{path}: not a curve ({error}); delete the trial's folder and run again") from None
+        if curve.empty:  # it ended before its first evaluation
+            continue
+        if not {"step", "quality"} <= set(curve.columns):
+            raise RecordError(
+                f"{path}: not a curve (no step and quality); delete the trial's folder and run again"
+            )
+        for position, name in enumerate(naming):
+            curve.insert(position, name, trial[name])
+        parts.append(curve)
+    columns = [*naming, "step", "quality"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def read_examples(trial_id: str, *, store: Store) -> dict[str, Array] | None:
+    """Some test sequences of a trial with their gates; None where it left none. Raises `RecordError`."""
+    path = store.folder_of(trial_id) / "gates.npz"
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read ({error}); delete the trial's folder and run again") from None
+
+
+def _row(content: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, value in content.items():
+        if name == "options":
+            row[name] = ", ".join(f"{key}={_text(inner)}" for key, inner in value.items())
+        elif name == "units":
+            row[name] = "x".join(map(str, value))
+        elif isinstance(value, dict):
+            row.update(_spread(name, value))
+        else:
+            row[name] = value
+    return row
+
+
+def _spread(prefix: str, value: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        name = f"{prefix}.{key}"
+        flat |= _spread(name, inner) if isinstance(inner, dict) else {name: inner}
+    return flat
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    frame["problem"] = [
+        f"{task} ({options})" if options else task
+        for task, options in zip(frame["task"], frame["options"], strict=True)
+    ]
+    frame["variant"] = ""
+    for _, group in frame.groupby("problem", sort=False):
+        varying = [
+            name
+            for name in configuration_fields(frame)
+            if name not in ("task", "options", "length", "cell", "framework", "budget_cost", "p_skip")
+            and group[name].nunique(dropna=False) > 1
+        ]
+        for _, rows in group.groupby("cell", sort=False):
+            costs = rows["budget_cost"].nunique() > 1
+            for index, row in rows.iterrows():
+                parts = [f"p_skip={row['p_skip']:g}"] if row["p_skip"] else []
+                parts += [f"λ={row['budget_cost']:g}"] if costs or row["budget_cost"] else []
+                parts += [f"{name.removeprefix('protocol.')}={_text(row[name])}" for name in varying]
+                frame.loc[index, "variant"] = ", ".join(parts)
+    frame["label"] = (frame["cell"] + " " + frame["variant"]).str.strip()
+    return frame

@@ -1,0 +1,33 @@
+"""What the columns mean: the record's own descriptions, and those of what a report adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.records import Record
+
+# Columns that a report derives, and record fields whose names leave something to say.
+MEANINGS = {
+    "cell": "recurrent cell; skip_ cells learn when to update their state and copy it otherwise",
+    "units": "size of the state; one number a layer",
+    "engine": "how the time loop runs: reference (the equations, step by step) or fast",
+    "p_skip": "the random-skip baseline: each step is skipped with this probability",
+    "seeds": "trials behind a row; “2 of 3” where only two ended ok",
+    "status": "ok, diverged (the loss stopped being finite), failed, timeout, or missing (no record yet)",
+    "quality": "the metric on test data with the parameters that were best on validation",
+    "metric": "what quality is; ↑ where higher is better, ↓ where lower is",
+    "solved": "how many of the finished trials met the task's published criterion",
+    "updates": "state updates of a test sequence: the samples that were used",
+    "update_ratio": "updates / steps, the mean over test sequences; 1 where nothing is skipped",
+    "evaluate_seconds": "all evaluations together",
+    "λ": "budget_cost, the price of one update in the training loss",
+    "pair": "two trials that differ in the framework alone, with the same initial parameters and batches",
+}
+
+
+def glossary(columns: Iterable[str]) -> list[tuple[str, str]]:
+    """(column, meaning) for the columns that need one, in their order; terms that are no columns come last."""
+    described = {name: field.description for name, field in Record.model_fields.items() if field.description}
+    meanings = {**described, **MEANINGS}
+    names = [name for name in columns if name in meanings]
+    return [(name, meanings[name]) for name in [*names, *(term for term in ("λ", "pair") if term not in names)]]

@@ -1,0 +1,213 @@
+"""What the page says: one function a section, each from the frames alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from bench.report.comparison import Comparison, readable_summary
+from bench.report.frames import STATUSES
+from bench.report.glossary import glossary
+from bench.report.numbers import number
+from bench.report.page import Details, PageTable, Section
+from bench.report.style import Picture
+from bench.report.tables import ReadableTable
+
+
+def summary(trials: pd.DataFrame, comparison: Comparison) -> Section:
+    """In words: how many trials ended how, the best of each task, and whether the frameworks agree."""
+    counts = {status: int((trials["status"] == status).sum()) for status in STATUSES}
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    prose = [f"{_many(len(trials), 'trial')}: {told}."]
+    ok = trials[trials["status"] == "ok"]
+    for problem, rows in ok.groupby("problem", sort=False):
+        prose.append(_best(str(problem), rows, total=int((trials["problem"] == problem).sum())))
+    silent = [problem for problem in trials["problem"].unique() if problem not in set(ok["problem"])]
+    prose += [f"{problem}: no trial ended ok." for problem in silent]
+    prose += _agreement(comparison)
+    return Section(title="Summary", prose=prose)
+
+
+def _best(problem: str, rows: pd.DataFrame, *, total: int) -> str:
+    higher = bool(rows["higher_is_better"].iloc[0])
+    means = rows.groupby(["label", "framework"], sort=False)[["quality", "update_ratio"]].mean()
+    order = means["quality"].idxmax() if higher else means["quality"].idxmin()
+    best = means.loc[order]
+    label, framework = order
+    metric = str(rows["quality_metric"].iloc[0]).replace("_", " ")
+    text = (
+        f"{problem}: the best mean {metric} is {number(best['quality'])}, by {label} in {framework}, "
+        f"with an update ratio of {number(best['update_ratio'], digits=3)}"
+    )
+    if rows["solved"].notna().any():
+        text += f"; {sum(solved is True for solved in rows['solved'])} of {_many(total, 'trial')} solved the task"
+    return text + "."
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _agreement(comparison: Comparison) -> list[str]:
+    prose = []
+    if len(comparison.pairs):
+        for (left, right), pairs in comparison.pairs.groupby(["left", "right"], sort=False):
+            ratio = pairs["step_milliseconds_ratio"].median()
+            gap = pairs["update_ratio_difference"].abs().max()
+            line = f"{_many(len(pairs), 'pair')} of {left} and {right}: "
+            line += f"update ratios differ by at most {number(gap, digits=2)}"
+            if pd.notna(ratio):
+                line += (
+                    f"; a training step of {right} takes {number(ratio, digits=3)} times that of {left} (median)"
+                )
+            prose.append(line + ".")
+    if len(comparison.refused):
+        prose.append(f"{_many(len(comparison.refused), 'pair')} refused: checksums differ.")
+    return prose
+
+
+def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
+    """The sweep, the command, the machines and the versions behind the records."""
+    facts = [("sweep", sweep)]
+    if command:
+        facts.append(("command", command))
+    facts.append(("trials", str(len(trials))))
+    for key, words in (
+        ("processor", "processor"), ("cores", "cores"), ("memory_bytes", "memory"), ("gpu", "GPU"),
+        ("system", "system"), ("threads", "threads of a trial"), ("python", "Python"),
+    ):  # fmt: skip
+        values = _distinct(trials, f"environment.{key}")
+        if key == "memory_bytes":
+            values = [f"{float(value) / 2**30:.0f} GiB" for value in values]
+        if key == "threads":
+            values = ["the framework's default" if value == "0" else value for value in values]
+        if values:
+            facts.append((words, "; ".join(values)))
+    packages = [name for name in trials if str(name).startswith("environment.packages.")]
+    versions = [f"{name.rpartition('.')[2]} {' and '.join(_distinct(trials, name))}" for name in packages]
+    if versions:
+        facts.append(("packages", ", ".join(versions)))
+    return Section(title="What ran", facts=facts)
+
+
+def _distinct(trials: pd.DataFrame, column: str) -> list[str]:
+    if column not in trials:
+        return []
+    values = trials[column].dropna().unique().tolist()
+    return sorted({f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value) for value in values})
+
+
+def results(table: ReadableTable) -> Section:
+    """The results table; holes are rows like any other."""
+    prose = [
+        "One row a configuration: means over seeds ± their sample standard deviation (divisor n − 1), of the "
+        "trials that ended ok. Rows with a hole are marked. A click on a column's head sorts by it."
+    ]
+    if table.constant:
+        same = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in table.constant.items())
+        prose.append(f"The same in every row: {same}.")
+    return Section(
+        title="Results",
+        prose=prose,
+        tables=[PageTable(caption="Results", text=table.varying)],
+        links=[("results.csv (full precision)", "results.csv"), ("results.md", "results.md"),
+               ("results.tex", "results.tex")],
+    )  # fmt: skip
+
+
+def figures(title: str, pictures: Sequence[Picture], *, otherwise: str, prose: Sequence[str] = ()) -> Section:
+    """A section of figures, or a sentence on why there are none."""
+    return Section(title=title, prose=list(prose) if pictures else [otherwise], pictures=pictures)
+
+
+def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) -> Section:
+    """Paired differences, and by name everything that was not compared."""
+    prose = [
+        "A pair is two trials that differ in the framework alone: the same seed, initial parameters and batches, "
+        "by checksum. In brackets the 95 % bootstrap interval of the mean over pairs, where there are three or "
+        "more; with so few it lies between the lowest and highest pair. Mean ratios are geometric."
+    ]
+    tables = []
+    text = readable_summary(comparison)
+    if text.empty:
+        prose = ["No two ok trials form a pair, so there is nothing to compare."]
+    else:
+        directions = sorted({(row["left"], row["right"]) for row in comparison.summary.to_dict("records")})
+        signs = "; ".join(
+            f"differences are {right} − {left}, ratios {right} / {left}" for left, right in directions
+        )
+        tables.append(PageTable(caption=f"Paired differences: {signs}", text=text))
+    prose += [f"{line}: compare times with care." for line in comparison.conditions]
+    for frame, caption in (
+        (comparison.refused, "Not pairs: the checksums of these differ"),
+        (comparison.incomplete, "Without a partner that ended ok"),
+    ):
+        if len(frame):
+            tables.append(PageTable(caption=caption, text=_named(frame)))
+    return Section(title="Framework comparison", prose=prose, tables=tables, pictures=pictures)
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    wanted = {
+        "problem": "task",
+        "label": "configuration",
+        "seed": "seed",
+        "pair_id": "pair_id",
+        "reason": "reason",
+    }
+    return frame[list(wanted)].rename(columns=wanted)
+
+
+def holes(trials: pd.DataFrame) -> Section:
+    """Every trial that is not ok, with its error and traceback."""
+    troubled = trials[trials["status"] != "ok"]
+    if troubled.empty:
+        return Section(title="Trials that did not end ok", prose=["None: every trial ended ok."])
+    text = pd.DataFrame(
+        {
+            "task": troubled["problem"],
+            "configuration": troubled["label"],
+            "framework": troubled["framework"],
+            "seed": troubled["seed"],
+            "status": troubled["status"],
+            "error": [
+                error or ("no record yet" if status == "missing" else "–")
+                for error, status in zip(troubled["error"], troubled["status"], strict=True)
+            ],
+            "trial_id": troubled["trial_id"],
+        }
+    )
+    details = [
+        Details(
+            title=f"Traceback of {row['trial_id']} ({row['label']}, {row['framework']})", text=row["traceback"]
+        )
+        for row in troubled.to_dict("records")
+        if row["traceback"]
+    ]
+    return Section(
+        title="Trials that did not end ok",
+        prose=["They are left out of every mean and figure, and counted in the results table."],
+        tables=[PageTable(caption="Trials that did not end ok", text=text)],
+        details=details,
+    )
+
+
+def meanings(columns: Iterable[str]) -> Section:
+    """What the columns mean."""
+    return Section(title="Glossary", facts=[(name.replace("_", " "), text) for name, text in glossary(columns)])
+
+
+def provenance(trials: pd.DataFrame) -> Section:
+    """Where every number comes from."""
+    columns = ["trial_id", "pair_id", "problem", "label", "framework", "seed", "status"]
+    text = trials[[*columns, "parameters_checksum", "batches_checksum"]]
+    text = text.rename(columns={"problem": "task", "label": "configuration"}).replace("", "–")
+    return Section(
+        title="Provenance",
+        prose=["Every number comes from the record of one of these trials: results/<sweep>/<trial_id>/record.json"],
+        tables=[PageTable(caption="Trials", text=text)],
+        links=[("records.csv (one row a trial)", "records.csv"), ("comparison.csv", "comparison.csv"),
+               ("pairs.csv", "pairs.csv")],
+        folded=True,
+    )  # fmt: skip

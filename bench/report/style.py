@@ -1,0 +1,127 @@
+"""How every figure looks: colours of cells, markers of frameworks, sizes, and how a figure is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette: apart for colour-blind eyes. A family of cells is warm or cool, its skip cell lighter.
+CELL_COLOURS = {"lstm": "#0072B2", "gru": "#D55E00", "skip_lstm": "#56B4E9", "skip_gru": "#E69F00"}
+OTHER_COLOURS = ("#009E73", "#CC79A7", "#7F7F7F", "#000000")
+FRAMEWORK_MARKERS = {"pytorch": "o", "tensorflow": "s"}
+FRAMEWORK_HATCHES = {"pytorch": "", "tensorflow": "////"}
+OTHER_MARKERS = ("D", "^", "v", "P")
+DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1.2), (6, 1.5, 1, 1.5), (2.5, 1, 1, 1, 1, 1))
+USED, SKIPPED = "#B2182B", "#2166AC"
+INK, FAINT = "#222222", "#767676"
+WIDTH = 5.6
+SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "axes.titlesize": 11.0,
+    "axes.labelsize": 10.0,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
+    "legend.fontsize": 9.0,
+    "axes.edgecolor": "#888888",
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "hatch.linewidth": 0.7,
+    "axes.formatter.useoffset": False,
+    # Fixed, so that the same records give the same bytes.
+    "svg.hashsalt": "skiprnn-bench",
+    "svg.fonttype": "path",
+    "path.sketch": None,
+}
+DOTS_PER_INCH = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A drawn figure with its words and the data behind it.
+
+    Attributes:
+        name: the file's name without its ending.
+        title, caption: for people; the caption says how to read it.
+        alternative: what it shows, for those who do not see it.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alternative: str
+    figure: Figure
+    data: pd.DataFrame
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Seaborn's white grid with this project's sizes, for the figures drawn and saved inside."""
+    with mpl.rc_context({**sns.axes_style("whitegrid"), **SETTINGS}):
+        yield
+
+
+def new_figure(*, height: float, width: float = WIDTH) -> Figure:
+    """An empty figure that no global state knows; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(picture: Picture, *, folder: Path) -> None:
+    """Writes `<name>.svg`, `<name>.png` and `<name>.csv`; the same picture gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    nothing: Mapping[str, None] = {"Date": None, "Creator": None}
+    picture.figure.savefig(folder / f"{picture.name}.svg", metadata=nothing)
+    picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    picture.data.to_csv(folder / f"{picture.name}.csv", index=False)
+
+
+def cell_colours(cells: list[str]) -> dict[str, str]:
+    """A colour for every cell; the same cell has the same in all figures."""
+    others = iter(OTHER_COLOURS * len(cells))
+    return {cell: CELL_COLOURS.get(cell) or next(others) for cell in sorted(cells)}
+
+
+def framework_markers(frameworks: list[str]) -> dict[str, str]:
+    """A marker for every framework."""
+    others = iter(OTHER_MARKERS * len(frameworks))
+    return {name: FRAMEWORK_MARKERS.get(name) or next(others) for name in sorted(frameworks)}
+
+
+def shade(colour: str, *, position: int, count: int) -> tuple[float, float, float]:
+    """The colour of the variant at `position` of `count`: from darker than the cell's own to lighter."""
+    red, green, blue = to_rgb(colour)
+    if count == 1:
+        return red, green, blue
+    towards = -0.35 + 0.7 * position / (count - 1)
+    target, amount = (1.0, towards) if towards > 0 else (0.0, -towards)
+    return (
+        red + (target - red) * amount,
+        green + (target - green) * amount,
+        blue + (target - blue) * amount,
+    )
+
+
+def slug(text: str) -> str:
+    """A file name out of a problem's name."""
+    plain = text.lower().replace("λ", "lambda")
+    kept = "".join(
+        character if (character.isascii() and character.isalnum()) or character == "." else "-"
+        for character in plain
+    )
+    return "-".join(part for part in kept.split("-") if part)
+
+
+def metric_label(metric: str, *, higher_is_better: bool) -> str:
+    """A quality's axis label, with its direction."""
+    return f"{metric.replace('_', ' ')} ({'higher' if higher_is_better else 'lower'} is better)"

@@ -1,0 +1,70 @@
+"""The results table and the framework comparison, printed in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.records import Store
+from bench.report.comparison import compare_frameworks, readable_summary
+from bench.report.frames import read_records, trials_frame
+from bench.report.tables import aggregate, readable
+from bench.trial import Trial
+
+# Left to the page and the CSV: a terminal is narrow.
+ONLY_ON_THE_PAGE = (
+    "length",
+    "updates",
+    "flops_per_sequence",
+    "work_per_sequence",
+    "train_seconds",
+    "total_seconds",
+)
+# Where output is not a terminal, rich would fold every table into 80 columns.
+LEAST_WIDTH = 150
+
+
+def show_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
+    """Prints one row a configuration; trials without a record have the status `missing`."""
+    records = list(store.records())
+    have = {record.trial_id for record in records}
+    missing = [trial for trial in trials if trial.id not in have]
+    table = aggregate(trials_frame(records, missing=missing, sweep=store.sweep))
+    shown = readable(table).text[list(SHOWN)]
+    shown.insert(0, "task", table["problem"])
+    shown.insert(1, "configuration", table["label"])
+    _print(shown, title=f"{store.sweep}: mean ± standard deviation over seeds", console=console)
+
+
+def show_comparison(sweep: str, *, results: Path, console: Console) -> None:
+    """Prints the paired differences, then what was not compared and why."""
+    comparison = compare_frameworks(trials_frame(read_records(sweep, results=results)))
+    summary = readable_summary(comparison)
+    if summary.empty:
+        console.print(f"{sweep}: no pairs to compare")
+    else:
+        first = comparison.summary.iloc[0]
+        title = f"{sweep}: {first['right']} against {first['left']}, mean [95 % bootstrap interval]"
+        _print(summary, title=title, console=console)
+    for words, rows in (("not a pair", comparison.refused), ("not compared", comparison.incomplete)):
+        for row in rows.to_dict("records"):
+            line = f"{words}: {row['problem']} {row['label']} seed={row['seed']} ({row['reason']})"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for line in comparison.conditions:
+        console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print(text: pd.DataFrame, *, title: str, console: Console) -> None:
+    table = Table(title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
+    for name in text:
+        table.add_column(str(name).replace("_", " "), overflow="fold")
+    for row in text.astype(str).to_numpy().tolist():
+        table.add_row(*map(Text, row))
+    if not console.is_terminal:
+        console.width = max(console.width, PLAIN_WIDTH)
+    console.print(table)

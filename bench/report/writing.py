@@ -1,0 +1,125 @@
+"""Writes a report: records in, a folder with the page, tables, figures and their data out."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.records import Store
+from bench.report import figures, sections, sequences
+from bench.report.comparison import Comparison, compare_frameworks
+from bench.report.frames import LABELS, curves_frame, read_records, trials_frame
+from bench.report.page import Section, render
+from bench.report.style import house_style, save
+from bench.report.tables import ReadableTable, aggregate, readable, to_latex, to_markdown
+from bench.trial import Trial
+
+
+def write(
+    sweep: str, *, results: Path, reports: Path, trials: Sequence[Trial] | None, command: str, description: str
+) -> Path:
+    """See `bench.report.write_report`."""
+    records = read_records(sweep, results=results)
+    have = {record.trial_id for record in records}
+    missing = [trial for trial in trials or () if trial.id not in have]
+    frame = trials_frame(records, missing=missing, sweep=sweep)
+
+    reports.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{sweep}-", dir=reports))
+    try:
+        folder.chmod(0o755)
+        _write_into(
+            folder, frame, store=Store(results, sweep), sweep=sweep, command=command, description=description
+        )
+        _exchange(folder, reports / sweep)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return reports / sweep / "index.html"
+
+
+def _write_into(
+    folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, command: str, description: str
+) -> None:
+    table = aggregate(frame)
+    text = readable(table)
+    comparison = compare_frameworks(frame)
+    _write_tables(folder, frame, table=table, text=text, comparison=comparison, sweep=sweep)
+    with house_style():
+        parts = page_sections(frame, text=text, comparison=comparison, store=store, command=command)
+        for part in parts:
+            for picture in part.pictures:
+                save(picture, folder=folder / "figures")
+    page = render(
+        title=f"Skip RNN benchmark: {sweep}", description=description, sections=parts, figures=folder / "figures"
+    )
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def page_sections(
+    frame: pd.DataFrame, *, text: ReadableTable, comparison: Comparison, store: Store, command: str
+) -> list[Section]:
+    """The page's sections in order; a new part of the report is a line here. Draws the figures."""
+    return [
+        sections.summary(frame, comparison),
+        sections.what_ran(frame, sweep=store.sweep, command=command),
+        sections.results(text),
+        sections.figures(
+            "Learning curves",
+            figures.learning_curves(curves_frame(frame, store=store), frame),
+            otherwise="No trial left a learning curve.",
+        ),
+        sections.figures(
+            "Quality against update ratio",
+            figures.quality_against_update_ratio(frame),
+            otherwise="No trial ended ok.",
+        ),
+        sections.figures("Training time", figures.step_times(frame), otherwise="No trial ended ok."),
+        sections.figures(
+            "Used and skipped",
+            sequences.used_and_skipped(frame, store=store),
+            otherwise="No skip cell skipped anything.",
+            prose=["What learned gates look at: skip cells that skip something, on the same test sequences."],
+        ),
+        sections.framework_comparison(comparison, figures.framework_differences(comparison, frame)),
+        sections.holes(frame),
+        sections.meanings([*text.varying.columns, *text.constant]),
+        sections.provenance(frame),
+    ]
+
+
+def _write_tables(
+    folder: Path,
+    frame: pd.DataFrame,
+    *,
+    table: pd.DataFrame,
+    text: ReadableTable,
+    comparison: Comparison,
+    sweep: str,
+) -> None:
+    frame.drop(columns=list(LABELS)).to_csv(folder / "records.csv", index=False)
+    table.drop(columns=list(LABELS)).to_csv(folder / "results.csv", index=False)
+    comparison.summary.to_csv(folder / "comparison.csv", index=False)
+    comparison.pairs.to_csv(folder / "pairs.csv", index=False)
+    (folder / "results.md").write_text(to_markdown(text.varying), encoding="utf-8")
+    caption = f"Sweep {sweep}: mean ± sample standard deviation over seeds."
+    latex = to_latex(text.varying, caption=caption, label=f"tab:{sweep}")
+    (folder / "results.tex").write_text(latex, encoding="utf-8")
+
+
+def _exchange(new: Path, place: Path) -> None:
+    """Puts a finished folder in its place; what was there comes back if that fails."""
+    if not place.exists():
+        new.replace(place)
+        return
+    old = new.with_name(f"{new.name}-old")
+    place.replace(old)
+    try:
+        new.replace(place)
+    except OSError:
+        old.replace(place)
+        raise
+    shutil.rmtree(old)
