@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from impls.checks import check_seed
 from impls.contract import Array, Parameters
 from impls.errors import CellError
 from impls.parameters import check_parameters
@@ -18,6 +19,11 @@ def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise CellError(f"dtype={dtype!r} is not a floating-point type such as 'float32' or 'float64'")
     return found
+
+
+def seed_or_drawn(seed: int | None) -> int:
+    """The seed given, or one from PyTorch's own generator, which `torch.manual_seed` sets."""
+    return int(torch.randint(2**31, (), device="cpu")) if seed is None else check_seed(seed)
 
 
 class NamedParameters(nn.Module):

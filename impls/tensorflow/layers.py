@@ -13,9 +13,10 @@ from tensorflow import Tensor
 from impls import checks, states
 from impls.contract import DEFAULT_ENGINE, Array, CellSpec, Parameters
 from impls.errors import CellError
-from impls.parameters import cell_shapes, check_parameters, fresh_seed, initial_value
+from impls.parameters import cell_shapes, check_parameters, initial_value
 from impls.states import Outputs
-from impls.tensorflow.unroll import initial_state as initial_flat_state
+from impls.tensorflow.calls import checked_call
+from impls.tensorflow.named_parameters import seed_or_drawn
 from impls.tensorflow.unroll import unroll
 
 
@@ -37,7 +38,8 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         return_sequences: True or False returns what `keras.layers.LSTM` does: h at every step or at the last.
             None, the default, returns `outputs, state`.
         return_state: with it, Keras's list of outputs and state tensors.
-        seed: seed of the initial values, the same in both frameworks; None draws one.
+        seed: seed of the initial values, the same in both frameworks; None draws one from Python's
+            generator.
         dtype: floating type of the parameters.
 
     Raises `CellError` for anything that a layer cannot be built from. A mask is refused, not ignored.
@@ -83,8 +85,8 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         if self.built:
             return
         if self.spec.input_size == 0:
-            self.spec = replace(self.spec, input_size=int(input_shape[-1] or 0))
-        seed = fresh_seed() if self.seed is None else self.seed
+            self.spec = replace(self.spec, input_size=checks.known_features(tuple(input_shape), time=True))
+        seed = seed_or_drawn(self.seed)
         for name, shape in cell_shapes(self.spec).items():
             value = initial_value(name, shape, seed=seed, update_bias=self.spec.update_bias)
             self._values[name] = self.add_weight(
@@ -135,29 +137,28 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
             raise CellError(
                 f"{type(self).__name__} does not take a mask: pad at the end, and read h where a sequence ends"
             )
-        spec = self.spec
-        checks.check_inputs(
-            spec, inputs.shape, floating=inputs.dtype.is_floating, dtype=inputs.dtype.name, time=True
-        )
-        batch, time = inputs.shape[:2]
-        checks.check_draws(
-            spec,
-            (batch, time),
-            updates=None if updates is None else updates.shape,
-            gate_noise=None if gate_noise is None else gate_noise.shape,
-        )
         parameters = {name: tf.convert_to_tensor(value) for name, value in self._values.items()}
-        if state is None:
-            dynamic = tf.shape(inputs)[0] if batch is None else batch
-            flat = initial_flat_state(spec, parameters, batch=dynamic, like=inputs)
-        else:
-            flat = states.unpack_state(spec, state, stacked=self.stacked)
-            states.check_state(spec, flat, batch=batch)
+        call = checked_call(
+            self.spec,
+            parameters,
+            inputs,
+            state,
+            stacked=self.stacked,
+            time=True,
+            updates=updates,
+            gate_noise=gate_noise,
+        )
         h, gates, flat = unroll(
-            spec, parameters, inputs, flat, updates=updates, gate_noise=gate_noise, engine=self.engine
+            self.spec,
+            parameters,
+            call.inputs,
+            call.state,
+            updates=call.updates,
+            gate_noise=call.gate_noise,
+            engine=self.engine,
         )
         if self.return_sequences is None and not self.return_state:
-            return Outputs(h, gates), states.pack_state(spec, flat, stacked=self.stacked)
+            return Outputs(h, gates), states.pack_state(self.spec, flat, stacked=self.stacked)
         output = h if self.return_sequences else h[:, -1]
         return [output, *tf.nest.flatten(flat)] if self.return_state else output
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 import tensorflow as tf
 
+from impls.checks import check_seed
 from impls.contract import Array, Parameters
 from impls.errors import CellError
 from impls.parameters import check_parameters
@@ -22,6 +24,11 @@ def as_dtype(dtype: str | tf.DType) -> tf.DType:
     return found
 
 
+def seed_or_drawn(seed: int | None) -> int:
+    """The seed given, or one from Python's generator as in Keras, which `keras.utils.set_random_seed` sets."""
+    return random.randrange(2**31) if seed is None else check_seed(seed)
+
+
 class NamedParameters(tf.Module):
     """Holds parameters under canonical names; checkpoints keep them under `values`."""
 
@@ -33,7 +40,7 @@ class NamedParameters(tf.Module):
     def add_parameters(self, values: Mapping[str, Array], *, dtype: str | tf.DType) -> None:
         """Adds parameters; in a graph, outside any loop that is being built."""
         kind = as_dtype(dtype)
-        with tf.init_scope():
+        with tf.init_scope(), self.name_scope:
             for name, value in values.items():
                 self.values[name] = tf.Variable(tf.cast(value, kind), name=name.replace(".", "/"))
 
@@ -42,11 +49,17 @@ class NamedParameters(tf.Module):
         return dict(self.values)
 
     def export_parameters(self) -> Parameters:
-        """A NumPy copy of every parameter under its canonical name."""
-        return {name: value.numpy() for name, value in self.parameters_by_name().items()}
+        """A NumPy copy of every parameter under its canonical name; of a graph's, from its default session."""
+        mine = self.parameters_by_name()
+        if tf.executing_eagerly():
+            return {name: value.numpy() for name, value in mine.items()}
+        return dict(_default_session().run(mine))
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
+        """Replaces every parameter; a graph's, in its default session.
+
+        Raises `ParameterError` where names or shapes differ.
+        """
         mine = self.parameters_by_name()
         check_parameters(
             parameters,
@@ -54,4 +67,14 @@ class NamedParameters(tf.Module):
             where=type(self).__name__,
         )
         for name, value in mine.items():
-            value.assign(tf.cast(parameters[name], value.dtype))
+            if tf.executing_eagerly():
+                value.assign(tf.cast(parameters[name], value.dtype))
+            else:
+                value.load(parameters[name], _default_session())
+
+
+def _default_session() -> tf.compat.v1.Session:
+    session = tf.compat.v1.get_default_session()
+    if session is None:
+        raise CellError("a graph's parameters have values only in a session: call this inside `with session:`")
+    return session
