@@ -112,8 +112,16 @@ def dtype_name(dtype: Any) -> str:
     return str(getattr(dtype, "name", dtype)).removeprefix("torch.")
 
 
-def known_features(shape: Sequence[int | None], *, time: bool) -> int:
+def known_sizes(shape: Any) -> tuple[int | None, ...]:
+    """A shape's sizes, None where a graph does not know one; `CellError` where it does not know how many."""
+    if getattr(shape, "rank", 0) is None:
+        raise CellError("a tensor's rank is unknown: set its shape first")
+    return tuple(getattr(size, "value", size) for size in shape)  # TensorFlow 1 wraps sizes in Dimension
+
+
+def known_features(shape: Any, *, time: bool) -> int:
     """The features of the first inputs that a cell without an `input_size` sees, or `CellError`."""
+    shape = known_sizes(shape)
     if len(shape) != 2 + time or shape[-1] is None:
         wanted = f"[batch, {'time, ' if time else ''}features]"
         raise CellError(f"inputs have shape {list(shape)} where {wanted}, the last one known, is needed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from impls.checks import dtype_name
+from impls.checks import dtype_name, known_sizes
 from impls.contract import CellSpec
 from impls.errors import CellError
 
@@ -129,7 +129,7 @@ def check_state(spec: CellSpec, flat: FlatState, *, batch: int | None, dtype: st
     ]
     leaves += [(name, leaf, 1) for name, leaf in zip(("update_prob", "cum_update_prob"), flat.gate, strict=False)]
     for name, leaf, width in leaves:
-        shape = tuple(leaf.shape)
+        shape = known_sizes(leaf.shape)
         if len(shape) != 2 or shape[1] not in (width, None):
             raise CellError(f"state: {name} has shape {list(shape)} where [batch, {width}] is needed")
         if batch is not None and shape[0] not in (batch, None):

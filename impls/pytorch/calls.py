@@ -7,12 +7,17 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import _register_namedtuple
 
 from impls import checks, states
 from impls.contract import CellSpec
 from impls.errors import CellError
 from impls.pytorch.unroll import initial_state
-from impls.states import FlatState
+from impls.states import FlatState, LSTMState, Outputs, SkipGRUState, SkipLSTMState
+
+# What `torch.export.save` needs to write the structures of outputs and states.
+for structure in (Outputs, LSTMState, SkipLSTMState, SkipGRUState):
+    _register_namedtuple(structure, serialized_type_name=f"{structure.__module__}.{structure.__name__}")
 
 
 class Call(NamedTuple):
@@ -54,29 +59,26 @@ def checked_call(
     kind = next(iter(parameters.values())).dtype
     if inputs.is_floating_point() and torch.is_autocast_enabled(inputs.device.type):
         inputs = inputs.to(kind)
-    dtype = checks.dtype_name(inputs.dtype)
-    checks.check_inputs(
-        spec, tuple(inputs.shape), dtype=dtype, parameters_dtype=checks.dtype_name(kind), time=time
-    )
-    batch = inputs.shape[0]
+    dtype, shape = checks.dtype_name(inputs.dtype), checks.known_sizes(inputs.shape)
+    checks.check_inputs(spec, shape, dtype=dtype, parameters_dtype=checks.dtype_name(kind), time=time)
     checks.check_draws(
         spec,
-        (batch, inputs.shape[1] if time else 1),
-        updates=None if updates is None else tuple(updates.shape),
-        gate_noise=None if gate_noise is None else tuple(gate_noise.shape),
+        (shape[0], shape[1] if time else 1),
+        updates=None if updates is None else checks.known_sizes(updates.shape),
+        gate_noise=None if gate_noise is None else checks.known_sizes(gate_noise.shape),
     )
     if updates is not None:
         updates = updates.to(inputs.dtype)
     if gate_noise is not None:
         gate_noise = gate_noise.to(inputs.dtype)
     if state is None:
-        return Call(inputs, initial_state(spec, parameters, batch=batch, like=inputs), updates, gate_noise)
+        return Call(inputs, initial_state(spec, parameters, batch=shape[0], like=inputs), updates, gate_noise)
     given = states.unpack_state(spec, state, stacked=stacked)
     flat = FlatState(
         tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),
         tuple(_tensor("state", leaf) for leaf in given.gate),
     )
-    states.check_state(spec, flat, batch=batch, dtype=dtype)
+    states.check_state(spec, flat, batch=shape[0], dtype=dtype)
     return Call(inputs, flat, updates, gate_noise)
 
 

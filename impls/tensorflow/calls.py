@@ -52,16 +52,13 @@ def checked_call(
         _tensor("gate_noise", gate_noise),
     )
     kind = next(iter(parameters.values())).dtype
-    dtype = checks.dtype_name(inputs.dtype)
-    checks.check_inputs(
-        spec, tuple(inputs.shape), dtype=dtype, parameters_dtype=checks.dtype_name(kind), time=time
-    )
-    batch = inputs.shape[0]
+    dtype, shape = checks.dtype_name(inputs.dtype), checks.known_sizes(inputs.shape)
+    checks.check_inputs(spec, shape, dtype=dtype, parameters_dtype=checks.dtype_name(kind), time=time)
     checks.check_draws(
         spec,
-        (batch, inputs.shape[1] if time else 1),
-        updates=None if updates is None else tuple(updates.shape),
-        gate_noise=None if gate_noise is None else tuple(gate_noise.shape),
+        (shape[0], shape[1] if time else 1),
+        updates=None if updates is None else checks.known_sizes(updates.shape),
+        gate_noise=None if gate_noise is None else checks.known_sizes(gate_noise.shape),
     )
     if updates is not None:
         updates = tf.cast(updates, inputs.dtype)
@@ -75,7 +72,7 @@ def checked_call(
         tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),
         tuple(_tensor("state", leaf) for leaf in given.gate),
     )
-    states.check_state(spec, flat, batch=batch, dtype=dtype)
+    states.check_state(spec, flat, batch=shape[0], dtype=dtype)
     return Call(inputs, flat, updates, gate_noise)
 
 

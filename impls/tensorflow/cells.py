@@ -79,7 +79,7 @@ class Cell(NamedParameters):
 
     def build(self, input_shape: Sequence[int | None] | tf.TensorShape) -> None:
         """Creates the parameters for inputs of this shape, `[…, features]`."""
-        self.spec = replace(self.spec, input_size=checks.known_features(tuple(input_shape), time=False))
+        self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=False))
         self._add_missing()
 
     def parameters_by_name(self) -> dict[str, tf.Variable]:

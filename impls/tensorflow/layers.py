@@ -85,7 +85,7 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         if self.built:
             return
         if self.spec.input_size == 0:
-            self.spec = replace(self.spec, input_size=checks.known_features(tuple(input_shape), time=True))
+            self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=True))
         seed = seed_or_drawn(self.seed)
         for name, shape in cell_shapes(self.spec).items():
             value = initial_value(name, shape, seed=seed, update_bias=self.spec.update_bias)
@@ -118,7 +118,9 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         *,
         updates: Tensor | None = None,
         gate_noise: Tensor | None = None,
+        initial_state: Any = None,
         mask: Tensor | None = None,
+        inputs_mask: Tensor | None = None,
     ) -> Any:
         """Runs the cell over whole sequences.
 
@@ -127,16 +129,22 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
             state: as this method returns it; None starts from the layer's own initial state.
             updates: `[batch, time]` in {0, 1}, a random skip's gate; plain cells alone.
             gate_noise: `[batch, time]`, U(0, 1); `gate="bernoulli"` alone.
-            mask: refused with a `CellError`; pad at the end and read the state where a sequence ends.
+            initial_state: Keras's name for `state`.
+            mask, inputs_mask: refused with a `CellError`, whether given or attached to the inputs by a layer
+                below: pad at the end and read h where a sequence ends.
 
         Returns:
             `Outputs(h, state_gate)`, `[batch, time, units]` and `[batch, time, 1]`, and the final state; with
             `return_sequences` or `return_state` given, what `keras.layers.LSTM` returns.
         """
-        if mask is not None:
+        if mask is not None or inputs_mask is not None:
             raise CellError(
                 f"{type(self).__name__} does not take a mask: pad at the end, and read h where a sequence ends"
             )
+        if initial_state is not None:
+            if state is not None:
+                raise CellError("state and initial_state are one thing: give one of them")
+            state = initial_state
         parameters = {name: tf.convert_to_tensor(value) for name, value in self._values.items()}
         call = checked_call(
             self.spec,

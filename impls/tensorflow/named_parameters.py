@@ -66,11 +66,13 @@ class NamedParameters(tf.Module):
             {name: tuple(value.shape) for name, value in mine.items()},
             where=type(self).__name__,
         )
-        for name, value in mine.items():
-            if tf.executing_eagerly():
+        if tf.executing_eagerly():
+            for name, value in mine.items():
                 value.assign(tf.cast(parameters[name], value.dtype))
-            else:
-                value.load(parameters[name], _default_session())
+        else:  # run the initializers with other values, which adds nothing to the graph
+            initializers = {name: value.initializer for name, value in mine.items()}
+            values = {initializers[name].inputs[1]: parameters[name] for name in mine}
+            _default_session().run(initializers, values)
 
 
 def _default_session() -> tf.compat.v1.Session:
