@@ -5,27 +5,26 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from impls.contract import FRAMEWORKS, Array, CellSpec, Parameters
+from impls.contract import Array, CellSpec, Parameters
 from impls.parameters import initial_parameters
 
 FORMS = ("cell", "layer")
 CLASSES = {"lstm": "LSTM", "gru": "GRU", "skip_lstm": "SkipLSTM", "skip_gru": "SkipGRU"}
 
-__all__ = ["CLASSES", "FORMS", "FRAMEWORKS", "Run", "build", "call", "parameters_for", "run", "tensor"]
-
 
 class Run(NamedTuple):
-    """h `[batch, time, units]`, gates `[batch, time, 1]`, leaves of the final state, gradients by name and of x."""
+    """h `[batch, time, units]`, gates `[batch, time, 1]`, leaves of the final state, gradients by name."""
 
     h: Array
     gates: Array
     state: list[Array]
-    loss: float
-    gradients: Parameters
+    loss: float = 0.0
+    gradients: Mapping[str, Array] = MappingProxyType({})
 
 
 def build(framework: str, form: str, spec: CellSpec, *, stacked: bool | None = None, **options: Any) -> Any:
@@ -74,6 +73,13 @@ def call(module: Any, form: str, x: Any, state: Any = None, **draws: Any) -> tup
     return _stack(hs), _stack(gates), state
 
 
+def forward(framework: str, form: str, module: Any, x: Array, **draws: Array) -> Run:
+    """Runs a cell or layer on `x`; no gradients."""
+    given = {name: tensor(framework, draw) for name, draw in draws.items()}
+    h, gates, state = call(module, form, tensor(framework, x), **given)
+    return Run(array(h), array(gates), [array(leaf) for leaf in leaves(state)])
+
+
 def run(
     framework: str,
     form: str,
@@ -93,13 +99,15 @@ def run(
     given = {name: tensor(framework, draw) for name, draw in draws.items()}
     inputs = tensor(framework, x)
     named = module.parameters_by_name()
+    weights = [np.asarray(weight, x.dtype) / len(x) for weight in (h_weight, gate_weight)]
     if framework == "pytorch":
         import torch
 
         inputs.requires_grad_()
         h, gates, state = call(module, form, inputs, **given)
-        weights = (torch.as_tensor(np.asarray(weight, x.dtype)) for weight in (h_weight, gate_weight))
-        loss = sum((value * weight).sum() / len(x) for value, weight in zip((h, gates), weights, strict=True))
+        loss = sum(
+            (value * torch.as_tensor(weight)).sum() for value, weight in zip((h, gates), weights, strict=True)
+        )
         gradients = torch.autograd.grad(loss, [*named.values(), inputs], allow_unused=True)
     else:
         import keras
@@ -109,16 +117,13 @@ def run(
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             h, gates, state = call(_trace(module) if traced else module, form, inputs, **given)
-            weights = (np.asarray(weight, x.dtype) for weight in (h_weight, gate_weight))
-            loss = sum(
-                tf.reduce_sum(value * weight) / len(x) for value, weight in zip((h, gates), weights, strict=True)
-            )
+            loss = sum(tf.reduce_sum(value * weight) for value, weight in zip((h, gates), weights, strict=True))
         gradients = tape.gradient(loss, [*variables, inputs])
     zeros = [*(np.zeros(value.shape) for value in named.values()), np.zeros(x.shape)]
     return Run(
-        h=array(h),
-        gates=array(gates),
-        state=[array(leaf) for leaf in leaves(state)],
+        array(h),
+        array(gates),
+        [array(leaf) for leaf in leaves(state)],
         loss=float(array(loss)),
         gradients={
             name: zero if gradient is None else array(gradient)

@@ -12,7 +12,6 @@ from impls import reference
 from tests.impls import recorded_runs
 from tests.impls.frameworks import FORMS, FRAMEWORKS, assert_gradients_close, build, run
 
-
 module_for = functools.cache(build)  # one module, and one trace, for the files that differ in values alone
 
 
