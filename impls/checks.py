@@ -18,14 +18,14 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
     return value
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and type(value) is not bool
+
+
 def _check_whole(name: str, value: Any) -> int:
-    try:
-        whole = int(value)
-    except (TypeError, ValueError, OverflowError):
-        whole = 0
-    if isinstance(value, bool) or whole != value or whole < 1:
+    if not _is_whole(value) or value < 1:
         raise CellError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return whole
+    return int(value)
 
 
 def check_units(units: Any, *, stacked: bool | None) -> tuple[int, ...]:
@@ -54,16 +54,16 @@ def activation_name(activation: Any) -> Any:
 def cell_spec(
     *,
     cell: str,
-    input_size: int,
+    input_size: Any,
     units: Any,
     stacked: bool | None = None,
     activation: Any = "tanh",
-    forget_bias: float = 1.0,
-    layer_norm: bool = False,
-    update_bias: float = 1.0,
-    initial_state: str = "learned",
-    gate: str = "round",
-    gate_layer: int = -1,
+    forget_bias: Any = 1.0,
+    layer_norm: Any = False,
+    update_bias: Any = 1.0,
+    initial_state: Any = "learned",
+    gate: Any = "round",
+    gate_layer: Any = -1,
 ) -> CellSpec:
     """A validated `CellSpec` from a constructor's arguments.
 
@@ -73,7 +73,7 @@ def cell_spec(
     check_choice("cell", cell, CELLS)
     layers = check_units(units, stacked=stacked)
     for name, value in (("forget_bias", forget_bias), ("update_bias", update_bias)):
-        if not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value):
+        if not isinstance(value, Real) or type(value) is bool or math.isnan(value):
             raise CellError(f"{name} must be a number, got {value!r}")
     if (
         not isinstance(gate_layer, Integral)
@@ -97,7 +97,7 @@ def cell_spec(
 
 def check_seed(seed: Any) -> int:
     """The seed, or `CellError` unless it is a whole number from 0 to 2⁶⁴ − 1."""
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+    if not _is_whole(seed) or not 0 <= seed < 2**64:
         raise CellError(f"seed must be a whole number from 0 to 2**64 - 1, or None, got {seed!r}")
     return int(seed)
 

@@ -66,9 +66,9 @@ def _canonical_name(name: str) -> str | None:
         if norm := _NORM.search(name):
             return f"{layer}.norm_{'gains' if norm[2] == 'gain' else 'biases'}[{_NORM_GATES[norm[1]]}]"
         # The longest tail wins: `gates/Weights` before `Weights`.
-        tail = max((tail for tail in _DIRECT if _ends_with(name, tail)), key=len, default=None)
-        if tail is not None:
-            return f"{layer}.{_DIRECT[tail]}"
+        direct = max((tail for tail in _DIRECT if _ends_with(name, tail)), key=len, default=None)
+        if direct is not None:
+            return f"{layer}.{_DIRECT[direct]}"
     return None
 
 

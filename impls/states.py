@@ -107,7 +107,9 @@ def describe_state(spec: CellSpec, *, stacked: bool) -> str:
         top = (
             "(c, h, update_prob, cum_update_prob)" if spec.kind == "lstm" else "(h, update_prob, cum_update_prob)"
         )
-    return f"({', '.join([lower] * (len(spec.units) - 1) + [top])},)" if stacked else top
+    if not stacked:
+        return top
+    return f"({', '.join([lower] * (len(spec.units) - 1) + [top])}{',' if len(spec.units) == 1 else ''})"
 
 
 def state_shapes(spec: CellSpec) -> FlatState:

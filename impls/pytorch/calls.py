@@ -57,7 +57,7 @@ def checked_call(
         _tensor("gate_noise", gate_noise),
     )
     kind = next(iter(parameters.values())).dtype
-    if inputs.is_floating_point() and torch.is_autocast_enabled(inputs.device.type):
+    if inputs.is_floating_point() and _autocasts(inputs.device.type):
         inputs = inputs.to(kind)
     dtype, shape = checks.dtype_name(inputs.dtype), checks.known_sizes(inputs.shape)
     checks.check_inputs(spec, shape, dtype=dtype, parameters_dtype=checks.dtype_name(kind), time=time)
@@ -72,7 +72,9 @@ def checked_call(
     if gate_noise is not None:
         gate_noise = gate_noise.to(inputs.dtype)
     if state is None:
-        return Call(inputs, initial_state(spec, parameters, batch=shape[0], like=inputs), updates, gate_noise)
+        return Call(
+            inputs, initial_state(spec, parameters, batch=inputs.shape[0], like=inputs), updates, gate_noise
+        )
     given = states.unpack_state(spec, state, stacked=stacked)
     flat = FlatState(
         tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),
@@ -80,6 +82,11 @@ def checked_call(
     )
     states.check_state(spec, flat, batch=shape[0], dtype=dtype)
     return Call(inputs, flat, updates, gate_noise)
+
+
+def _autocasts(device: str) -> bool:
+    """Whether `torch.autocast` chooses the types of operators there, so that inputs may be of any."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def _tensor(name: str, value: Any) -> Any:

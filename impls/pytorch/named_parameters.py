@@ -27,7 +27,7 @@ def seed_or_drawn(seed: int | None) -> int:
 
 
 class NamedParameters(nn.Module):
-    """Holds parameters under canonical names; `state_dict` uses the same names."""
+    """Holds parameters under canonical names. `state_dict` uses the same names."""
 
     def __init__(self, values: Mapping[str, Array], *, dtype: str | torch.dtype = "float32") -> None:
         super().__init__()

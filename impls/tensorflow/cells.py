@@ -54,7 +54,7 @@ class Cell(NamedParameters):
     ) -> None:
         unsized = input_size is None
         spec = checks.cell_spec(
-            cell=cell, input_size=1 if unsized else input_size, units=units, stacked=stacked, **options
+            cell=cell, input_size=1 if input_size is None else input_size, units=units, stacked=stacked, **options
         )
         super().__init__({}, dtype=dtype)
         self.spec: CellSpec = replace(spec, input_size=0) if unsized else spec

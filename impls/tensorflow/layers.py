@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import keras
@@ -18,6 +18,10 @@ from impls.states import Outputs
 from impls.tensorflow.calls import checked_call
 from impls.tensorflow.named_parameters import seed_or_drawn
 from impls.tensorflow.unroll import unroll
+
+_CELL_OPTIONS = tuple(
+    field.name for field in fields(CellSpec) if field.name not in ("cell", "input_size", "units")
+)
 
 
 class Layer(keras.layers.Layer):  # type: ignore[misc]
@@ -56,18 +60,15 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         return_state: bool,
         seed: int | None,
         dtype: Any,
-        activation: Any,
         **options: Any,
     ) -> None:
-        kept = ("forget_bias", "layer_norm", "update_bias", "initial_state", "gate", "gate_layer")
-        cell_options = {name: options.pop(name) for name in kept if name in options}
+        of_cell = {name: options.pop(name) for name in _CELL_OPTIONS if name in options}  # the rest is Keras's
         unsized = input_size is None
         spec = checks.cell_spec(
             cell=cell,
-            input_size=1 if unsized else input_size,
+            input_size=1 if input_size is None else input_size,
             units=units,
-            activation=activation,
-            **cell_options,
+            **of_cell,
         )
         super().__init__(dtype=dtype, **options)
         self.spec: CellSpec = replace(spec, input_size=0) if unsized else spec
@@ -82,7 +83,7 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the parameters for inputs `[batch, time, features]`."""
-        if self.built:
+        if self._values:
             return
         if self.spec.input_size == 0:
             self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=True))
@@ -173,21 +174,19 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, for saving."""
         spec, config = self.spec, dict(super().get_config())
+        config.update({name: getattr(spec, name) for name in _CELL_OPTIONS})
+        if spec.kind != "lstm":
+            del config["forget_bias"]
+        if not spec.skips:
+            del config["update_bias"], config["gate"], config["gate_layer"]
         config.update(
             units=list(spec.units) if self.stacked else spec.units[0],
             input_size=spec.input_size or None,
-            activation=spec.activation,
-            layer_norm=spec.layer_norm,
-            initial_state=spec.initial_state,
             engine=self.engine,
             return_sequences=self.return_sequences,
             return_state=self.return_state,
             seed=self.seed,
         )
-        if spec.kind == "lstm":
-            config["forget_bias"] = spec.forget_bias
-        if spec.skips:
-            config.update(update_bias=spec.update_bias, gate=spec.gate, gate_layer=spec.gate_layer)
         return config
 
 

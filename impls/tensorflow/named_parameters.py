@@ -29,8 +29,8 @@ def seed_or_drawn(seed: int | None) -> int:
     return random.randrange(2**31) if seed is None else check_seed(seed)
 
 
-class NamedParameters(tf.Module):
-    """Holds parameters under canonical names; checkpoints keep them under `values`."""
+class NamedParameters(tf.Module):  # type: ignore[misc]
+    """Holds parameters under canonical names. Checkpoints keep them under `values`."""
 
     def __init__(self, values: Mapping[str, Array], *, dtype: str | tf.DType = "float32") -> None:
         super().__init__()
@@ -49,16 +49,19 @@ class NamedParameters(tf.Module):
         return dict(self.values)
 
     def export_parameters(self) -> Parameters:
-        """A NumPy copy of every parameter under its canonical name; of a graph's, from its default session."""
+        """A NumPy copy of every parameter under its canonical name.
+
+        A graph's have values only in a session: its default session is asked.
+        """
         mine = self.parameters_by_name()
         if tf.executing_eagerly():
             return {name: value.numpy() for name, value in mine.items()}
         return dict(_default_session().run(mine))
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Replaces every parameter; a graph's, in its default session.
+        """Replaces every parameter. Raises `ParameterError` where names or shapes differ.
 
-        Raises `ParameterError` where names or shapes differ.
+        A graph's are replaced in its default session.
         """
         mine = self.parameters_by_name()
         check_parameters(

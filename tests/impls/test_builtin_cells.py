@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from impls.contract import Array, CellSpec, Parameters
-from tests.impls.frameworks import FORMS, FRAMEWORKS, build, forward, parameters_for
+from impls.contract import FRAMEWORKS, Array, CellSpec, Parameters
+from tests.impls.frameworks import FORMS, build, forward, parameters_for
 
 FEATURES, UNITS = 3, 5
 X = np.random.default_rng(5).normal(size=(4, 8, FEATURES))

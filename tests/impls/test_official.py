@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from impls.contract import CELLS, CellSpec
+from impls.contract import CELLS, FRAMEWORKS, CellSpec
 from impls.errors import ParameterError
 from impls.parameters import cell_shapes, check_parameters, from_official, initial_parameters, to_official
 from tests.impls import recorded_runs
-from tests.impls.frameworks import FORMS, FRAMEWORKS, build
+from tests.impls.frameworks import FORMS, build
 
 
 @pytest.mark.parametrize("name", recorded_runs.NAMES)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from impls import reference
-from impls.contract import CELLS, Array, CellSpec
-from tests.impls.frameworks import FORMS, FRAMEWORKS, build, forward, parameters_for
+from impls.contract import CELLS, FRAMEWORKS, Array, CellSpec
+from tests.impls.frameworks import FORMS, build, forward, parameters_for
 
 BATCH, TIME, FEATURES = 4, 6, 3
 THREE = CellSpec(cell="skip_lstm", input_size=FEATURES, units=(4, 7, 5), update_bias=-0.5)

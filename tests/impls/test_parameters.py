@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from impls.contract import CellSpec, ModelSpec
+from impls.contract import FRAMEWORKS, CellSpec, ModelSpec
 from impls.errors import ParameterError
 from impls.parameters import cell_shapes, checksum, initial_parameters, model_shapes
-from tests.impls.frameworks import FORMS, FRAMEWORKS, build
+from tests.impls.frameworks import FORMS, build
 
 SPEC = CellSpec(cell="skip_gru", input_size=3, units=(40, 60), layer_norm=True, update_bias=-2.0)
 

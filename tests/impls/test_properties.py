@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impls.contract import SKIP_CELLS, Array, CellSpec, Parameters
-from tests.impls.frameworks import FRAMEWORKS, array, build, forward, leaves, parameters_for, run, tensor
+from impls.contract import FRAMEWORKS, SKIP_CELLS, Array, CellSpec, Parameters
+from tests.impls.frameworks import array, build, forward, leaves, parameters_for, run, tensor
 
 FEATURES = 2
 SPEC = CellSpec(cell="skip_lstm", input_size=FEATURES, units=(3, 4))

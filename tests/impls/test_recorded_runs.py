@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from impls import reference
+from impls.contract import FRAMEWORKS
 from tests.impls import recorded_runs
-from tests.impls.frameworks import FORMS, FRAMEWORKS, assert_gradients_close, build, run
+from tests.impls.frameworks import FORMS, assert_gradients_close, build, run
 
 module_for = functools.cache(build)  # one module, and one trace, for the files that differ in values alone
 

@@ -7,11 +7,10 @@ import importlib
 import numpy as np
 import pytest
 
-from impls.contract import Array
+from impls.contract import FRAMEWORKS, Array
 from tests.impls import recorded_runs
 from tests.impls.frameworks import (
     FORMS,
-    FRAMEWORKS,
     array,
     build,
     parameters_for,
