@@ -35,7 +35,6 @@ __all__ = [
     "cell_shapes",
     "check_parameters",
     "checksum",
-    "fresh_seed",
     "from_official",
     "initial_parameters",
     "initial_value",
@@ -102,11 +101,6 @@ def model_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     shapes["readout.weights"] = (spec.cell.units[-1], spec.output_size)
     shapes["readout.biases"] = (spec.output_size,)
     return shapes
-
-
-def fresh_seed() -> int:
-    """A seed from the operating system, for cells that are given none."""
-    return int(np.random.SeedSequence().generate_state(1)[0])
 
 
 def initial_value(name: str, shape: tuple[int, ...], *, seed: int, update_bias: float) -> Array:
