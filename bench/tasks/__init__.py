@@ -12,10 +12,12 @@ from bench.tasks.adding import Adding
 from bench.tasks.base import Task, TaskOptions
 from bench.tasks.digits import Digits
 from bench.tasks.frequency import Frequency
+from bench.tasks.imdb import Imdb
+from bench.tasks.mnist import Mnist
 from bench.validation import explain
 from impls.errors import nearest
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Adding, Frequency, Digits)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Adding, Frequency, Digits, Mnist, Imdb)}
 
 DEFAULT_DATA = Path("data")
 
