@@ -73,8 +73,8 @@ class Sequences:
         """`[sequences]`: the number of steps of each."""
         return np.diff(self._starts)
 
-    def sequence(self, row: int, *, length: int, stride: int = 1) -> Array:
-        """Up to `length` steps of one sequence, every `stride`-th of them from the first; a view."""
+    def sequence(self, row: int, *, length: int | None = None, stride: int = 1) -> Array:
+        """Every `stride`-th step of one sequence from the first, `length` of them at most; a view."""
         start, end = int(self._starts[row]), int(self._starts[row + 1])
         return self._steps[start:end:stride][:length]
 

@@ -73,3 +73,89 @@ def write_keras_reviews(data: Path, *, train: int = 40, test: int = 12) -> Path:
         arrays[f"x_{part}"], arrays[f"y_{part}"] = reviews, np.arange(size) % 2
     np.savez(folder / "imdb.npz", **arrays)
     return folder
+
+
+def write_fc7(folder: Path, features: Array) -> None:
+    """The fc7 features `[frames, 4096]` of one video, named by frame numbers at 24 a second like the published."""
+    folder.mkdir(parents=True)
+    for frame, values in enumerate(features):
+        text = " ".join(f"{value:.6g}" for value in values)
+        (folder / f"{folder.name}-{1 + 4 * frame:06d}.txt").write_text(text + "\n")
+
+
+CHARADES_HEADER = "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"
+
+
+def charades_line(video: str, actions: str, length: float) -> str:
+    return f'{video},S1,Kitchen,6,7,Yes,"A person sits, then stands.",chair;table,"Sits.",{actions},{length}'
+
+
+def write_charades(data: Path, *, train: int = 6, test: int = 2) -> Path:
+    """Annotations and features of short videos, each with one action in its first half; returns their folder."""
+    folder = data / "charades"
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for part, size in (("train", train), ("test", test)):
+        lines = [CHARADES_HEADER]
+        for number in range(size):
+            video, frames, action = f"{part.upper()}{number}", 6 + 3 * number, number % 3
+            features = np.maximum(draw.standard_normal((frames, 4096)), 0)
+            features[: frames // 2, action] += 5
+            write_fc7(folder / "Charades_v1_features_rgb" / video, features)
+            seconds = frames / 6
+            lines.append(
+                charades_line(video, f"c{action:03d} 0.00 {seconds / 2:.2f};c150 {seconds:.2f} 99", seconds)
+            )
+        (folder / f"Charades_v1_{part}.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+UCF101_CLASSES = ("ApplyEyeMakeup", "Archery", "BabyCrawling")
+
+
+def write_ucf101_lists(data: Path) -> list[str]:
+    """The official lists over three classes, four training groups and one test group; returns the clips' paths."""
+    folder = data / "ucf101" / "ucfTrainTestlist"
+    folder.mkdir(parents=True)
+    (folder / "classInd.txt").write_text(
+        "".join(f"{n} {name}\r\n" for n, name in enumerate(UCF101_CLASSES, start=1))
+    )
+    paths: dict[str, list[str]] = {"test": [], "train": []}
+    for name in UCF101_CLASSES:
+        for group in range(1, 6):
+            part = "test" if group == 1 else "train"
+            paths[part] += [f"{name}/v_{name}_g{group:02d}_c{clip:02d}.avi" for clip in (1, 2)]
+    numbers = {name: number for number, name in enumerate(UCF101_CLASSES, start=1)}
+    (folder / "trainlist01.txt").write_text(
+        "".join(f"{path} {numbers[path.split('/')[0]]}\r\n" for path in paths["train"])
+    )
+    (folder / "testlist01.txt").write_text("".join(f"{path}\r\n" for path in paths["test"]))
+    return [*paths["train"], *paths["test"]]
+
+
+def write_ucf101(data: Path) -> dict[str, Array]:
+    """Lists and features `[frames, 2048]` of clips of 3 to 12 frames; returns the features by path."""
+    draw = np.random.default_rng(0)
+    written: dict[str, Array] = {}
+    for path in write_ucf101_lists(data):
+        features = draw.random((int(draw.integers(3, 13)), 2048), np.float32)
+        features[:, UCF101_CLASSES.index(path.split("/")[0])] += 3
+        file = (data / "ucf101" / "features" / path).with_suffix(".npy")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, features)
+        written[path] = features
+    return written
+
+
+def write_video(path: Path, *, frames: int, rate: int = 25, width: int = 64, height: int = 48) -> None:
+    """A video whose frame k is grey with brightness 8 k; needs PyAV."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuvj420p"
+        for number in range(frames):
+            image = np.full((height, width, 3), 8 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
