@@ -96,8 +96,15 @@ def publish(sweep: Any, *, results: Path, reports: Path, command: str) -> None:
     from bench.records import Store
     from bench.report import print_results, write_report
 
-    page = write_report(sweep.name, results=results, reports=reports, trials=sweep.trials, command=command)
-    print_results(Store(results, sweep.name), console=Console())
+    page = write_report(
+        sweep.name,
+        results=results,
+        reports=reports,
+        trials=sweep.trials,
+        command=command,
+        description=sweep.description,
+    )
+    print_results(Store(results, sweep.name), console=Console(), trials=sweep.trials)
     print(f"\nreport: {page}")
 
 

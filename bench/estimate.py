@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import UserError
 from bench.flops import published_macs_per_update
 from bench.records import Record, Store, trial_of
 from bench.trial import Trial
@@ -34,13 +35,14 @@ SPEEDS = {
 
 
 def estimate_seconds(trial: Trial, *, data: Path) -> float | None:
-    """From the sizes alone; None where a data set is missing, so that the length of an epoch is unknown."""
+    """From the sizes alone; None where the length of an epoch is unknown, since its data set is not here yet."""
     task = trial.build_task(data=data)
-    if task.data_problem():
-        return None
     speed = SPEEDS[trial.framework, trial.engine]
     protocol = trial.protocol
-    steps_per_epoch = task.steps_per_epoch(protocol.batch_size)
+    try:
+        steps_per_epoch = task.steps_per_epoch(protocol.batch_size)
+    except UserError:
+        return None
     steps = protocol.total_steps(steps_per_epoch=steps_per_epoch)
     macs = published_macs_per_update(trial.cell, input_size=task.input_size, units=trial.units)
     of_overhead = task.length * len(trial.units) * speed.time_step_seconds

@@ -128,7 +128,7 @@ def run_trial(
     training = Training(steps_per_epoch=task.steps_per_epoch(protocol.batch_size))
 
     model = trial.model_spec(task)
-    parameters = initial_parameters(model, seed=trial.seed) | task.initial_values()
+    parameters = task.initial_values(initial_parameters(model, seed=trial.seed))
     learner = build_learner(
         trial.framework,
         model=model,
@@ -266,7 +266,7 @@ def evaluate(
     kept: dict[str, list[Array]] | None = None,
 ) -> Evaluated:
     """One pass over held-out data; `kept` gathers the first sequences with their gates and predictions."""
-    score = task.score()
+    score = task.score(split)
     losses, sizes, updates, ratios = [], [], [], []
     batches = task.evaluation_batches(
         split, size=trial.protocol.batch_size, sequences=trial.protocol.evaluation_sequences

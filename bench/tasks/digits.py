@@ -66,6 +66,6 @@ class Digits(Task):
         for start in range(0, len(targets), size):
             yield Batch(inputs=inputs[start : start + size], targets=targets[start : start + size])
 
-    def score(self) -> Score:
+    def score(self, split: Split) -> Score:
         """Accuracy."""
         return Accuracy()

@@ -78,7 +78,7 @@ class Frequency(Task):
         outside = np.where(outside < low, outside, outside + (high - low))
         return np.where(targets == 0, inside, outside)
 
-    def score(self) -> Score:
+    def score(self, split: Split) -> Score:
         """Accuracy."""
         return Accuracy()
 

@@ -66,7 +66,9 @@ def make_batch(name: str, step: int) -> Batch:
         mask=(np.arange(TIME) < lengths).astype(np.float32) if "mask" in name else None,
         updates=(uniform < 0.6).astype(np.float32) if "random skip" in name else None,
         gate_noise=uniform if spec.cell.gate == "bernoulli" else None,
-        dropout=(draw.random((BATCH, 4)) < 0.8).astype(np.float32) / np.float32(0.8) if "dropout" in name else None,
+        dropout=(draw.random((BATCH, 4)) < 0.8).astype(np.float32) / np.float32(0.8)
+        if "dropout" in name
+        else None,
     )
 
 
@@ -131,9 +133,7 @@ def test_float32_training_stays_together() -> None:
 def test_a_step_is_adam_with_clipping(framework: str) -> None:
     """One step against the formula, from the gradient of a linear readout that can be written down."""
     spec = in_float64(
-        ModelSpec(
-            cell=CellSpec(cell="lstm", input_size=3, units=(4,)), output_size=2, loss="mean_squared_error"
-        )
+        ModelSpec(cell=CellSpec(cell="lstm", input_size=3, units=(4,)), output_size=2, loss="mean_squared_error")
     )
     batch = make_batch("random skip, regression", 0)
     plain, clipped = (make_learner(framework, spec, clip_norm=norm) for norm in (0.0, 1e-9))
