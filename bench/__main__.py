@@ -31,9 +31,7 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Where data sets a
 TimeoutOption = Annotated[
     float | None, typer.Option(min=1, metavar="SECONDS", help="The longest that one trial may take.")
 ]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Print the trials and the estimated time, and stop.")
-]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the trials and the estimated time, and stop.")]
 
 RESULTS, REPORTS, DATA = Path("results"), Path("reports"), Path("data")
 
@@ -79,9 +77,7 @@ def execute(
         plan(sweep, store=store, data=data, workers=workers, console=console)
         return sweep, 0
     try:
-        counts = run_sweep(
-            sweep, store=store, data=data, workers=workers, console=console, timeout_seconds=timeout
-        )
+        counts = run_sweep(sweep, store=store, data=data, workers=workers, console=console, timeout_seconds=timeout)
     except KeyboardInterrupt:
         print("interrupted; finished trials are kept, the same command runs the rest", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -24,8 +24,8 @@ from bench.tasks import DEFAULT_DATA
 from bench.tasks.base import Split, Task
 from bench.trial import Trial
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
-from impls.parameters import initial_parameters
 from impls.parameters import checksum as checksum_of
+from impls.parameters import initial_parameters
 
 # Batches whose contents enter a record's checksum.
 CHECKED_BATCHES = 3
@@ -228,9 +228,7 @@ def train(
             told = time.monotonic()
             quality = training.curve[-1]["quality"] if training.curve else None
             report(
-                Progress(
-                    step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=float(update_ratio)
-                )
+                Progress(step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=float(update_ratio))
             )
 
 
@@ -301,9 +299,7 @@ def real_steps(batch: Batch) -> Array:
     return np.asarray(batch.mask.sum(axis=1, dtype=np.float64))
 
 
-def final_results(
-    trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path
-) -> dict[str, Any]:
+def final_results(trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path) -> dict[str, Any]:
     """Test results at the last step and at the best validation; writes both sets of parameters and some gates."""
     assert training.best is not None
     assert training.best_parameters is not None

@@ -102,9 +102,7 @@ def find(name: str, *, beside: Path = Path()) -> Path:
     path = SWEEPS / f"{name}.toml"
     if not path.is_file():
         known = available()
-        raise SweepError(
-            f"unknown sweep {name!r}{nearest(name, known)} (sweeps: {', '.join(known)}, or a .toml file)"
-        )
+        raise SweepError(f"unknown sweep {name!r}{nearest(name, known)} (sweeps: {', '.join(known)}, or a .toml file)")
     return path
 
 

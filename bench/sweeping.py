@@ -30,11 +30,16 @@ def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Conso
         state = "to run" if trial.id in missing else "done"
         guess = seconds[trial.id]
         table.add_row(trial.id, trial.label, state, "needs its data" if guess is None else duration(guess))
-    console.print(table)
-    left = sum(seconds[trial_id] or 0.0 for trial_id in missing) / workers
+    # Trials keep their whole line, whatever the terminal's width.
+    Console(width=max(console.width, 130), file=console.file).print(table)
+    known = [guess for trial_id in missing if (guess := seconds[trial_id]) is not None]
+    with_workers = f"with {workers} worker{'s' if workers > 1 else ''}"
+    unknown = f", besides {len(missing) - len(known)} whose data are not here yet" if len(known) < len(missing) else ""
     console.print(
         f"{len(sweep.trials)} trials, {len(missing)} to run, "
-        f"about {duration(left)} with {workers} worker{'s' if workers > 1 else ''} (a rough guess)"
+        f"about {duration(sum(known) / workers)} {with_workers}{unknown} (a rough guess)",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

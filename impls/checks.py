@@ -128,9 +128,7 @@ def known_features(shape: Any, *, time: bool) -> int:
     return _check_whole("the number of features", shape[-1])
 
 
-def check_inputs(
-    spec: CellSpec, shape: Sequence[int | None], *, dtype: str, parameters_dtype: str, time: bool
-) -> None:
+def check_inputs(spec: CellSpec, shape: Sequence[int | None], *, dtype: str, parameters_dtype: str, time: bool) -> None:
     """Raises `CellError` unless inputs are `[batch, time, features]`, of the parameters' floating dtype.
 
     Without `time`, `[batch, features]`. Sizes unknown while a graph is traced (None) are let through.

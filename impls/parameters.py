@@ -135,14 +135,10 @@ def initial_parameters(spec: CellSpec | ModelSpec, *, seed: int) -> Parameters:
     on what else stands in the model.
     """
     cell, shapes = (spec, cell_shapes(spec)) if isinstance(spec, CellSpec) else (spec.cell, model_shapes(spec))
-    return {
-        name: initial_value(name, shape, seed=seed, update_bias=cell.update_bias) for name, shape in shapes.items()
-    }
+    return {name: initial_value(name, shape, seed=seed, update_bias=cell.update_bias) for name, shape in shapes.items()}
 
 
-def check_parameters(
-    parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, where: str
-) -> None:
+def check_parameters(parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
     """Raises `ParameterError` unless `parameters` has exactly these names and shapes."""
     for name in parameters:
         if name not in shapes:

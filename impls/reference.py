@@ -81,9 +81,7 @@ def gru_step(spec: CellSpec, layer: Mapping[str, Array], x: Array, state: LayerS
     if spec.layer_norm:
         gates = layer_norm(gates, gains=layer["norm_gains"], biases=layer["norm_biases"])
     r, z = np.split(sigmoid(gates), len(GATE_NAMES["gru"]), axis=1)
-    candidate = activation(
-        np.concatenate([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"]
-    )
+    candidate = activation(np.concatenate([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"])
     return (z * h + (1.0 - z) * candidate,)
 
 

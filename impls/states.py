@@ -104,9 +104,7 @@ def describe_state(spec: CellSpec, *, stacked: bool) -> str:
     """The structure of a cell's state in words, for error messages."""
     lower, top = ("(c, h)", "(c, h)") if spec.kind == "lstm" else ("h", "h")
     if spec.skips:
-        top = (
-            "(c, h, update_prob, cum_update_prob)" if spec.kind == "lstm" else "(h, update_prob, cum_update_prob)"
-        )
+        top = "(c, h, update_prob, cum_update_prob)" if spec.kind == "lstm" else "(h, update_prob, cum_update_prob)"
     if not stacked:
         return top
     return f"({', '.join([lower] * (len(spec.units) - 1) + [top])}{',' if len(spec.units) == 1 else ''})"

@@ -136,8 +136,7 @@ def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
         axes.margins(y=0.15)
         cells, frameworks = list(data["cell"].unique()), sorted(data["framework"].unique())
         handles = [
-            Line2D([], [], linestyle="", marker="o", color=colours[cell], label=cell, markersize=7)
-            for cell in cells
+            Line2D([], [], linestyle="", marker="o", color=colours[cell], label=cell, markersize=7) for cell in cells
         ] + [
             Line2D([], [], linestyle="", marker=markers[name], color=FAINT, label=name, markersize=7)
             for name in frameworks
@@ -204,15 +203,11 @@ def step_times(trials: pd.DataFrame) -> list[Picture]:
                 if row is None:
                     continue
                 middle = bar.get_y() + bar.get_height() / 2
-                bar.set(
-                    facecolor=colours[row["cell"]], edgecolor="white", hatch=FRAMEWORK_HATCHES.get(framework, "xx")
-                )
+                bar.set(facecolor=colours[row["cell"]], edgecolor="white", hatch=FRAMEWORK_HATCHES.get(framework, "xx"))
                 low, high = row["step_milliseconds_min"], row["step_milliseconds_max"]
                 axes.plot([low, high], [middle, middle], color="#222222", linewidth=1.0)
                 text = number(row["step_milliseconds_mean"], digits=3)
-                axes.annotate(
-                    text, (high, middle), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
-                )
+                axes.annotate(text, (high, middle), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
         axes.set(xlabel="milliseconds of a training step (median)", ylabel="", title=str(problem))
         axes.margins(x=0.12)
         handles = [

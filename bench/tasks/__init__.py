@@ -19,9 +19,7 @@ from bench.tasks.ucf101 import Ucf101
 from bench.validation import explain
 from impls.errors import nearest
 
-TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Adding, Frequency, Mnist, Charades, Imdb, Ucf101, Digits)
-}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Adding, Frequency, Mnist, Charades, Imdb, Ucf101, Digits)}
 
 DEFAULT_DATA = Path("data")
 

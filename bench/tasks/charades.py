@@ -182,9 +182,7 @@ def _build(folder: Path, *, train: list[AnnotatedVideo], test: list[AnnotatedVid
     }
     videos = [*train, *test]
     for part, rows in parts.items():
-        if not any(
-            actions_at(time_points(v.seconds), v.actions, classes=CLASSES).any() for v in _at(videos, rows)
-        ):
+        if not any(actions_at(time_points(v.seconds), v.actions, classes=CLASSES).any() for v in _at(videos, rows)):
             name = ANNOTATIONS["test" if part == "test" else "train"]
             raise DataError(f"{name}: none of the {len(rows)} videos of the {part} part shows an action to score")
     with (

@@ -78,9 +78,7 @@ def _annotated(row: dict[str, str | None], *, where: str) -> AnnotatedVideo:
 def frame_files(folder: Path) -> list[Path]:
     """The feature files of a video, by frame number. Raises `DataError` where there is none."""
     numbered = [
-        (int(match[1]), path)
-        for path in folder.iterdir()
-        if (match := FRAME_FILE.fullmatch(path.name)) is not None
+        (int(match[1]), path) for path in folder.iterdir() if (match := FRAME_FILE.fullmatch(path.name)) is not None
     ]
     if not numbered:
         raise DataError(f"{folder}: it holds no feature file such as {folder.name}-000001.txt")

@@ -210,8 +210,7 @@ def _build(folder: Path, *, files: dict[str, Path]) -> None:
         if labels.max() >= CLASSES:
             place = int(np.argmax(labels >= CLASSES))
             raise DataError(
-                f"{labels_file}: the label {labels[place]} of image {place} lies outside the classes "
-                f"0 to {CLASSES - 1}"
+                f"{labels_file}: the label {labels[place]} of image {place} lies outside the classes 0 to {CLASSES - 1}"
             )
     for array, values in arrays.items():
         np.save(folder / f"{array}.npy", values)

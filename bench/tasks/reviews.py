@@ -123,9 +123,7 @@ class KerasReviews:
             if len(words) == 0:
                 raise DataError(f"{where}: an empty review")
             try:
-                yield Review(
-                    words=[self._words[int(word)] for word in words], sentiment=int(sentiment), where=where
-                )
+                yield Review(words=[self._words[int(word)] for word in words], sentiment=int(sentiment), where=where)
             except KeyError as error:
                 raise DataError(f"{where}: the word number {error} is not in {self.folder / self.WORDS}") from None
 

@@ -53,9 +53,7 @@ class SequenceWriter:
             }
             np.lib.format.write_array_header_1_0(self._file, header)
             if self._file.tell() != HEADER_BYTES:
-                raise RuntimeError(
-                    f"the header of {self._path} took {self._file.tell()} bytes, not {HEADER_BYTES}"
-                )
+                raise RuntimeError(f"the header of {self._path} took {self._file.tell()} bytes, not {HEADER_BYTES}")
         np.save(self._path.with_name(f"{self._path.stem}_starts.npy"), np.array(self._starts, np.int64))
 
 

@@ -58,9 +58,7 @@ def read_clips(path: Path, *, classes: dict[str, int]) -> list[Clip]:
             raise DataError(f"{where}: the class {class_name!r} is not in {path.with_name('classInd.txt')}")
         label = classes[class_name]
         if number is not None and int(number) != label + 1:
-            raise DataError(
-                f"{where}: the class number {number} is not that of {class_name!r}, which is {label + 1}"
-            )
+            raise DataError(f"{where}: the class number {number} is not that of {class_name!r}, which is {label + 1}")
         group = GROUP.search(name)
         clips.append(
             Clip(
@@ -92,8 +90,7 @@ def read_features(path: Path) -> Array:
         raise DataError(f"{path}: not a .npy file ({error})") from None
     if features.ndim != 2 or features.shape[1] != FEATURES or not np.issubdtype(features.dtype, np.floating):
         raise DataError(
-            f"{path}: an array of {features.dtype} {list(features.shape)} where floats [frames, {FEATURES}] are "
-            f"due"
+            f"{path}: an array of {features.dtype} {list(features.shape)} where floats [frames, {FEATURES}] are due"
         )
     if len(features) == 0:
         raise DataError(f"{path}: it holds no frame")

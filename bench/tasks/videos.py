@@ -74,8 +74,6 @@ def _shown(container: Any) -> Iterator[tuple[float, Any]]:
 def _prepared(frame: Any) -> Array:
     scale = SHORTER_SIDE / min(frame.width, frame.height)
     width, height = max(CROP, round(frame.width * scale)), max(CROP, round(frame.height * scale))
-    image: Array = frame.reformat(
-        width=width, height=height, format="rgb24", interpolation="BILINEAR"
-    ).to_ndarray()
+    image: Array = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR").to_ndarray()
     top, left = (height - CROP) // 2, (width - CROP) // 2
     return image[top : top + CROP, left : left + CROP]

@@ -18,9 +18,7 @@ BINARY_SUFFIXES = (".bin", ".bin.gz")
 def word_vectors_problem(path: Path) -> str:
     """Empty where the file and gensim are there; else which is missing and how to have it."""
     if importlib.util.find_spec("gensim") is None:
-        return (
-            f"{path.name}: gensim, which reads word vectors, is missing: pip install 'skiprnn-bench[word_vectors]'"
-        )
+        return f"{path.name}: gensim, which reads word vectors, is missing: pip install 'skiprnn-bench[word_vectors]'"
     if not path.is_file():
         return (
             f"{path}: there is no such file of word vectors (word2vec's binary .bin or text .txt, plain or .gz); "

@@ -72,9 +72,7 @@ def checked_call(
     if gate_noise is not None:
         gate_noise = gate_noise.to(inputs.dtype)
     if state is None:
-        return Call(
-            inputs, initial_state(spec, parameters, batch=inputs.shape[0], like=inputs), updates, gate_noise
-        )
+        return Call(inputs, initial_state(spec, parameters, batch=inputs.shape[0], like=inputs), updates, gate_noise)
     given = states.unpack_state(spec, state, stacked=stacked)
     flat = FlatState(
         tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),

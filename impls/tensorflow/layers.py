@@ -19,9 +19,7 @@ from impls.tensorflow.calls import checked_call
 from impls.tensorflow.named_parameters import seed_or_drawn
 from impls.tensorflow.unroll import unroll
 
-_CELL_OPTIONS = tuple(
-    field.name for field in fields(CellSpec) if field.name not in ("cell", "input_size", "units")
-)
+_CELL_OPTIONS = tuple(field.name for field in fields(CellSpec) if field.name not in ("cell", "input_size", "units"))
 
 
 class Layer(keras.layers.Layer):  # type: ignore[misc]

@@ -24,9 +24,7 @@ class Unrolled(NamedTuple):
     state: FlatState
 
 
-def initial_state(
-    spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor
-) -> FlatState:
+def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor) -> FlatState:
     """The learned rows repeated over the batch (or zeros of the type of `like`), Δũ = 1 and a stored ũ of 0."""
     names = ("initial_c", "initial_h") if spec.kind == "lstm" else ("initial_h",)
     layers = []

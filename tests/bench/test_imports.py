@@ -61,9 +61,7 @@ def test_a_task_knows_no_trial(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("framework", "other"), [("pytorch", {"tensorflow"}), ("tensorflow", {"torch"})])
-def test_either_framework_alone_is_enough_for_its_own_trials(
-    framework: str, other: set[str], tmp_path: Path
-) -> None:
+def test_either_framework_alone_is_enough_for_its_own_trials(framework: str, other: set[str], tmp_path: Path) -> None:
     program = f"""
 from importlib.machinery import PathFinder
 found = PathFinder.find_spec

@@ -156,9 +156,7 @@ def test_a_child_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
 
 
 def trial_process(parent: int) -> psutil.Process | None:
-    found = [
-        child for child in psutil.Process(parent).children(recursive=True) if "spawn_main" in str(child.cmdline())
-    ]
+    found = [child for child in psutil.Process(parent).children(recursive=True) if "spawn_main" in str(child.cmdline())]
     return found[0] if found else None
 
 

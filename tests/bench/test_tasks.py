@@ -128,8 +128,7 @@ def test_digits_are_real_split_once_and_scaled() -> None:
         for split in ("validation", "test")
     }
     rows = {
-        split: np.concatenate([batch.inputs for batch in batches]).reshape(-1, 64)
-        for split, batches in held.items()
+        split: np.concatenate([batch.inputs for batch in batches]).reshape(-1, 64) for split, batches in held.items()
     }
     assert {split: len(images) for split, images in rows.items()} == {"validation": 200, "test": 400}
     assert rows["test"].min() == 0.0
@@ -143,9 +142,7 @@ def test_digits_are_real_split_once_and_scaled() -> None:
 
 def epoch(task: Task, *, epoch_number: int) -> set[bytes]:
     steps = task.steps_per_epoch(64)
-    batches = [
-        task.train_batch(seed=0, step=epoch_number * steps + position, size=64) for position in range(steps)
-    ]
+    batches = [task.train_batch(seed=0, step=epoch_number * steps + position, size=64) for position in range(steps)]
     return {row.tobytes() for batch in batches for row in batch.inputs.reshape(-1, 64)}
 
 

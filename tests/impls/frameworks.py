@@ -105,9 +105,7 @@ def run(
 
         inputs.requires_grad_()
         h, gates, state = call(module, form, inputs, **given)
-        loss = sum(
-            (value * torch.as_tensor(weight)).sum() for value, weight in zip((h, gates), weights, strict=True)
-        )
+        loss = sum((value * torch.as_tensor(weight)).sum() for value, weight in zip((h, gates), weights, strict=True))
         gradients = torch.autograd.grad(loss, [*named.values(), inputs], allow_unused=True)
     else:
         import keras

@@ -68,9 +68,7 @@ def keras_gru(parameters: Parameters) -> keras.layers.GRU:
 
 def torch_gru(parameters: Parameters) -> torch.nn.GRU:
     """PyTorch's order is r, z, n."""
-    weights = np.concatenate(
-        [parameters["layers.0.gate_weights"], parameters["layers.0.candidate_weights"]], axis=1
-    )
+    weights = np.concatenate([parameters["layers.0.gate_weights"], parameters["layers.0.candidate_weights"]], axis=1)
     biases = np.concatenate([parameters["layers.0.gate_biases"], parameters["layers.0.candidate_biases"]])
     layer = torch.nn.GRU(FEATURES, UNITS, batch_first=True, dtype=torch.float64)
     layer.load_state_dict(

@@ -66,9 +66,7 @@ def make_batch(name: str, step: int) -> Batch:
         mask=(np.arange(TIME) < lengths).astype(np.float32) if "mask" in name else None,
         updates=(uniform < 0.6).astype(np.float32) if "random skip" in name else None,
         gate_noise=uniform if spec.cell.gate == "bernoulli" else None,
-        dropout=(draw.random((BATCH, 4)) < 0.8).astype(np.float32) / np.float32(0.8)
-        if "dropout" in name
-        else None,
+        dropout=(draw.random((BATCH, 4)) < 0.8).astype(np.float32) / np.float32(0.8) if "dropout" in name else None,
     )
 
 

@@ -67,10 +67,7 @@ def test_plain_cells_bear_the_names_of_the_basic_cells() -> None:
     spec = CellSpec(cell="gru", input_size=3, units=(4,), layer_norm=True)
     assert set(to_official(initial_parameters(spec, seed=1))) == {
         "initial_h/initial_state",
-        *(
-            f"rnn/BasicGRUCell/gates/{name}"
-            for name in ("Weights", "Biases", "r/gain", "r/bias", "u/gain", "u/bias")
-        ),
+        *(f"rnn/BasicGRUCell/gates/{name}" for name in ("Weights", "Biases", "r/gain", "r/bias", "u/gain", "u/bias")),
         "rnn/BasicGRUCell/candidate/Weights",
         "rnn/BasicGRUCell/candidate/Biases",
     }

@@ -126,9 +126,7 @@ def test_padding_and_cutting_gives_the_same_prefix(framework: str, seed: int, ce
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @few
 @given(seed=seeds, cell=skip_cells)
-def test_skipping_is_worth_nothing_to_a_bernoulli_gate_that_cannot_choose(
-    framework: str, seed: int, cell: str
-) -> None:
+def test_skipping_is_worth_nothing_to_a_bernoulli_gate_that_cannot_choose(framework: str, seed: int, cell: str) -> None:
     """Noise of 0 always updates; noise of 1 never does."""
     module = build(framework, "layer", replace(SPEC, cell=cell, gate="bernoulli"), dtype="float64", seed=seed)
     for noise, gate in ((0.0, 1.0), (1.0, 0.0)):

@@ -24,9 +24,7 @@ def refusal(action: Callable[[], Any]) -> str:
     with pytest.raises(CellError) as caught:
         action()
     message = re.sub(r"\x1b\[\d*m", "", str(caught.value))
-    wrapped = re.fullmatch(
-        r"Exception encountered when calling .*?\n\n(.*)\n\nArguments received.*", message, re.S
-    )
+    wrapped = re.fullmatch(r"Exception encountered when calling .*?\n\n(.*)\n\nArguments received.*", message, re.S)
     return wrapped[1] if wrapped else message
 
 
@@ -96,9 +94,7 @@ def test_functions_of_the_framework_are_known_by_name_and_a_callers_own_is_not(f
 
         known = [tf.tanh, tf.nn.relu, keras.activations.sigmoid]
     for function in known:
-        assert cell_class(framework, "GRUCell")(4, input_size=3, activation=function).spec.activation in str(
-            function
-        )
+        assert cell_class(framework, "GRUCell")(4, input_size=3, activation=function).spec.activation in str(function)
     message = refusal(lambda: cell_class(framework, "GRUCell")(4, input_size=3, activation=tanh))
     assert "is not one of tanh, relu, sigmoid, identity" in message
 

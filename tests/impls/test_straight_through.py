@@ -20,9 +20,7 @@ from tests.impls.frameworks import (
 )
 
 # Values on both sides of a tie, on ties, and where adding and subtracting a float32 could lose the last bit.
-CUMULATIVE = np.array(
-    [[0.0], [1e-8], [0.1], [0.3333333], [0.49999997], [0.5], [0.50000006], [0.7], [1.0]], np.float32
-)
+CUMULATIVE = np.array([[0.0], [1e-8], [0.1], [0.3333333], [0.49999997], [0.5], [0.50000006], [0.7], [1.0]], np.float32)
 
 
 def gate_and_gradient(framework: str, function: str, cumulative: Array, **arguments: Array) -> tuple[Array, Array]:
@@ -65,9 +63,7 @@ def test_gate_parameters_get_the_recorded_gradient(name: str, framework: str, fo
     recorded = recorded_runs.load(name)
     module = build(framework, form, recorded.spec)
     module.load_parameters(recorded.parameters)
-    ours = run(
-        framework, form, module, recorded.x, h_weight=recorded.loss_weight, gate_weight=recorded.cost_per_sample
-    )
+    ours = run(framework, form, module, recorded.x, h_weight=recorded.loss_weight, gate_weight=recorded.cost_per_sample)
     for parameter in ("update_gate.weights", "update_gate.biases"):
         assert np.linalg.norm(recorded.gradients[parameter]) > 0
         assert relative_difference(ours.gradients[parameter], recorded.gradients[parameter]) < 5e-5
@@ -120,9 +116,7 @@ def test_minimum_gives_a_tie_to_the_update_probability(
         import torch
 
         first, second = (value.requires_grad_() for value in values)
-        gradients = torch.autograd.grad(
-            gates.accumulate(update_prob=first, cum_update_prob=second), (first, second)
-        )
+        gradients = torch.autograd.grad(gates.accumulate(update_prob=first, cum_update_prob=second), (first, second))
     else:
         import tensorflow as tf
 

@@ -48,9 +48,7 @@ def arguments(function: ast.FunctionDef) -> list[tuple[str, str, str]]:
     every = function.args
     positional = [*every.posonlyargs, *every.args]
     defaults = [None] * (len(positional) - len(every.defaults)) + [*every.defaults]
-    listed = [
-        (argument.arg, "positional", default) for argument, default in zip(positional, defaults, strict=True)
-    ]
+    listed = [(argument.arg, "positional", default) for argument, default in zip(positional, defaults, strict=True)]
     listed += [
         (argument.arg, "keyword", default)
         for argument, default in zip(every.kwonlyargs, every.kw_defaults, strict=True)
@@ -83,9 +81,7 @@ def interface(path: Path) -> list[tuple[str, object, str]]:
             ]
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found += [
-                (target.id, None, "") for target in targets if isinstance(target, ast.Name) and public(target.id)
-            ]
+            found += [(target.id, None, "") for target in targets if isinstance(target, ast.Name) and public(target.id)]
     return found
 
 

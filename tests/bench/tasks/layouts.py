@@ -103,9 +103,7 @@ def write_charades(data: Path, *, train: int = 6, test: int = 2) -> Path:
             features[: frames // 2, action] += 5
             write_fc7(folder / "Charades_v1_features_rgb" / video, features)
             seconds = frames / 6
-            lines.append(
-                charades_line(video, f"c{action:03d} 0.00 {seconds / 2:.2f};c150 {seconds:.2f} 99", seconds)
-            )
+            lines.append(charades_line(video, f"c{action:03d} 0.00 {seconds / 2:.2f};c150 {seconds:.2f} 99", seconds))
         (folder / f"Charades_v1_{part}.csv").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -117,9 +115,7 @@ def write_ucf101_lists(data: Path) -> list[str]:
     """The official lists over three classes, four training groups and one test group; returns the clips' paths."""
     folder = data / "ucf101" / "ucfTrainTestlist"
     folder.mkdir(parents=True)
-    (folder / "classInd.txt").write_text(
-        "".join(f"{n} {name}\r\n" for n, name in enumerate(UCF101_CLASSES, start=1))
-    )
+    (folder / "classInd.txt").write_text("".join(f"{n} {name}\r\n" for n, name in enumerate(UCF101_CLASSES, start=1)))
     paths: dict[str, list[str]] = {"test": [], "train": []}
     for name in UCF101_CLASSES:
         for group in range(1, 6):

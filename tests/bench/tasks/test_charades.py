@@ -75,9 +75,7 @@ def test_a_perfect_prediction_of_every_time_point_scores_one(tmp_path: Path, str
         seconds, kept = frames / 6, min(length, -(-frames // stride))
         on_show = [min(int(point / 100 * seconds * 6 / stride + 1e-6), kept - 1) for point in range(100)]
         for step in range(kept):
-            truth = [
-                point / 100 * seconds <= round(seconds / 2, 2) for point in range(100) if on_show[point] == step
-            ]
+            truth = [point / 100 * seconds <= round(seconds / 2, 2) for point in range(100) if on_show[point] == step]
             predictions[video, step, video] = np.mean(truth) if truth else 0
     score.add(batch, predictions)
     # A step whose time points are partly inside the action cannot be told apart; all others are exact.

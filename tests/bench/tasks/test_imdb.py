@@ -169,8 +169,7 @@ def write_vectors(data: Path, name: str, vectors: dict[str, list[float]]) -> Non
     if name.endswith(".bin"):
         header = f"{len(vectors)} {len(next(iter(vectors.values())))}\n".encode()
         path.write_bytes(
-            header
-            + b"".join(word.encode() + b" " + np.float32(v).tobytes() + b"\n" for word, v in vectors.items())
+            header + b"".join(word.encode() + b" " + np.float32(v).tobytes() + b"\n" for word, v in vectors.items())
         )
     else:
         path.write_text(word2vec_text(vectors))

@@ -78,9 +78,7 @@ def test_unfit_features_are_named(tmp_path: Path, features: np.ndarray, said: st
     write_ucf101(tmp_path)
     path = tmp_path / "ucf101/features/Archery/v_Archery_g03_c01.npy"
     np.save(path, features)
-    with pytest.raises(
-        DataError, match=f"^{re.escape(str(path))}: {re.escape(said)}|{re.escape(said)}$"
-    ) as caught:
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {re.escape(said)}|{re.escape(said)}$") as caught:
         ucf101(tmp_path).prepare()
     assert str(path) in str(caught.value)
 
@@ -98,9 +96,7 @@ def test_a_listed_clip_without_features_is_named(tmp_path: Path):
     write_ucf101(tmp_path)
     path = tmp_path / "ucf101/features/Archery/v_Archery_g03_c01.npy"
     path.unlink()
-    with pytest.raises(
-        DataError, match=r"trainlist01\.txt: 1 of 24 clips have no features.*bench extract"
-    ) as caught:
+    with pytest.raises(DataError, match=r"trainlist01\.txt: 1 of 24 clips have no features.*bench extract") as caught:
         ucf101(tmp_path).prepare()
     assert str(path) in str(caught.value)
 

@@ -89,9 +89,7 @@ def test_usage_example_of_the_authors_trains(tmp_path: Path) -> None:
         (MultiGRUCell, [4, 5]),
     ],
 )
-def test_every_cell_unrolls_with_a_gradient_for_every_parameter(
-    cell_class: type, units: object, given: bool
-) -> None:
+def test_every_cell_unrolls_with_a_gradient_for_every_parameter(cell_class: type, units: object, given: bool) -> None:
     """Without an initial state the cell's own is used: ũ starts at 1 either way."""
     with v1.Graph().as_default():
         x = v1.placeholder(tf.float32, [None, None, INPUT_SIZE])
@@ -134,9 +132,7 @@ def test_parameters_of_a_graph_want_a_session() -> None:
 def test_unknown_number_of_features_is_refused() -> None:
     with v1.Graph().as_default():
         x = v1.placeholder(tf.float32, [None, None])
-        with pytest.raises(
-            CellError, match=r"inputs have shape \[None, None\] where \[batch, features\], the last"
-        ):
+        with pytest.raises(CellError, match=r"inputs have shape \[None, None\] where \[batch, features\], the last"):
             SkipGRUCell(4)(x)
 
 
@@ -159,7 +155,5 @@ assert losses[-1] < losses[0], losses
 assert len(tf.trainable_variables()) == len(cell.parameters_by_name()) == 14
 """
     root = Path(__file__).parents[3]
-    finished = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=300
-    )
+    finished = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr

@@ -71,9 +71,7 @@ def test_functional_model_saves_and_loads(tmp_path: Path) -> None:
     inputs = keras.Input((None, 3))
     outputs, state = SkipLSTM((4, 5), layer_norm=True, update_bias=-1.0)(inputs)
     assert outputs.h.shape == (None, None, 5)
-    model = keras.Model(
-        inputs, {"y": keras.layers.Dense(1)(outputs.h), "gate": outputs.state_gate, "c": state[0].c}
-    )
+    model = keras.Model(inputs, {"y": keras.layers.Dense(1)(outputs.h), "gate": outputs.state_gate, "c": state[0].c})
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert_same_predictions(model, loaded)
@@ -173,9 +171,7 @@ def test_mask_is_refused_wherever_it_comes_from(layer_class: type) -> None:
         lambda: layer(keras.layers.Embedding(9, 3, mask_zero=True)(tokens)),
         lambda: keras.Sequential([keras.layers.Masking(), layer])(X),
     ):
-        with pytest.raises(
-            CellError, match="does not take a mask: pad at the end, and read h where a sequence ends"
-        ):
+        with pytest.raises(CellError, match="does not take a mask: pad at the end, and read h where a sequence ends"):
             call()
 
 
