@@ -30,12 +30,10 @@ def _check_whole(name: str, value: Any) -> int:
 
 
 def check_units(units: Any, *, stacked: bool | None) -> tuple[int, ...]:
-    """`units` as a tuple. `stacked` True wants a sequence, False one layer, None takes either."""
+    """`units` as a tuple; a single cell (`stacked` False) has one layer. A number is a stack of one layer."""
     several = isinstance(units, (tuple, list))
     if stacked is False and several and len(units) != 1:
         raise CellError(f"units={units!r}: a single cell has one layer; use the Multi… cell for a stack")
-    if stacked is True and not several:
-        raise CellError(f"units={units!r}: a stack needs a sequence with one entry a layer, such as (16, 24)")
     listed = tuple(units) if several else (units,)
     if not listed:
         raise CellError("units is empty: give at least one layer")
