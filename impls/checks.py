@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
 
 from impls.contract import ACTIVATIONS, CELLS, ENGINES, GATES, INITIAL_STATES, CellSpec
 from impls.errors import CellError, nearest
@@ -19,7 +20,7 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and type(value) is not bool
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _check_whole(name: str, value: Any) -> int:
@@ -29,12 +30,10 @@ def _check_whole(name: str, value: Any) -> int:
 
 
 def check_units(units: Any, *, stacked: bool | None) -> tuple[int, ...]:
-    """`units` as a tuple. `stacked` True wants a sequence, False one layer, None takes either."""
+    """`units` as a tuple; a single cell (`stacked` False) has one layer. A number is a stack of one layer."""
     several = isinstance(units, (tuple, list))
     if stacked is False and several and len(units) != 1:
         raise CellError(f"units={units!r}: a single cell has one layer; use the Multi… cell for a stack")
-    if stacked is True and not several:
-        raise CellError(f"units={units!r}: a stack needs a sequence with one entry a layer, such as (16, 24)")
     listed = tuple(units) if several else (units,)
     if not listed:
         raise CellError("units is empty: give at least one layer")
@@ -73,13 +72,9 @@ def cell_spec(
     check_choice("cell", cell, CELLS)
     layers = check_units(units, stacked=stacked)
     for name, value in (("forget_bias", forget_bias), ("update_bias", update_bias)):
-        if not isinstance(value, Real) or type(value) is bool or math.isnan(value):
+        if not (_is_whole(value) or isinstance(value, (float, np.floating))) or math.isnan(value):
             raise CellError(f"{name} must be a number, got {value!r}")
-    if (
-        not isinstance(gate_layer, Integral)
-        or isinstance(gate_layer, bool)
-        or not -len(layers) <= gate_layer < len(layers)
-    ):
+    if not _is_whole(gate_layer) or not -len(layers) <= gate_layer < len(layers):
         raise CellError(f"gate_layer={gate_layer!r}: the stack has layers 0 to {len(layers) - 1} (or -1, the top)")
     return CellSpec(
         cell=cell,

@@ -38,6 +38,7 @@ _WHOLE_MODEL = {
     "fully_connected/biases": "readout.biases",
 }
 _OPTIMIZER = re.compile(r"(/Adam(_1)?|beta[12]_power|global_step)$")
+_CONSTANT = re.compile(r"(?:^|/)initial_(?:cum_)?update_prob/initial_state$")  # always 1 and 0, but saved with the rest
 _NORM = re.compile(r"(?:^|/)([ijforu])/(gain|bias)$")
 _CELL = re.compile(r"(?:^|/)\w*(?:LSTM|GRU)Cell/")
 _LAYER = re.compile(r"(?:^|/)layer_(\d+)/")  # counts from 1
@@ -75,7 +76,8 @@ def _canonical_name(name: str) -> str | None:
 def from_official(variables: Mapping[str, Array]) -> Parameters:
     """Canonical parameters from the variables of one of the authors' checkpoints, float32.
 
-    Takes names with or without `:0` and outer scopes; leaves out the optimizer's slots. Raises `ParameterError`
+    Takes names with or without `:0` and outer scopes; leaves out the optimizer's slots and the
+    constant initial Δũ and ũ. Raises `ParameterError`
     for a variable that it does not know, and where two stand for one parameter.
     """
     translated: Parameters = {}
@@ -83,7 +85,7 @@ def from_official(variables: Mapping[str, Array]) -> Parameters:
     norms: dict[tuple[int, str], dict[str, Array]] = {}
     for full_name, value in variables.items():
         name = full_name.split(":")[0]
-        if _OPTIMIZER.search(name):
+        if _OPTIMIZER.search(name) or _CONSTANT.search(name):
             continue
         canonical = _canonical_name(name)
         if canonical is None:

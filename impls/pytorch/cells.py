@@ -22,7 +22,7 @@ class Cell(NamedParameters):
     """What all eight cells share.
 
     Args:
-        units: units of the layer, or of each layer of a stack from the bottom up.
+        units: units of the layer, or of each layer of a stack from the bottom up; a number is a stack of one.
         input_size: features of one time step.
         activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
         forget_bias: added to the LSTM's forget gate inside the sigmoid.
@@ -178,7 +178,7 @@ class MultiLSTMCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -210,7 +210,7 @@ class MultiGRUCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -311,7 +311,7 @@ class MultiSkipLSTMCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -349,7 +349,7 @@ class MultiSkipGRUCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int,
         activation: str | Callable[[Tensor], Tensor] = "tanh",

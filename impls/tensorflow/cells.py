@@ -25,7 +25,7 @@ class Cell(NamedParameters):
     Runs under `tf.compat.v1.nn.dynamic_rnn` in graph mode, and step by step anywhere.
 
     Args:
-        units: units of the layer, or of each layer of a stack from the bottom up.
+        units: units of the layer, or of each layer of a stack from the bottom up; a number is a stack of one.
         input_size: features of one time step; None takes it from the first call.
         activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
         forget_bias: added to the LSTM's forget gate inside the sigmoid.
@@ -218,7 +218,7 @@ class MultiLSTMCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int | None = None,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -250,7 +250,7 @@ class MultiGRUCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int | None = None,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -351,7 +351,7 @@ class MultiSkipLSTMCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int | None = None,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -389,7 +389,7 @@ class MultiSkipGRUCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int | None = None,
         activation: str | Callable[[Tensor], Tensor] = "tanh",

@@ -25,12 +25,14 @@ def test_recorded_variables_come_back_unchanged(name: str) -> None:
 
 
 def test_names_of_a_whole_checkpoint_are_understood() -> None:
-    """Suffixes, outer scopes, the readout; Adam's slots and counters are left out."""
+    """Suffixes, outer scopes, the readout; constants, Adam's slots and counters are left out."""
     recorded = recorded_runs.load("skip_gru_16x24_layernorm_bias-1")
     checkpoint = {f"model/{name}:0": value for name, value in recorded.variables.items()}
     checkpoint |= {f"{name}/Adam": np.zeros_like(value) for name, value in recorded.variables.items()}
     checkpoint |= {f"{name}/Adam_1:0": np.zeros_like(value) for name, value in recorded.variables.items()}
     checkpoint |= {
+        "layer_2/initial_update_prob/initial_state": np.ones((1, 1), np.float32),
+        "layer_2/initial_cum_update_prob/initial_state": np.zeros((1, 1), np.float32),
         "beta1_power": np.float32(0.9),
         "beta2_power:0": np.float32(0.999),
         "global_step": np.int64(3),

@@ -126,16 +126,16 @@ def test_copies_and_pickles_compute_the_same(layer_class: type) -> None:
 def test_layer_trains_and_moves_between_types() -> None:
     torch.manual_seed(1)
     layer = SkipLSTM((4, 5), input_size=3)
-    optimizer = torch.optim.Adam(layer.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.05)
     losses = []
     for _ in range(15):
         optimizer.zero_grad()
         outputs, _ = layer(X)
-        loss = ((outputs.h[:, -1] - X[:, 0, :1]) ** 2).mean() + 1e-2 * outputs.state_gate.sum(1).mean()
+        loss = ((outputs.h[:, -1] - X[:, 0, :1].tanh()) ** 2).mean() + 1e-2 * outputs.state_gate.sum(1).mean()
         loss.backward()
         losses.append(loss.item())
         optimizer.step()
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     doubled = copy.deepcopy(layer).to(torch.float64)
     torch.testing.assert_close(doubled(X.double())[0].h.float(), layer(X)[0].h, rtol=0, atol=1e-5)
     assert layer.to(torch.bfloat16)(X.bfloat16())[0].h.dtype == torch.bfloat16
