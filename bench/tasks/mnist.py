@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from functools import cached_property
 from pathlib import Path
@@ -178,11 +179,12 @@ class Mnist(DataSetTask):
         source, places = ("test", rows - images) if rows[0] >= images else ("train", rows)
         pixels = self._arrays[f"{source}_images"][places]
         block = self.options.downsample
-        side = SIDE // block
-        averaged = pixels.reshape(len(rows), side, block, side, block).mean(axis=(2, 4), dtype=np.float32)
-        sequence = averaged.reshape(len(rows), side * side)[:, :: self.options.stride] / np.float32(255)
+        # The pixels at one place of all squares at a time: as exact as a mean over squares, and much faster.
+        offsets = itertools.product(range(block), repeat=2)
+        sums = sum(pixels[:, row::block, column::block].astype(np.float32) for row, column in offsets)
+        sequence = np.reshape(sums, (len(rows), -1))[:, :: self.options.stride] / np.float32(255 * block**2)
         return Batch(
-            inputs=np.ascontiguousarray(sequence)[:, :, np.newaxis],
+            inputs=sequence[:, :, np.newaxis],
             targets=self._arrays[f"{source}_labels"][places].astype(np.int32),
         )
 
