@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bench.report.bootstrap import mean_interval
-from bench.report.frames import CORE
+from bench.report.frames import CORE, rows_of
 from bench.report.numbers import NONE, number, signed
+from impls.contract import Array
 
 DIFFERENCES = ("quality", "update_ratio", "updates")
 RATIOS = ("step_milliseconds",)
@@ -55,7 +56,7 @@ def compare_frameworks(trials: pd.DataFrame) -> Comparison:
     for left_name, right_name in itertools.combinations(frameworks, 2):
         both = trials[trials["framework"].isin((left_name, right_name))]
         for _, group in both.groupby("pair_id", sort=False):
-            sides = {row["framework"]: row for row in group.to_dict("records")}
+            sides = {row["framework"]: row for row in rows_of(group)}
             naming = {
                 name: group.iloc[0][name]
                 for name in ("pair_id", "problem", "label", "variant", *CORE, "seed", "quality_metric")
@@ -122,7 +123,7 @@ def _summary(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _mean_and_interval(name: str, values: np.ndarray) -> dict[str, float]:
+def _mean_and_interval(name: str, values: Array) -> dict[str, float]:
     low, high = mean_interval(values) or (float("nan"), float("nan"))
     return {f"{name}_mean": float(values.mean()), f"{name}_low": low, f"{name}_high": high}
 
@@ -130,7 +131,7 @@ def _mean_and_interval(name: str, values: np.ndarray) -> dict[str, float]:
 def readable_summary(comparison: Comparison) -> pd.DataFrame:
     """The summary as text: means with their intervals in brackets."""
     rows = []
-    for row in comparison.summary.to_dict("records"):
+    for row in rows_of(comparison.summary):
         cells = {"task": row["problem"], "configuration": row["label"], "pairs": str(row["pairs"])}
         cells["metric"] = row["quality_metric"]
         for name in DIFFERENCES:

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bench.report.comparison import Comparison
-from bench.report.labels import place_labels
-from bench.report.numbers import number
+from bench.report.frames import rows_of
+from bench.report.labels import Label, place_labels
+from bench.report.numbers import number, signed
 from bench.report.style import (
     DASHES,
     FAINT,
     FRAMEWORK_HATCHES,
     Picture,
     cell_colours,
+    darker,
     framework_markers,
     metric_label,
     new_figure,
-    shade,
     slug,
 )
+from impls.contract import Array
 
 # Errors span orders of magnitude; their axes are logarithmic.
 LOGARITHMIC_METRICS = ("mean_squared_error",)
+# Places along a whisker that labels keep clear of; odd, so that the middle is one.
+WHISKER_PLACES = 15
 
 
 def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> list[Picture]:
@@ -38,7 +44,8 @@ def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> list[Picture]
         of_problem = trials[trials["problem"] == problem]
         looks = _looks(of_problem)
         frameworks = sorted(data["framework"].unique())
-        figure = new_figure(height=2.0 * len(frameworks) + 0.6 + 0.22 * ((len(looks) + 1) // 2))
+        figure = new_figure(height=2.3 * len(frameworks) + 0.8 + 0.22 * ((len(looks) + 1) // 2))
+        figure.suptitle(str(problem), fontsize=11)
         panels = figure.subplots(len(frameworks), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         metric, higher = of_problem["quality_metric"].iloc[0], bool(of_problem["higher_is_better"].iloc[0])
         for axes, framework in zip(panels, frameworks, strict=True):
@@ -54,6 +61,9 @@ def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> list[Picture]
                 style="label",
                 style_order=shown,
                 dashes={label: looks[label]["dashes"] or "" for label in shown},
+                size="label",
+                size_order=shown,
+                sizes={label: looks[label]["width"] for label in shown},
                 errorbar=None,
                 legend=False,
                 ax=axes,
@@ -64,11 +74,18 @@ def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> list[Picture]
                 axes.fill_between(line["step"], low, high, color=looks[label]["colour"], alpha=0.15, linewidth=0)
             if metric in LOGARITHMIC_METRICS:
                 axes.set_yscale("log")
-            axes.set_title(framework, loc="left")
+            axes.set_title(framework, loc="left", fontsize=10)
             axes.set(xlabel="training step", ylabel="")
         figure.supylabel(f"validation {metric_label(metric, higher_is_better=higher)}", fontsize=10)
         handles = [
-            Line2D([], [], color=look["colour"], dashes=look["dashes"] or (None, None), label=label)
+            Line2D(
+                [],
+                [],
+                color=look["colour"],
+                linestyle=(0, look["dashes"]) if look["dashes"] else "-",
+                linewidth=look["width"],
+                label=label,
+            )
             for label, look in looks.items()
             if (data["label"] == label).any()
         ]
@@ -111,11 +128,11 @@ def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
         axes = figure.subplots()
         if metric in LOGARITHMIC_METRICS:
             axes.set_yscale("log")
-        for point in data.to_dict("records"):
-            whiskers = {"color": colours[point["cell"]], "linewidth": 1.0, "alpha": 0.7, "zorder": 1}
-            mean = point["update_ratio_mean"], point["quality_mean"]
-            axes.plot([point["update_ratio_min"], point["update_ratio_max"]], [mean[1]] * 2, **whiskers)
-            axes.plot([mean[0]] * 2, [point["quality_min"], point["quality_max"]], **whiskers)
+        obstacles: list[tuple[float, float]] = []
+        for point in rows_of(data):
+            for line in _whiskers(point):
+                axes.plot(*line.T, color=colours[point["cell"]], linewidth=1.0, alpha=0.7, zorder=1)
+                obstacles += line.tolist()
         sns.scatterplot(
             data,
             x="update_ratio_mean",
@@ -124,37 +141,44 @@ def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
             palette=colours,
             style="framework",
             markers=markers,
-            s=55,
-            alpha=0.85,
-            edgecolor="white",
-            linewidth=0.8,
+            s=70,
+            linewidth=1.6,
             legend=False,
             ax=axes,
         )
-        axes.set(xlim=(-0.03, 1.08), xlabel="update ratio (updates / steps)", title=str(problem))
+        # Open markers, so that where two frameworks agree both are seen.
+        markers_drawn = axes.collections[-1]
+        markers_drawn.set_edgecolor(markers_drawn.get_facecolor())
+        markers_drawn.set_facecolor("none")
+        axes.set(xlim=(-0.04, 1.12), xlabel="update ratio (updates / steps)", title=str(problem))
         axes.set_ylabel(f"test {metric_label(metric, higher_is_better=higher)}")
         axes.margins(y=0.15)
         cells, frameworks = list(data["cell"].unique()), sorted(data["framework"].unique())
         handles = [
             Line2D([], [], linestyle="", marker="o", color=colours[cell], label=cell, markersize=7) for cell in cells
         ] + [
-            Line2D([], [], linestyle="", marker=markers[name], color=FAINT, label=name, markersize=7)
+            Line2D([], [], linestyle="", marker=markers[name], color=FAINT, mfc="none", mew=1.6, ms=7, label=name)
             for name in frameworks
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
         named = data[data["variant"] != ""].groupby(["cell", "variant"], sort=False)
         labels = [
-            (float(group["update_ratio_mean"].mean()), float(group["quality_mean"].mean()), str(keys[1]))
-            for keys, group in named
+            Label(
+                x=float(group["update_ratio_mean"].mean()),
+                y=float(group["quality_mean"].mean()),
+                text=str(variant),
+                colour=darker(colours[str(cell)]),
+            )
+            for (cell, variant), group in named
         ]
-        points = list(zip(data["update_ratio_mean"], data["quality_mean"], strict=True))
-        place_labels(figure, axes, labels, points=points)
+        place_labels(figure, axes, labels, points=obstacles)
         pictures.append(
             Picture(
                 name=f"quality-update-ratio-{slug(str(problem))}",
                 title=str(problem),
-                caption="Each marker is the mean over seeds, whiskers span the lowest and highest seed. Further "
-                "left means fewer updates; where the two frameworks' markers coincide they agree.",
+                caption="Each marker is the mean over seeds, whiskers span the lowest and highest seed. The "
+                "arrow at the axis points to better; further left means fewer updates. Where the two frameworks' "
+                "markers coincide they agree.",
                 alternative=f"Scatter of test quality against update ratio on {problem}, "
                 f"{len(data)} markers; the data are in the CSV file beside the figure.",
                 figure=figure,
@@ -169,7 +193,20 @@ def scatter_data(trials: pd.DataFrame) -> pd.DataFrame:
     keys = ["problem", "cell", "variant", "label", "framework"]
     kinds = ("mean", "min", "max")
     wanted: Any = {f"{name}_{kind}": (name, kind) for name in ("update_ratio", "quality") for kind in kinds}
-    return trials.groupby(keys, sort=False).agg(**wanted, seeds=("seed", "count")).reset_index()
+    data: pd.DataFrame = trials.groupby(keys, sort=False).agg(**wanted, seeds=("seed", "count")).reset_index()
+    return data
+
+
+def _whiskers(point: dict[str, Any]) -> list[Array]:
+    """The spans of update ratio and quality through a point, each `[places, 2]`."""
+    ratio, quality = (
+        np.linspace(point[f"{name}_min"], point[f"{name}_max"], WHISKER_PLACES)
+        for name in ("update_ratio", "quality")
+    )
+    return [
+        np.column_stack([ratio, np.full(WHISKER_PLACES, point["quality_mean"])]),
+        np.column_stack([np.full(WHISKER_PLACES, point["update_ratio_mean"]), quality]),
+    ]
 
 
 def step_times(trials: pd.DataFrame) -> list[Picture]:
@@ -196,7 +233,7 @@ def step_times(trials: pd.DataFrame) -> list[Picture]:
             legend=False,
             ax=axes,
         )
-        means = {(row["framework"], row["label"]): row for row in data.to_dict("records")}
+        means = {(row["framework"], row["label"]): row for row in rows_of(data)}
         for framework, bars in zip(frameworks, axes.containers, strict=True):
             for label, bar in zip(labels, bars, strict=True):
                 row = means.get((framework, label))
@@ -256,8 +293,17 @@ def framework_differences(comparison: Comparison, trials: pd.DataFrame) -> list[
         figure.suptitle(f"{problem}: {right} against {left}", fontsize=11)
         for axes, (name, words, neutral) in zip(figure.subplots(len(PANELS), 1), PANELS, strict=True):
             _difference_panel(axes, pairs=pairs, summary=summary, name=name, labels=labels, colours=colours)
-            axes.axvline(neutral, color=FAINT, linewidth=1.0, zorder=0)
-            sign = f"{right} / {left}" if name.endswith("_ratio") else f"{right} − {left}"
+            axes.axvline(neutral, color=FAINT, linewidth=1.2, zorder=0)
+            if name.endswith("_ratio"):
+                sign = f"{right} / {left}"
+                axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axes.xaxis.set_minor_locator(NullLocator())
+            else:
+                sign = f"{right} − {left}"
+                axes.xaxis.set_major_locator(MaxNLocator(4))
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: signed(value, digits=2)))
             axes.set(ylabel="", xlabel=f"{words.format(metric=metric)} ({sign})")
         pictures.append(
             Picture(
@@ -265,7 +311,7 @@ def framework_differences(comparison: Comparison, trials: pd.DataFrame) -> list[
                 title=f"{problem}: {right} against {left}",
                 caption="A dot is one pair (same seed, initial parameters and batches); the diamond is the mean, "
                 "its bar the 95 % bootstrap interval where there are three pairs or more. The grey line is no "
-                "difference.",
+                "difference; ratios are on a logarithmic scale.",
                 alternative=f"Paired differences between {left} and {right} on {problem}; "
                 "the numbers are in the table of the framework comparison.",
                 figure=figure,
@@ -298,22 +344,21 @@ def _difference_panel(
         legend=False,
         ax=axes,
     )
-    for row in summary.to_dict("records"):
+    for row in rows_of(summary):
         place = labels.index(row["label"])
         if not pd.isna(row[f"{name}_low"]):
             axes.plot([row[f"{name}_low"], row[f"{name}_high"]], [place, place], color="#222222", linewidth=1.4)
         axes.plot(row[f"{name}_mean"], place, marker="D", markersize=4.5, color="#222222", markerfacecolor="white")
+    axes.set_ylim(len(labels) - 0.5, -0.5)
 
 
 def _looks(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Colour and dashes of every label of a problem: the cell's colour, a shade and dashes for each variant."""
+    """How each label's line looks: the cell's colour, and dashes (then a width) for each of its variants."""
     colours = cell_colours(list(trials["cell"].unique()))
     looks: dict[str, dict[str, Any]] = {}
     for cell, rows in trials.groupby("cell", sort=False):
         labels = list(rows["label"].unique())
         for position, label in enumerate(labels):
-            looks[label] = {
-                "colour": shade(colours[str(cell)], position=position, count=len(labels)),
-                "dashes": DASHES[position % len(DASHES)],
-            }
+            cycle, pattern = divmod(position, len(DASHES))
+            looks[label] = {"colour": colours[str(cell)], "dashes": DASHES[pattern], "width": 1.6 + cycle}
     return looks

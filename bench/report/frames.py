@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,11 @@ CORE = (
 LABELS = ("problem", "variant", "label")
 # What tells seeds and twins of one configuration apart.
 WITHIN = ("seed", "framework")
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries by column name."""
+    return cast(list[dict[str, Any]], frame.to_dict("records"))
 
 
 def read_records(sweep: str, *, results: Path) -> list[Record]:
@@ -80,7 +85,7 @@ def trials_frame(records: Iterable[Record], *, missing: Sequence[Trial] = (), sw
 def configuration_fields(frame: pd.DataFrame) -> list[str]:
     """The columns that decide a trial, but for its seed: the core, then the rest of the trial's fields."""
     others = [name for name in Trial.model_fields if name not in CORE and name in frame and name not in WITHIN]
-    return [*CORE, *others, *(name for name in frame if name.startswith("protocol."))]
+    return [*CORE, *others, *(name for name in map(str, frame) if name.startswith("protocol."))]
 
 
 def varying_fields(frame: pd.DataFrame) -> list[str]:
@@ -97,7 +102,7 @@ def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:
     """
     naming = ["problem", "cell", "variant", "label", "framework", "seed", "trial_id", "quality_metric"]
     parts = []
-    for trial in frame[frame["status"] != MISSING].to_dict("records"):
+    for trial in rows_of(frame[frame["status"] != MISSING]):
         path = store.folder_of(trial["trial_id"]) / "curve.csv"
         if not path.is_file():
             continue

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,24 +18,34 @@ DIRECTIONS = 16
 POINT_RADIUS = 5.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """A text that belongs to a place in data coordinates."""
+
+    x: float
+    y: float
+    text: str
+    colour: tuple[float, float, float]
+
+
 def place_labels(
     figure: Figure,
     axes: Axes,
-    labels: Sequence[tuple[float, float, str]],
+    labels: Sequence[Label],
     *,
     points: Sequence[tuple[float, float]],
 ) -> None:
-    """Writes each (x, y, text) near its place in data coordinates, inside the axes where there is room.
+    """Writes each label near its place, inside the axes where there is room.
 
     Args:
         figure, axes: already laid out but for the labels; the layout is frozen here.
         labels: what to write where.
-        points: markers, in data coordinates, that must stay visible.
+        points: places of markers and lines, in data coordinates, that must stay visible.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     assert isinstance(figure.canvas, FigureCanvasAgg)
-    renderer = figure.canvas.get_renderer()
+    renderer: Any = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
     pixels = figure.dpi / 72
     frame = axes.get_window_extent(renderer)
     radius = POINT_RADIUS * pixels
@@ -41,15 +53,16 @@ def place_labels(
         Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
         for x, y in axes.transData.transform(list(points)).tolist()
     ]
-    for x, y, text in labels:
+    for label in labels:
         note = axes.annotate(
-            text,
-            (x, y),
+            label.text,
+            (label.x, label.y),
             xytext=(0, 0),
             textcoords="offset points",
             ha="center",
             va="center",
             fontsize=8,
+            color=label.colour,
             arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
         )
         assert note.arrow_patch is not None
@@ -81,4 +94,4 @@ def _overlap(one: Bbox, other: Bbox) -> float:
     """The common area, in pixels squared."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return max(0.0, width) * max(0.0, height)
+    return float(max(0.0, width) * max(0.0, height))

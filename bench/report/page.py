@@ -53,6 +53,7 @@ class Section:
 
     title: str
     prose: Sequence[str] = ()
+    points: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = ()
     tables: Sequence[PageTable] = ()
     pictures: Sequence[Picture] = ()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from bench.report.comparison import Comparison, readable_summary
-from bench.report.frames import STATUSES
+from bench.report.frames import STATUSES, rows_of
 from bench.report.glossary import glossary
 from bench.report.numbers import number
 from bench.report.page import Details, PageTable, Section
@@ -19,26 +19,24 @@ def summary(trials: pd.DataFrame, comparison: Comparison) -> Section:
     """In words: how many trials ended how, the best of each task, and whether the frameworks agree."""
     counts = {status: int((trials["status"] == status).sum()) for status in STATUSES}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    prose = [f"{_many(len(trials), 'trial')}: {told}."]
+    points = []
     ok = trials[trials["status"] == "ok"]
     for problem, rows in ok.groupby("problem", sort=False):
-        prose.append(_best(str(problem), rows, total=int((trials["problem"] == problem).sum())))
+        points.append(_best(str(problem), rows, total=int((trials["problem"] == problem).sum())))
     silent = [problem for problem in trials["problem"].unique() if problem not in set(ok["problem"])]
-    prose += [f"{problem}: no trial ended ok." for problem in silent]
-    prose += _agreement(comparison)
-    return Section(title="Summary", prose=prose)
+    points += [f"{problem}: no trial ended ok." for problem in silent]
+    points += _agreement(comparison)
+    return Section(title="Summary", prose=[f"{_many(len(trials), 'trial')}: {told}."], points=points)
 
 
 def _best(problem: str, rows: pd.DataFrame, *, total: int) -> str:
     higher = bool(rows["higher_is_better"].iloc[0])
-    means = rows.groupby(["label", "framework"], sort=False)[["quality", "update_ratio"]].mean()
-    order = means["quality"].idxmax() if higher else means["quality"].idxmin()
-    best = means.loc[order]
-    label, framework = order
+    means = rows.groupby(["label", "framework"], sort=False)[["quality", "update_ratio"]].mean().reset_index()
+    best = rows_of(means.sort_values("quality", ascending=not higher, kind="stable"))[0]
     metric = str(rows["quality_metric"].iloc[0]).replace("_", " ")
     text = (
-        f"{problem}: the best mean {metric} is {number(best['quality'])}, by {label} in {framework}, "
-        f"with an update ratio of {number(best['update_ratio'], digits=3)}"
+        f"{problem}: the best mean {metric} is {number(best['quality'])}, by {best['label']} "
+        f"in {best['framework']}, with an update ratio of {number(best['update_ratio'], digits=3)}"
     )
     if rows["solved"].notna().any():
         text += f"; {sum(solved is True for solved in rows['solved'])} of {_many(total, 'trial')} solved the task"
@@ -58,7 +56,9 @@ def _agreement(comparison: Comparison) -> list[str]:
             line = f"{_many(len(pairs), 'pair')} of {left} and {right}: "
             line += f"update ratios differ by at most {number(gap, digits=2)}"
             if pd.notna(ratio):
-                line += f"; a training step of {right} takes {number(ratio, digits=3)} times that of {left} (median)"
+                line += (
+                    f"; a training step of {right} takes {number(ratio, digits=3)} times that of {left} (median)"
+                )
             prose.append(line + ".")
     if len(comparison.refused):
         prose.append(f"{_many(len(comparison.refused), 'pair')} refused: checksums differ.")
@@ -82,7 +82,7 @@ def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
             values = ["the framework's default" if value == "0" else value for value in values]
         if values:
             facts.append((words, "; ".join(values)))
-    packages = [name for name in trials if str(name).startswith("environment.packages.")]
+    packages = [name for name in map(str, trials) if name.startswith("environment.packages.")]
     versions = [f"{name.rpartition('.')[2]} {' and '.join(_distinct(trials, name))}" for name in packages]
     if versions:
         facts.append(("packages", ", ".join(versions)))
@@ -108,7 +108,7 @@ def results(table: ReadableTable) -> Section:
     return Section(
         title="Results",
         prose=prose,
-        tables=[PageTable(caption="Results", text=table.varying)],
+        tables=[PageTable(caption="Means ± standard deviations over seeds", text=table.varying)],
         links=[("results.csv (full precision)", "results.csv"), ("results.md", "results.md"),
                ("results.tex", "results.tex")],
     )  # fmt: skip
@@ -131,8 +131,10 @@ def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) ->
     if text.empty:
         prose = ["No two ok trials form a pair, so there is nothing to compare."]
     else:
-        directions = sorted({(row["left"], row["right"]) for row in comparison.summary.to_dict("records")})
-        signs = "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in directions)
+        directions = sorted({(row["left"], row["right"]) for row in rows_of(comparison.summary)})
+        signs = "; ".join(
+            f"differences are {right} − {left}, ratios {right} / {left}" for left, right in directions
+        )
         tables.append(PageTable(caption=f"Paired differences: {signs}", text=text))
     prose += [f"{line}: compare times with care." for line in comparison.conditions]
     for frame, caption in (
@@ -175,8 +177,10 @@ def holes(trials: pd.DataFrame) -> Section:
         }
     )
     details = [
-        Details(title=f"Traceback of {row['trial_id']} ({row['label']}, {row['framework']})", text=row["traceback"])
-        for row in troubled.to_dict("records")
+        Details(
+            title=f"Traceback of {row['trial_id']} ({row['label']}, {row['framework']})", text=row["traceback"]
+        )
+        for row in rows_of(troubled)
         if row["traceback"]
     ]
     return Section(
@@ -199,7 +203,7 @@ def provenance(trials: pd.DataFrame) -> Section:
     text = text.rename(columns={"problem": "task", "label": "configuration"}).replace("", "–")
     return Section(
         title="Provenance",
-        prose=["Every number comes from the record of one of these trials: results/<sweep>/<trial_id>/record.json"],
+        prose=["Every number comes from these trials' records, results/<sweep>/<trial_id>/record.json."],
         tables=[PageTable(caption="Trials", text=text)],
         links=[("records.csv (one row a trial)", "records.csv"), ("comparison.csv", "comparison.csv"),
                ("pairs.csv", "pairs.csv")],

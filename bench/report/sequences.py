@@ -12,9 +12,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from bench.records import Store
-from bench.report.frames import read_examples
+from bench.report.frames import read_examples, rows_of
 from bench.report.style import INK, SKIPPED, USED, WIDTH, Picture, new_figure, slug
 from impls.contract import Array
 
@@ -42,7 +43,7 @@ def used_and_skipped(trials: pd.DataFrame, *, store: Store) -> list[Picture]:
     pictures: list[Picture] = []
     learned = trials[(trials["status"] == "ok") & trials["cell"].str.startswith("skip_")]
     for (problem, label), rows in learned.groupby(["problem", "label"], sort=False):
-        for trial in rows.sort_values(["seed", "framework"]).to_dict("records"):
+        for trial in rows_of(rows.sort_values(["seed", "framework"])):
             examples = _examples(trial["trial_id"], store=store)
             if examples is not None and (examples.gates[examples.real] == 0).any():
                 pictures.append(_picture(examples, trial, problem=str(problem), label=str(label)))
@@ -101,6 +102,7 @@ def _draw_signals(examples: Examples, shown: int) -> Figure:
             at = examples.inputs[row, steps, 1] > 0
             axes.scatter(steps[at], values[at], s=90, facecolor="none", edgecolor=INK, linewidth=1.2, zorder=4)
         axes.margins(x=0.02, y=0.2)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True))
     panels[-1].set_xlabel("time step")
     figure.supylabel("input", fontsize=10)
     handles = [

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -24,7 +25,7 @@ DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1.2), (6, 1.5, 1, 1.5
 USED, SKIPPED = "#B2182B", "#2166AC"
 INK, FAINT = "#222222", "#767676"
 WIDTH = 5.6
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
     "axes.titlesize": 11.0,
@@ -66,7 +67,8 @@ class Picture:
 @contextmanager
 def house_style() -> Iterator[None]:
     """Seaborn's white grid with this project's sizes, for the figures drawn and saved inside."""
-    with mpl.rc_context({**sns.axes_style("whitegrid"), **SETTINGS}):
+    settings: Any = dict(sns.axes_style("whitegrid")) | SETTINGS
+    with mpl.rc_context(settings):
         yield
 
 
@@ -80,6 +82,9 @@ def new_figure(*, height: float, width: float = WIDTH) -> Figure:
 def save(picture: Picture, *, folder: Path) -> None:
     """Writes `<name>.svg`, `<name>.png` and `<name>.csv`; the same picture gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
+    # Laying out is most of the work, and once is enough.
+    picture.figure.draw_without_rendering()
+    picture.figure.set_layout_engine("none")
     nothing: Mapping[str, None] = {"Date": None, "Creator": None}
     picture.figure.savefig(folder / f"{picture.name}.svg", metadata=nothing)
     picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
@@ -98,18 +103,10 @@ def framework_markers(frameworks: list[str]) -> dict[str, str]:
     return {name: FRAMEWORK_MARKERS.get(name) or next(others) for name in sorted(frameworks)}
 
 
-def shade(colour: str, *, position: int, count: int) -> tuple[float, float, float]:
-    """The colour of the variant at `position` of `count`: from darker than the cell's own to lighter."""
+def darker(colour: str) -> tuple[float, float, float]:
+    """The colour as text, which needs more contrast than a marker."""
     red, green, blue = to_rgb(colour)
-    if count == 1:
-        return red, green, blue
-    towards = -0.35 + 0.7 * position / (count - 1)
-    target, amount = (1.0, towards) if towards > 0 else (0.0, -towards)
-    return (
-        red + (target - red) * amount,
-        green + (target - green) * amount,
-        blue + (target - blue) * amount,
-    )
+    return 0.6 * red, 0.6 * green, 0.6 * blue
 
 
 def slug(text: str) -> str:
@@ -122,5 +119,5 @@ def slug(text: str) -> str:
 
 
 def metric_label(metric: str, *, higher_is_better: bool) -> str:
-    """A quality's axis label, with its direction."""
-    return f"{metric.replace('_', ' ')} ({'higher' if higher_is_better else 'lower'} is better)"
+    """A quality's axis label; the arrow points to better."""
+    return f"{metric.replace('_', ' ')} {'↑' if higher_is_better else '↓'}"

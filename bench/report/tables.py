@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records import FINISHED
-from bench.report.frames import CORE, LABELS, STATUSES, configuration_fields, varying_fields
+from bench.report.frames import CORE, LABELS, STATUSES, configuration_fields, rows_of, varying_fields
 from bench.report.numbers import NONE, spread
 
 # Record fields that a table aggregates over seeds, in order.
@@ -22,7 +22,7 @@ ALWAYS = ("task", "cell", "framework", "quality", "metric", "update_ratio", "ste
 
 
 def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a configuration, labels first: `<measure>_mean` and `<measure>_std` over the trials whose status is ok.
+    """One row a configuration, labels first; `<measure>_mean` and `<measure>_std` are over trials that ended ok.
 
     The standard deviation is the sample's (divisor n − 1); one seed has none. `solved` counts trials that met
     the task's criterion, out of `solved_of` finished (ok or diverged) ones; both are empty for tasks without one.
@@ -72,10 +72,10 @@ def readable(table: pd.DataFrame) -> ReadableTable:
     """The aggregated table as text: mean ± standard deviation, directions as arrows, statuses in words."""
     measured = {f"{measure}_{kind}" for measure in MEASURES for kind in ("mean", "std")}
     counted = {"quality_metric", "higher_is_better", "seeds", "solved", "solved_of", *STATUSES}
-    naming = [name for name in table if name not in measured | counted | set(LABELS)]
+    naming = [name for name in map(str, table) if name not in measured | counted | set(LABELS)]
     rows = []
-    for row in table.to_dict("records"):
-        cells = {str(name).removeprefix("protocol."): plain(row[name]) for name in naming}
+    for row in rows_of(table):
+        cells = {name.removeprefix("protocol."): plain(row[name]) for name in naming}
         cells["seeds"] = str(row["seeds"]) if row["ok"] == row["seeds"] else f"{row['ok']} of {row['seeds']}"
         cells["status"] = status_text(row)
         for measure in MEASURES:

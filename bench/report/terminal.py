@@ -12,21 +12,12 @@ from rich.text import Text
 
 from bench.records import Store
 from bench.report.comparison import compare_frameworks, readable_summary
-from bench.report.frames import read_records, trials_frame
+from bench.report.frames import read_records, rows_of, trials_frame
 from bench.report.tables import aggregate, readable
 from bench.trial import Trial
 
-# Left to the page and the CSV: a terminal is narrow.
-ONLY_ON_THE_PAGE = (
-    "length",
-    "updates",
-    "flops_per_sequence",
-    "work_per_sequence",
-    "train_seconds",
-    "total_seconds",
-)
-# Where output is not a terminal, rich would fold every table into 80 columns.
-LEAST_WIDTH = 150
+# What a terminal has room for; the page and the CSV have the rest.
+SHOWN = ("framework", "seeds", "quality", "metric", "solved", "update_ratio", "step_milliseconds", "status")
 
 
 def show_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
@@ -52,7 +43,7 @@ def show_comparison(sweep: str, *, results: Path, console: Console) -> None:
         title = f"{sweep}: {first['right']} against {first['left']}, mean [95 % bootstrap interval]"
         _print(summary, title=title, console=console)
     for words, rows in (("not a pair", comparison.refused), ("not compared", comparison.incomplete)):
-        for row in rows.to_dict("records"):
+        for row in rows_of(rows):
             line = f"{words}: {row['problem']} {row['label']} seed={row['seed']} ({row['reason']})"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     for line in comparison.conditions:
@@ -65,6 +56,6 @@ def _print(text: pd.DataFrame, *, title: str, console: Console) -> None:
         table.add_column(str(name).replace("_", " "), overflow="fold")
     for row in text.astype(str).to_numpy().tolist():
         table.add_row(*map(Text, row))
-    if not console.is_terminal:
-        console.width = max(console.width, PLAIN_WIDTH)
+    if not console.is_terminal:  # rich would fold it into 80 columns
+        console.width = max(console.width, console.measure(table).maximum)
     console.print(table)
