@@ -200,8 +200,7 @@ def scatter_data(trials: pd.DataFrame) -> pd.DataFrame:
 def _whiskers(point: dict[str, Any]) -> list[Array]:
     """The spans of update ratio and quality through a point, each `[places, 2]`."""
     ratio, quality = (
-        np.linspace(point[f"{name}_min"], point[f"{name}_max"], WHISKER_PLACES)
-        for name in ("update_ratio", "quality")
+        np.linspace(point[f"{name}_min"], point[f"{name}_max"], WHISKER_PLACES) for name in ("update_ratio", "quality")
     )
     return [
         np.column_stack([ratio, np.full(WHISKER_PLACES, point["quality_mean"])]),
