@@ -1,4 +1,4 @@
-"""The single steps as commands: `python -m bench list | run | report | compare | doctor`."""
+"""The single steps as commands: `python -m bench list | run | report | compare | doctor | extract`."""
 
 from __future__ import annotations
 
@@ -177,6 +177,23 @@ def doctor_command(data: DataOption = DATA) -> None:
     from bench.doctor import examine
 
     raise typer.Exit(examine(data=data))
+
+
+@app.command("extract")
+def extract_command(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="ucf101, the task with videos.")] = "ucf101",
+    data: DataOption = DATA,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The ResNet-50's weights; else from the model hub.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames at a time.")] = 50,
+) -> None:
+    """Turn videos into frame features; a run that was stopped goes on where it was."""
+    from bench.extract import extract
+
+    count = extract(task, data=data, weights=weights, device=device, batch_size=batch_size)
+    print(f"{task}: features of {count} clips extracted")
 
 
 def command_line() -> str:

@@ -57,9 +57,7 @@ def test_a_short_trial_leaves_a_whole_record(data_set: tuple[str, Path], framewo
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("data_set", ["charades"], indirect=True)
-def test_padding_counts_neither_as_a_step_nor_as_an_update(
-    data_set: tuple[str, Path], framework: str, tmp_path: Path
-):
+def test_padding_counts_neither_as_a_step_nor_as_an_update(data_set: tuple[str, Path], framework: str, tmp_path: Path):
     task, data = data_set
     if not installed(framework):
         pytest.skip(f"{framework} is not installed")
