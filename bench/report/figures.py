@@ -236,11 +236,9 @@ def step_times(trials: pd.DataFrame) -> list[Picture]:
         )
         means = {(row["framework"], row["label"]): row for row in rows_of(data)}
         for framework, bars in zip(frameworks, axes.containers, strict=True):
-            for label, bar in zip(labels, bars, strict=True):
-                row = means.get((framework, label))
-                if row is None:
-                    continue
+            for bar in bars:  # a configuration without this framework has none
                 middle = bar.get_y() + bar.get_height() / 2
+                row = means[framework, labels[round(middle)]]
                 bar.set(
                     facecolor=colours[row["cell"]], edgecolor="white", hatch=FRAMEWORK_HATCHES.get(framework, "xx")
                 )
