@@ -141,12 +141,13 @@ def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
             palette=colours,
             style="framework",
             markers=markers,
-            s=70,
-            linewidth=1.6,
+            size="framework",
+            sizes={name: 34 + 56 * position for position, name in enumerate(sorted(markers))},
+            linewidth=1.5,
             legend=False,
             ax=axes,
         )
-        # Open markers, so that where two frameworks agree both are seen.
+        # Open markers, one inside the other, so that where two frameworks agree both are seen.
         markers_drawn = axes.collections[-1]
         markers_drawn.set_edgecolor(markers_drawn.get_facecolor())
         markers_drawn.set_facecolor("none")
