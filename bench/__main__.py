@@ -1,4 +1,4 @@
-"""The single steps as commands: `python -m bench list | run | report | compare | doctor`."""
+"""The single steps as commands: `python -m bench list | run | report | compare | doctor | extract`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Where data sets a
 TimeoutOption = Annotated[
     float | None, typer.Option(min=1, metavar="SECONDS", help="The longest that one trial may take.")
 ]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Print the trials and the estimated time, and stop.")
-]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the trials and the estimated time, and stop.")]
 
 RESULTS, REPORTS, DATA = Path("results"), Path("reports"), Path("data")
 
@@ -76,12 +74,10 @@ def execute(
     sweep = load_sweep(name, where=where, device=device)
     store = Store(results, sweep.name)
     if dry_run:
-        plan(sweep, store=store, workers=workers, console=console)
+        plan(sweep, store=store, data=data, workers=workers, console=console)
         return sweep, 0
     try:
-        counts = run_sweep(
-            sweep, store=store, data=data, workers=workers, console=console, timeout_seconds=timeout
-        )
+        counts = run_sweep(sweep, store=store, data=data, workers=workers, console=console, timeout_seconds=timeout)
     except KeyboardInterrupt:
         print("interrupted; finished trials are kept, the same command runs the rest", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -96,8 +92,15 @@ def publish(sweep: Any, *, results: Path, reports: Path, command: str) -> None:
     from bench.records import Store
     from bench.report import print_results, write_report
 
-    page = write_report(sweep.name, results=results, reports=reports, trials=sweep.trials, command=command)
-    print_results(Store(results, sweep.name), console=Console())
+    page = write_report(
+        sweep.name,
+        results=results,
+        reports=reports,
+        trials=sweep.trials,
+        command=command,
+        description=sweep.description,
+    )
+    print_results(Store(results, sweep.name), console=Console(), trials=sweep.trials)
     print(f"\nreport: {page}")
 
 
@@ -174,6 +177,23 @@ def doctor_command(data: DataOption = DATA) -> None:
     from bench.doctor import examine
 
     raise typer.Exit(examine(data=data))
+
+
+@app.command("extract")
+def extract_command(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="ucf101, the task with videos.")] = "ucf101",
+    data: DataOption = DATA,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The ResNet-50's weights; else from the model hub.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for a GPU where there is one.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames at a time.")] = 50,
+) -> None:
+    """Turn videos into frame features; a run that was stopped goes on where it was."""
+    from bench.extract import extract
+
+    count = extract(task, data=data, weights=weights, device=device, batch_size=batch_size)
+    print(f"{task}: features of {count} clips extracted")
 
 
 def command_line() -> str:

@@ -33,9 +33,7 @@ def describe(framework: str) -> DeviceReport:
     )
     if answer.returncode != 0:
         last = answer.stderr.strip().splitlines()[-1:] or ["no message"]
-        return DeviceReport(
-            framework=framework, version="", cuda_devices=(), problem=f"importing it fails: {last[0]}"
-        )
+        return DeviceReport(framework=framework, version="", cuda_devices=(), problem=f"importing it fails: {last[0]}")
     told = json.loads(answer.stdout.splitlines()[-1])
     return DeviceReport(**told | {"cuda_devices": tuple(told["cuda_devices"])})
 

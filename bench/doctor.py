@@ -17,9 +17,7 @@ def examine(*, data: Path) -> int:
     """Prints what was found; returns 0, or 1 where no framework can be used."""
     facts = environment(threads=0)
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row(
-        "machine", f"{facts['processor']}, {facts['cores']} cores, {facts['memory_bytes'] / 2**30:.0f} GiB"
-    )
+    table.add_row("machine", f"{facts['processor']}, {facts['cores']} cores, {facts['memory_bytes'] / 2**30:.0f} GiB")
     table.add_row("system", f"{facts['system']}, Python {facts['python']}")
     for package, version in facts["packages"].items():
         table.add_row(package, version)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from bench.errors import UserError
 from bench.flops import published_macs_per_update
-from bench.records import Record, Store
+from bench.records import Record, Store, trial_of
 from bench.trial import Trial
 
 # A training step costs about three forward passes, an evaluated sequence one.
@@ -32,12 +34,15 @@ SPEEDS = {
 }
 
 
-def estimate_seconds(trial: Trial) -> float:
-    """From the sizes alone."""
-    task = trial.build_task()
+def estimate_seconds(trial: Trial, *, data: Path) -> float | None:
+    """From the sizes alone; None where the length of an epoch is unknown, since its data set is not here yet."""
+    task = trial.build_task(data=data)
     speed = SPEEDS[trial.framework, trial.engine]
     protocol = trial.protocol
-    steps_per_epoch = task.steps_per_epoch(protocol.batch_size)
+    try:
+        steps_per_epoch = task.steps_per_epoch(protocol.batch_size)
+    except UserError:
+        return None
     steps = protocol.total_steps(steps_per_epoch=steps_per_epoch)
     macs = published_macs_per_update(trial.cell, input_size=task.input_size, units=trial.units)
     of_overhead = task.length * len(trial.units) * speed.time_step_seconds
@@ -48,21 +53,15 @@ def estimate_seconds(trial: Trial) -> float:
     return speed.start_seconds + forward * (PASSES_OF_TRAINING * steps + evaluated_batches)
 
 
-def estimates(trials: Sequence[Trial], *, store: Store) -> dict[str, float]:
+def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str, float | None]:
     """Seconds by trial id: what a trial that differs only in its seed took, where one is recorded, else the model's."""
     seen = {_but_for_seed(record): record.total_seconds for record in store.records() if record.status == "ok"}
-    guesses = {}
+    guesses: dict[str, float | None] = {}
     for trial in trials:
         known = seen.get(trial.model_copy(update={"seed": 0}).id)
-        guesses[trial.id] = known if known is not None else estimate_seconds(trial)
+        guesses[trial.id] = known if known is not None else estimate_seconds(trial, data=data)
     return guesses
 
 
 def _but_for_seed(record: Record) -> str:
     return trial_of(record).model_copy(update={"seed": 0}).id
-
-
-def trial_of(record: Record) -> Trial:
-    """The trial that a record is of."""
-    fields = {name: getattr(record, name) for name in Trial.model_fields}
-    return Trial.model_validate(fields)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from impls.contract import Batch
 
 AHEAD = 4
 
 
-def prefetch(make: Callable[[int], Batch], *, first: int, end: int) -> Iterator[tuple[Batch, float]]:
+def prefetch(make: Callable[[int], Batch], *, first: int, end: int) -> Generator[tuple[Batch, float], None, None]:
     """Yields `make(step)` for steps `first` to `end − 1` in order, with the seconds that each took to make.
 
     An error in `make` is raised where the batch is asked for. Closing the iterator stops the thread.

@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import RecordError
-from bench.trial import Trial
+from bench.trial import Trial, build_trial
 from bench.validation import explain
 from impls.contract import Array
 
@@ -129,6 +129,12 @@ def identity(trial: Trial, *, sweep: str) -> dict[str, Any]:
     }
 
 
+def trial_of(record: Record) -> Trial:
+    """The trial that a record is of."""
+    fields = {name: getattr(record, name) for name in Trial.model_fields}
+    return build_trial(fields, where=f"record {record.trial_id}")
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Writes a file under a temporary name beside it, syncs, and renames: readers see all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +159,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """A compressed `.npz`, atomically."""
-    write_atomically(path, lambda temporary: np.savez_compressed(temporary, **arrays))
+    # NumPy's stub takes the first keyword for a flag.
+    save: Callable[..., None] = np.savez_compressed
+    write_atomically(path, lambda temporary: save(temporary, **arrays))
 
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

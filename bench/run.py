@@ -24,8 +24,8 @@ from bench.tasks import DEFAULT_DATA
 from bench.tasks.base import Split, Task
 from bench.trial import Trial
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
-from impls.parameters import initial_parameters
 from impls.parameters import checksum as checksum_of
+from impls.parameters import initial_parameters
 
 # Batches whose contents enter a record's checksum.
 CHECKED_BATCHES = 3
@@ -128,7 +128,7 @@ def run_trial(
     training = Training(steps_per_epoch=task.steps_per_epoch(protocol.batch_size))
 
     model = trial.model_spec(task)
-    parameters = initial_parameters(model, seed=trial.seed) | task.initial_values()
+    parameters = task.initial_values(initial_parameters(model, seed=trial.seed))
     learner = build_learner(
         trial.framework,
         model=model,
@@ -228,9 +228,7 @@ def train(
             told = time.monotonic()
             quality = training.curve[-1]["quality"] if training.curve else None
             report(
-                Progress(
-                    step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=float(update_ratio)
-                )
+                Progress(step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=float(update_ratio))
             )
 
 
@@ -266,7 +264,7 @@ def evaluate(
     kept: dict[str, list[Array]] | None = None,
 ) -> Evaluated:
     """One pass over held-out data; `kept` gathers the first sequences with their gates and predictions."""
-    score = task.score()
+    score = task.score(split)
     losses, sizes, updates, ratios = [], [], [], []
     batches = task.evaluation_batches(
         split, size=trial.protocol.batch_size, sequences=trial.protocol.evaluation_sequences
@@ -301,9 +299,7 @@ def real_steps(batch: Batch) -> Array:
     return np.asarray(batch.mask.sum(axis=1, dtype=np.float64))
 
 
-def final_results(
-    trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path
-) -> dict[str, Any]:
+def final_results(trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path) -> dict[str, Any]:
     """Test results at the last step and at the best validation; writes both sets of parameters and some gates."""
     assert training.best is not None
     assert training.best_parameters is not None

@@ -92,19 +92,17 @@ def available() -> list[str]:
     return sorted(path.stem for path in SWEEPS.glob("*.toml"))
 
 
-def find(name: str) -> Path:
-    """The file of a sweep, from its name or the path of a TOML file. Raises `SweepError`."""
+def find(name: str, *, beside: Path = Path()) -> Path:
+    """The file of a sweep, from its name or the path of a TOML file, relative to `beside`. Raises `SweepError`."""
     if name.endswith(".toml"):
-        path = Path(name)
+        path = beside / name
         if not path.is_file():
-            raise SweepError(f"{name}: there is no such file")
+            raise SweepError(f"{path}: there is no such file")
         return path
     path = SWEEPS / f"{name}.toml"
     if not path.is_file():
         known = available()
-        raise SweepError(
-            f"unknown sweep {name!r}{nearest(name, known)} (sweeps: {', '.join(known)}, or a .toml file)"
-        )
+        raise SweepError(f"unknown sweep {name!r}{nearest(name, known)} (sweeps: {', '.join(known)}, or a .toml file)")
     return path
 
 
@@ -135,7 +133,10 @@ def _read(path: Path) -> dict[str, Any]:
         if key not in SECTIONS:
             raise SweepError(f"{path}: unknown key {key!r}{nearest(key, SECTIONS)} (keys: {', '.join(SECTIONS)})")
     for key, kind in (("defaults", dict), ("grid", list), ("include", list), ("description", str)):
-        if key in content and not isinstance(content[key], kind):
+        right = isinstance(content.get(key, kind()), kind)
+        if key == "grid":
+            right = right and all(isinstance(grid, dict) for grid in content.get("grid", []))
+        if not right:
             form = {"grid": "[[grid]]", "defaults": "[defaults]"}.get(key, f"{key} = …")
             raise SweepError(f"{path}: {key!r} must be written as {form} and hold a {kind.__name__}")
     return content
@@ -149,12 +150,15 @@ def _expand(path: Path, *, including: tuple[Path, ...]) -> Iterator[tuple[Trial,
     if not included and not grids:
         raise SweepError(f"{path}: the sweep is empty: give at least one [[grid]]")
     for other in included:
-        yield from _expand(find(str(other)), including=(*including, path))
+        yield from _expand(find(str(other), beside=path.parent), including=(*including, path))
     defaults = content.get("defaults", {})
     for number, grid in enumerate(grids, start=1):
         where = f"{path}: grid {number}"
         merged = {**defaults, **grid}
         for section in ("options", "protocol"):
+            for table in (defaults, grid):
+                if not isinstance(table.get(section, {}), dict):
+                    raise SweepError(f"{where}: {section!r} must be a table, such as [grid.{section}]")
             if section in defaults or section in grid:
                 merged[section] = {**defaults.get(section, {}), **grid.get(section, {})}
         for content_of_trial in _product(merged, where=where):
@@ -170,8 +174,6 @@ def _product(grid: Mapping[str, Any], *, where: str) -> Iterator[dict[str, Any]]
     axes: dict[tuple[str, ...], list[Any]] = {}
     for key, value in grid.items():
         if key in ("options", "protocol"):
-            if not isinstance(value, dict):
-                raise SweepError(f"{where}: {key!r} must be a table, such as [grid.{key}]")
             axes.update({(key, inner): _values(inner_value) for inner, inner_value in value.items()})
         else:
             axes[(key,)] = _values(value)

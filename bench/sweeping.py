@@ -19,21 +19,27 @@ from bench.sweep import Sweep
 from bench.trial import Trial
 
 
-def plan(sweep: Sweep, *, store: Store, workers: int, console: Console) -> None:
+def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console) -> None:
     """Prints the trials and the estimated time."""
     missing = {trial.id for trial in store.missing(sweep.trials)}
-    seconds = estimates(sweep.trials, store=store)
+    seconds = estimates(sweep.trials, store=store, data=data)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("trial", "", "state", "estimate"):
         table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=True)
     for trial in sweep.trials:
         state = "to run" if trial.id in missing else "done"
-        table.add_row(trial.id, trial.label, state, duration(seconds[trial.id]))
-    console.print(table)
-    left = sum(seconds[trial_id] for trial_id in missing) / workers
+        guess = seconds[trial.id]
+        table.add_row(trial.id, trial.label, state, "needs its data" if guess is None else duration(guess))
+    # Trials keep their whole line, whatever the terminal's width.
+    Console(width=max(console.width, 130), file=console.file).print(table)
+    known = [guess for trial_id in missing if (guess := seconds[trial_id]) is not None]
+    with_workers = f"with {workers} worker{'s' if workers > 1 else ''}"
+    unknown = f", besides {len(missing) - len(known)} whose data are not here yet" if len(known) < len(missing) else ""
     console.print(
         f"{len(sweep.trials)} trials, {len(missing)} to run, "
-        f"about {duration(left)} with {workers} worker{'s' if workers > 1 else ''} (a rough guess)"
+        f"about {duration(sum(known) / workers)} {with_workers}{unknown} (a rough guess)",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -54,7 +60,7 @@ def run_sweep(
     if missing:
         devices.check((trial.framework, trial.device) for trial in missing)
         prepare_data(missing, data=data)
-        guesses = estimates(missing, store=store)
+        guesses = {key: seconds or 0.0 for key, seconds in estimates(missing, store=store, data=data).items()}
         done = len(sweep.trials) - len(missing)
         already = f" ({done} done before)" if done else ""
         console.print(
@@ -80,3 +86,5 @@ def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
         raise DataError("\n".join(problems))
     for task in tasks.values():
         task.prepare()
+    for trial in trials:  # refuses a batch larger than the training data
+        tasks[trial.task, str(trial.options)].steps_per_epoch(trial.protocol.batch_size)

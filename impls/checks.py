@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from impls.contract import ACTIVATIONS, CELLS, ENGINES, GATES, INITIAL_STATES, CellSpec
 from impls.errors import CellError, nearest
 
@@ -17,42 +19,50 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
     return value
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def _check_whole(name: str, value: Any) -> int:
-    try:
-        whole = int(value)
-    except (TypeError, ValueError):
-        whole = 0
-    if isinstance(value, bool) or whole != value or whole < 1:
+    if not _is_whole(value) or value < 1:
         raise CellError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return whole
+    return int(value)
 
 
 def check_units(units: Any, *, stacked: bool | None) -> tuple[int, ...]:
-    """`units` as a tuple. `stacked` True wants a sequence, False one layer, None takes either."""
+    """`units` as a tuple; a single cell (`stacked` False) has one layer. A number is a stack of one layer."""
     several = isinstance(units, (tuple, list))
     if stacked is False and several and len(units) != 1:
         raise CellError(f"units={units!r}: a single cell has one layer; use the Multi… cell for a stack")
-    if stacked is True and not several:
-        raise CellError(f"units={units!r}: a stack needs a sequence with one entry a layer, such as (16, 24)")
     listed = tuple(units) if several else (units,)
     if not listed:
         raise CellError("units is empty: give at least one layer")
     return tuple(_check_whole("units", entry) for entry in listed)
 
 
+def activation_name(activation: Any) -> Any:
+    """The name of a function of NumPy or of a framework, such as `tf.tanh`; anything else as it is.
+
+    A caller's own function may bear a known name and compute something else, so it is not taken by its name.
+    """
+    package = (getattr(activation, "__module__", None) or "torch").partition(".")[0]  # torch.tanh has no module
+    known = callable(activation) and package in ("torch", "tensorflow", "keras", "numpy")
+    return getattr(activation, "__name__", activation) if known else activation
+
+
 def cell_spec(
     *,
     cell: str,
-    input_size: int,
+    input_size: Any,
     units: Any,
     stacked: bool | None = None,
     activation: Any = "tanh",
-    forget_bias: float = 1.0,
-    layer_norm: bool = False,
-    update_bias: float = 1.0,
-    initial_state: str = "learned",
-    gate: str = "round",
-    gate_layer: int = -1,
+    forget_bias: Any = 1.0,
+    layer_norm: Any = False,
+    update_bias: Any = 1.0,
+    initial_state: Any = "learned",
+    gate: Any = "round",
+    gate_layer: Any = -1,
 ) -> CellSpec:
     """A validated `CellSpec` from a constructor's arguments.
 
@@ -61,25 +71,30 @@ def cell_spec(
     """
     check_choice("cell", cell, CELLS)
     layers = check_units(units, stacked=stacked)
-    if callable(activation):
-        activation = getattr(activation, "__name__", repr(activation))
     for name, value in (("forget_bias", forget_bias), ("update_bias", update_bias)):
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or math.isnan(value):
+        if not (_is_whole(value) or isinstance(value, (float, np.floating))) or math.isnan(value):
             raise CellError(f"{name} must be a number, got {value!r}")
-    if not isinstance(gate_layer, int) or not -len(layers) <= gate_layer < len(layers):
+    if not _is_whole(gate_layer) or not -len(layers) <= gate_layer < len(layers):
         raise CellError(f"gate_layer={gate_layer!r}: the stack has layers 0 to {len(layers) - 1} (or -1, the top)")
     return CellSpec(
         cell=cell,
         input_size=_check_whole("input_size", input_size),
         units=layers,
-        activation=check_choice("activation", activation, ACTIVATIONS),
+        activation=check_choice("activation", activation_name(activation), ACTIVATIONS),
         forget_bias=float(forget_bias),
         layer_norm=bool(layer_norm),
         update_bias=float(update_bias),
         initial_state=check_choice("initial_state", initial_state, INITIAL_STATES),
         gate=check_choice("gate", gate, GATES),
-        gate_layer=gate_layer,
+        gate_layer=int(gate_layer),
     )
+
+
+def check_seed(seed: Any) -> int:
+    """The seed, or `CellError` unless it is a whole number from 0 to 2⁶⁴ − 1."""
+    if not _is_whole(seed) or not 0 <= seed < 2**64:
+        raise CellError(f"seed must be a whole number from 0 to 2**64 - 1, or None, got {seed!r}")
+    return int(seed)
 
 
 def check_engine(engine: object) -> str:
@@ -87,13 +102,34 @@ def check_engine(engine: object) -> str:
     return check_choice("engine", engine, ENGINES)
 
 
-def check_inputs(spec: CellSpec, shape: Sequence[int | None], *, floating: bool, dtype: str, time: bool) -> None:
-    """Raises `CellError` unless inputs are floating and `[batch, time, features]` (or `[batch, features]`).
+def dtype_name(dtype: Any) -> str:
+    """A dtype's bare name, such as `float32`, whichever framework's it is."""
+    return str(getattr(dtype, "name", dtype)).removeprefix("torch.")
 
-    Sizes unknown while a graph is traced (None) are let through.
+
+def known_sizes(shape: Any) -> tuple[int | None, ...]:
+    """A shape's sizes, None where a graph does not know one; `CellError` where it does not know how many."""
+    if getattr(shape, "rank", 0) is None:
+        raise CellError("a tensor's rank is unknown: set its shape first")
+    return tuple(getattr(size, "value", size) for size in shape)  # TensorFlow 1 wraps sizes in Dimension
+
+
+def known_features(shape: Any, *, time: bool) -> int:
+    """The features of the first inputs that a cell without an `input_size` sees, or `CellError`."""
+    shape = known_sizes(shape)
+    if len(shape) != 2 + time or shape[-1] is None:
+        wanted = f"[batch, {'time, ' if time else ''}features]"
+        raise CellError(f"inputs have shape {list(shape)} where {wanted}, the last one known, is needed")
+    return _check_whole("the number of features", shape[-1])
+
+
+def check_inputs(spec: CellSpec, shape: Sequence[int | None], *, dtype: str, parameters_dtype: str, time: bool) -> None:
+    """Raises `CellError` unless inputs are `[batch, time, features]`, of the parameters' floating dtype.
+
+    Without `time`, `[batch, features]`. Sizes unknown while a graph is traced (None) are let through.
     """
     wanted = f"[batch, {'time, ' if time else ''}{spec.input_size}]"
-    if not floating:
+    if "float" not in dtype:
         raise CellError(f"inputs must be floating point, got {dtype}")
     if len(shape) != 2 + time:
         raise CellError(f"inputs have shape {list(shape)} where {wanted} is needed")
@@ -101,6 +137,8 @@ def check_inputs(spec: CellSpec, shape: Sequence[int | None], *, floating: bool,
         raise CellError(f"inputs have {shape[-1]} features where the cell was built for {spec.input_size}")
     if time and shape[1] == 0:
         raise CellError("inputs have no time steps (T = 0)")
+    if dtype != parameters_dtype:
+        raise CellError(f"inputs are {dtype} where the parameters are {parameters_dtype}: convert one of them")
 
 
 def check_draws(
@@ -126,8 +164,12 @@ def check_draws(
     if gate_noise is None and bernoulli:
         raise CellError("a cell with gate='bernoulli' needs gate_noise, uniform on [0, 1)")
     for name, given in (("updates", updates), ("gate_noise", gate_noise)):
-        if given is not None and (
-            len(given) != len(shape)
-            or any(have != want for have, want in zip(given, shape) if have is not None and want is not None)
-        ):
+        if given is not None and not _fits(given, shape):
             raise CellError(f"{name} has shape {list(given)} where {list(shape)} is needed")
+
+
+def _fits(given: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether two shapes agree wherever both are known."""
+    return len(given) == len(wanted) and all(
+        have == want or have is None or want is None for have, want in zip(given, wanted, strict=True)
+    )

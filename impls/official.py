@@ -1,9 +1,10 @@
 """Translates the variable names of the authors' released TensorFlow code to canonical ones and back.
 
 Theirs are `<scope>/<Cell>/…` with a folder `layer_1`, `layer_2`, … in the `Multi…` cells, for example
-`rnn/SkipLSTMCell/Weights`, `rnn/MultiSkipGRUCell/layer_2/gates/Biases`, `layer_1/initial_c/initial_state`. Gate
-order and layouts are the same as the canonical ones; layer norm keeps one gain and bias per gate there, one row
-per gate here.
+`rnn/SkipLSTMCell/Weights`, `rnn/MultiSkipGRUCell/layer_2/gates/Biases`, `layer_1/initial_c/initial_state`. Their
+plain cells are `BasicLSTMCell` and `BasicGRUCell`, stacked under `multi_rnn_cell/cell_0`, `cell_1`, …. Gate order
+and layouts are the same as the canonical ones; layer norm keeps one gain and bias per gate there, one row per
+gate here.
 """
 
 from __future__ import annotations
@@ -37,42 +38,70 @@ _WHOLE_MODEL = {
     "fully_connected/biases": "readout.biases",
 }
 _OPTIMIZER = re.compile(r"(/Adam(_1)?|beta[12]_power|global_step)$")
+_CONSTANT = re.compile(r"(?:^|/)initial_(?:cum_)?update_prob/initial_state$")  # always 1 and 0, but saved with the rest
 _NORM = re.compile(r"(?:^|/)([ijforu])/(gain|bias)$")
-_LAYER = re.compile(r"(?:^|/)layer_(\d+)/")
+_CELL = re.compile(r"(?:^|/)\w*(?:LSTM|GRU)Cell/")
+_LAYER = re.compile(r"(?:^|/)layer_(\d+)/")  # counts from 1
+_STACKED_CELL = re.compile(r"(?:^|/)cell_(\d+)/")  # counts from 0
 
 
 def _ends_with(name: str, tail: str) -> bool:
     return name == tail or name.endswith(f"/{tail}")
 
 
+def _layer_of(name: str) -> int:
+    """The layer that a variable belongs to, counted from 0."""
+    if numbered := _LAYER.search(name):
+        return int(numbered[1]) - 1
+    numbered = _STACKED_CELL.search(name)
+    return int(numbered[1]) if numbered else 0
+
+
+def _canonical_name(name: str) -> str | None:
+    """What one of their variables is called here, or None; a layer norm's gate stands in brackets."""
+    for tail, ours in _WHOLE_MODEL.items():
+        if _ends_with(name, tail):
+            return ours
+    if name.endswith("/initial_state") or _CELL.search(name):
+        layer = f"layers.{_layer_of(name)}"
+        if norm := _NORM.search(name):
+            return f"{layer}.norm_{'gains' if norm[2] == 'gain' else 'biases'}[{_NORM_GATES[norm[1]]}]"
+        # The longest tail wins: `gates/Weights` before `Weights`.
+        direct = max((tail for tail in _DIRECT if _ends_with(name, tail)), key=len, default=None)
+        if direct is not None:
+            return f"{layer}.{_DIRECT[direct]}"
+    return None
+
+
 def from_official(variables: Mapping[str, Array]) -> Parameters:
     """Canonical parameters from the variables of one of the authors' checkpoints, float32.
 
-    Takes names with or without `:0` and outer scopes; leaves out the optimizer's slots. Raises `ParameterError`
-    for a variable that it does not know.
+    Takes names with or without `:0` and outer scopes; leaves out the optimizer's slots and the
+    constant initial Δũ and ũ. Raises `ParameterError`
+    for a variable that it does not know, and where two stand for one parameter.
     """
     translated: Parameters = {}
+    sources: dict[str, str] = {}
     norms: dict[tuple[int, str], dict[str, Array]] = {}
     for full_name, value in variables.items():
         name = full_name.split(":")[0]
-        if _OPTIMIZER.search(name):
+        if _OPTIMIZER.search(name) or _CONSTANT.search(name):
             continue
-        numbered = _LAYER.search(name)
-        layer = int(numbered[1]) - 1 if numbered else 0
-        whole = next((ours for tail, ours in _WHOLE_MODEL.items() if _ends_with(name, tail)), None)
-        norm = _NORM.search(name)
-        # The longest tail wins: `gates/Weights` before `Weights`.
-        direct = max((tail for tail in _DIRECT if _ends_with(name, tail)), key=len, default=None)
-        if whole is not None:
-            translated[whole] = as_float32(value)
-        elif norm is not None:
-            norms.setdefault((layer, norm[2]), {})[_NORM_GATES[norm[1]]] = value
-        elif direct is not None:
-            translated[f"layers.{layer}.{_DIRECT[direct]}"] = as_float32(value)
-        else:
+        canonical = _canonical_name(name)
+        if canonical is None:
             raise ParameterError(f"{full_name!r} is not a variable of the authors' released cells")
+        if canonical in sources:
+            raise ParameterError(
+                f"{sources[canonical]!r} and {full_name!r} both stand for {canonical!r}: give one cell"
+            )
+        sources[canonical] = full_name
+        norm = _NORM.search(name)
+        if norm is None:
+            translated[canonical] = as_float32(value)
+        else:
+            norms.setdefault((_layer_of(name), norm[2]), {})[_NORM_GATES[norm[1]]] = value
     for (layer, part), of_gate in norms.items():
-        order = GATE_NAMES["lstm" if "i" in of_gate else "gru"]
+        order = GATE_NAMES["gru" if {"r", "z"} & set(of_gate) else "lstm"]
         missing = [_OFFICIAL_GATES[gate] for gate in order if gate not in of_gate]
         if missing:
             raise ParameterError(f"layer {layer + 1} has no layer-norm {part} for the gates {missing}")
@@ -90,28 +119,34 @@ def to_official(parameters: Mapping[str, Array], *, scope: str = "rnn", stacked:
         stacked: name a cell of one layer as their `Multi…` cell would. More layers always are.
     """
     kind = "LSTM" if "layers.0.weights" in parameters else "GRU"
-    skip = "Skip" if "update_gate.weights" in parameters else ""
+    skip = "update_gate.weights" in parameters
     stacked = stacked or any(name.startswith("layers.1.") for name in parameters)
-    cell = f"{scope}/{'Multi' if stacked else ''}{skip}{kind}Cell"
+    skip_cell = f"{scope}/{'Multi' if stacked else ''}Skip{kind}Cell"
     official_direct = {ours: theirs for theirs, ours in _DIRECT.items()}
     official_whole = {ours: theirs for theirs, ours in _WHOLE_MODEL.items()}
 
     translated: Parameters = {}
     for name, value in parameters.items():
-        if name in official_whole:
-            inside = name.startswith("update_gate.")
-            translated[f"{cell}/{official_whole[name]}" if inside else official_whole[name]] = as_float32(value)
-            continue
         match = re.fullmatch(r"layers\.(\d+)\.(\w+)", name)
-        if match is None:
-            raise ParameterError(f"{name!r} has no counterpart in the authors' released cells")
-        folder, short = (f"layer_{int(match[1]) + 1}/" if stacked else ""), match[2]
-        if short in ("norm_gains", "norm_biases"):
+        layer, short = (int(match[1]), match[2]) if match else (0, "")
+        folder = f"layer_{layer + 1}/" if stacked else ""
+        if skip:
+            inside = f"{skip_cell}/{folder}"
+        else:
+            inside = f"{scope}/{f'multi_rnn_cell/cell_{layer}/' if stacked else ''}Basic{kind}Cell/"
+        if name in official_whole:
+            tail = official_whole[name]
+            translated[f"{skip_cell}/{tail}" if name.startswith("update_gate.") else tail] = as_float32(value)
+        elif short in ("norm_gains", "norm_biases"):
+            part = "gain" if short == "norm_gains" else "bias"
+            if kind == "GRU" and not skip:
+                inside += "gates/"  # their plain GRU makes its norms inside the scope of its gates
             for gate, row in zip(GATE_NAMES[kind.lower()], np.asarray(value), strict=True):
-                part = "gain" if short == "norm_gains" else "bias"
-                translated[f"{cell}/{folder}{_OFFICIAL_GATES[gate]}/{part}"] = as_float32(row)
+                translated[f"{inside}{_OFFICIAL_GATES[gate]}/{part}"] = as_float32(row)
         elif short.startswith("initial_"):
             translated[f"{folder}{official_direct[short]}"] = as_float32(value)
+        elif short in official_direct:
+            translated[f"{inside}{official_direct[short]}"] = as_float32(value)
         else:
-            translated[f"{cell}/{folder}{official_direct[short]}"] = as_float32(value)
+            raise ParameterError(f"{name!r} has no counterpart in the authors' released cells")
     return translated

@@ -35,7 +35,6 @@ __all__ = [
     "cell_shapes",
     "check_parameters",
     "checksum",
-    "fresh_seed",
     "from_official",
     "initial_parameters",
     "initial_value",
@@ -104,11 +103,6 @@ def model_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def fresh_seed() -> int:
-    """A seed from the operating system, for cells that are given none."""
-    return int(np.random.SeedSequence().generate_state(1)[0])
-
-
 def initial_value(name: str, shape: tuple[int, ...], *, seed: int, update_bias: float) -> Array:
     """One parameter's initial value, float32; a pure function of its arguments.
 
@@ -141,14 +135,10 @@ def initial_parameters(spec: CellSpec | ModelSpec, *, seed: int) -> Parameters:
     on what else stands in the model.
     """
     cell, shapes = (spec, cell_shapes(spec)) if isinstance(spec, CellSpec) else (spec.cell, model_shapes(spec))
-    return {
-        name: initial_value(name, shape, seed=seed, update_bias=cell.update_bias) for name, shape in shapes.items()
-    }
+    return {name: initial_value(name, shape, seed=seed, update_bias=cell.update_bias) for name, shape in shapes.items()}
 
 
-def check_parameters(
-    parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, where: str
-) -> None:
+def check_parameters(parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
     """Raises `ParameterError` unless `parameters` has exactly these names and shapes."""
     for name in parameters:
         if name not in shapes:

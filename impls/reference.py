@@ -6,7 +6,7 @@ loose, the authors' released code decides (`docs/fidelity.md`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ def sigmoid(x: Array) -> Array:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
-ACTIVATION_FUNCTIONS = {
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0.0),
     "sigmoid": sigmoid,
@@ -81,9 +81,7 @@ def gru_step(spec: CellSpec, layer: Mapping[str, Array], x: Array, state: LayerS
     if spec.layer_norm:
         gates = layer_norm(gates, gains=layer["norm_gains"], biases=layer["norm_biases"])
     r, z = np.split(sigmoid(gates), len(GATE_NAMES["gru"]), axis=1)
-    candidate = activation(
-        np.concatenate([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"]
-    )
+    candidate = activation(np.concatenate([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"])
     return (z * h + (1.0 - z) * candidate,)
 
 

@@ -7,9 +7,9 @@ entry a layer, of which only the top one of a skip stack carries the gate's two 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from impls.checks import dtype_name, known_sizes
 from impls.contract import CellSpec
 from impls.errors import CellError
 
@@ -72,25 +72,31 @@ def pack_state(spec: CellSpec, flat: FlatState, *, stacked: bool) -> Any:
 
 
 def unpack_state(spec: CellSpec, state: Any, *, stacked: bool) -> FlatState:
-    """The flat state from a cell's public one, given as the named tuples or as plain tuples or lists.
+    """The flat state from a cell's public one, as named tuples, plain tuples or lists, or one list of all leaves.
 
     Raises `CellError` where the structure is not the cell's.
     """
     wanted = describe_state(spec, stacked=stacked)
     layers = state if stacked else (state,)
-    if not isinstance(layers, Sequence) or len(layers) != len(spec.units):
+    if not isinstance(layers, (tuple, list)):
+        raise CellError(f"state: expected {wanted}, got {_describe(state)}")
+    width = 2 if spec.kind == "lstm" else 1
+    gated = 2 if spec.skips else 0
+    nested = any(isinstance(part, (tuple, list)) for part in layers)
+    if stacked and not nested and len(layers) == len(spec.units) * width + gated:
+        below = len(layers) - width - gated  # a list of all leaves: group it by layer
+        layers = [*(layers[first : first + width] for first in range(0, below, width)), layers[below:]]
+    if len(layers) != len(spec.units):
         raise CellError(f"state: expected {wanted}, got {_describe(state)}")
     flat: list[tuple[Tensor, ...]] = []
     gate: tuple[Tensor, ...] = ()
-    width = 2 if spec.kind == "lstm" else 1
     for number, layer in enumerate(layers):
-        gated = spec.skips and number == len(spec.units) - 1
-        if width == 1 and not gated and not isinstance(layer, (tuple, list)):
-            layer = (layer,)
-        if not isinstance(layer, (tuple, list)) or len(layer) != width + 2 * gated:
+        size = width + (gated if number == len(spec.units) - 1 else 0)
+        parts = layer if isinstance(layer, (tuple, list)) else (layer,)
+        if len(parts) != size or any(part is None or isinstance(part, (tuple, list, dict)) for part in parts):
             raise CellError(f"state: expected {wanted}, got {_describe(state)}")
-        flat.append(tuple(layer[:width]))
-        gate = tuple(layer[width:])
+        flat.append(tuple(parts[:width]))
+        gate = tuple(parts[width:])
     return FlatState(layers=tuple(flat), gate=gate)
 
 
@@ -98,10 +104,10 @@ def describe_state(spec: CellSpec, *, stacked: bool) -> str:
     """The structure of a cell's state in words, for error messages."""
     lower, top = ("(c, h)", "(c, h)") if spec.kind == "lstm" else ("h", "h")
     if spec.skips:
-        top = (
-            "(c, h, update_prob, cum_update_prob)" if spec.kind == "lstm" else "(h, update_prob, cum_update_prob)"
-        )
-    return f"({', '.join([lower] * (len(spec.units) - 1) + [top])},)" if stacked else top
+        top = "(c, h, update_prob, cum_update_prob)" if spec.kind == "lstm" else "(h, update_prob, cum_update_prob)"
+    if not stacked:
+        return top
+    return f"({', '.join([lower] * (len(spec.units) - 1) + [top])}{',' if len(spec.units) == 1 else ''})"
 
 
 def state_shapes(spec: CellSpec) -> FlatState:
@@ -110,21 +116,26 @@ def state_shapes(spec: CellSpec) -> FlatState:
     return FlatState(layers=tuple((units,) * width for units in spec.units), gate=(1, 1) if spec.skips else ())
 
 
-def check_state(spec: CellSpec, flat: FlatState, *, batch: int | None) -> None:
-    """Raises `CellError` unless every leaf is `[batch, width]`; unknown sizes (None) are let through."""
+def check_state(spec: CellSpec, flat: FlatState, *, batch: int | None, dtype: str) -> None:
+    """Raises `CellError` unless every leaf is `[batch, width]` of this dtype.
+
+    Sizes unknown while a graph is traced (None) are let through.
+    """
     names = ("c", "h") if spec.kind == "lstm" else ("h",)
     leaves = [
         (f"{name} of layer {number}", leaf, units)
         for number, (layer, units) in enumerate(zip(flat.layers, spec.units, strict=True))
         for name, leaf in zip(names, layer, strict=True)
     ]
-    leaves += [(name, leaf, 1) for name, leaf in zip(("update_prob", "cum_update_prob"), flat.gate)]
+    leaves += [(name, leaf, 1) for name, leaf in zip(("update_prob", "cum_update_prob"), flat.gate, strict=False)]
     for name, leaf, width in leaves:
-        shape = tuple(leaf.shape)
+        shape = known_sizes(leaf.shape)
         if len(shape) != 2 or shape[1] not in (width, None):
             raise CellError(f"state: {name} has shape {list(shape)} where [batch, {width}] is needed")
         if batch is not None and shape[0] not in (batch, None):
             raise CellError(f"state: {name} is for a batch of {shape[0]}, the inputs are a batch of {batch}")
+        if dtype_name(leaf.dtype) != dtype:
+            raise CellError(f"state: {name} is {dtype_name(leaf.dtype)}, the inputs are {dtype}")
 
 
 def _describe(state: Any) -> str:

@@ -82,9 +82,7 @@ def compare_frameworks(trials: pd.DataFrame) -> Comparison:
         summary=_summary(table),
         refused=pd.DataFrame(refused),
         incomplete=pd.DataFrame(incomplete),
-        conditions=tuple(
-            f"{count} of {len(pairs)} pairs ran with {line}" for line, count in sorted(unlike.items())
-        ),
+        conditions=tuple(f"{count} of {len(pairs)} pairs ran with {line}" for line, count in sorted(unlike.items())),
     )
 
 

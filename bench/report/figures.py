@@ -156,8 +156,7 @@ def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
         axes.margins(y=0.15)
         cells, frameworks = list(data["cell"].unique()), sorted(data["framework"].unique())
         handles = [
-            Line2D([], [], linestyle="", marker="o", color=colours[cell], label=cell, markersize=7)
-            for cell in cells
+            Line2D([], [], linestyle="", marker="o", color=colours[cell], label=cell, markersize=7) for cell in cells
         ] + [
             Line2D([], [], linestyle="", marker=markers[name], color=FAINT, mfc="none", mew=1.6, ms=7, label=name)
             for name in frameworks
@@ -202,8 +201,7 @@ def scatter_data(trials: pd.DataFrame) -> pd.DataFrame:
 def _whiskers(point: dict[str, Any]) -> list[Array]:
     """The spans of update ratio and quality through a point, each `[places, 2]`."""
     ratio, quality = (
-        np.linspace(point[f"{name}_min"], point[f"{name}_max"], WHISKER_PLACES)
-        for name in ("update_ratio", "quality")
+        np.linspace(point[f"{name}_min"], point[f"{name}_max"], WHISKER_PLACES) for name in ("update_ratio", "quality")
     )
     return [
         np.column_stack([ratio, np.full(WHISKER_PLACES, point["quality_mean"])]),
@@ -240,15 +238,11 @@ def step_times(trials: pd.DataFrame) -> list[Picture]:
             for bar in bars:  # a configuration without this framework has none
                 middle = bar.get_y() + bar.get_height() / 2
                 row = means[framework, labels[round(middle)]]
-                bar.set(
-                    facecolor=colours[row["cell"]], edgecolor="white", hatch=FRAMEWORK_HATCHES.get(framework, "xx")
-                )
+                bar.set(facecolor=colours[row["cell"]], edgecolor="white", hatch=FRAMEWORK_HATCHES.get(framework, "xx"))
                 low, high = row["step_milliseconds_min"], row["step_milliseconds_max"]
                 axes.plot([low, high], [middle, middle], color="#222222", linewidth=1.0)
                 text = number(row["step_milliseconds_mean"], digits=3)
-                axes.annotate(
-                    text, (high, middle), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
-                )
+                axes.annotate(text, (high, middle), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
         axes.set(xlabel="milliseconds of a training step (median)", ylabel="", title=str(problem))
         axes.margins(x=0.12)
         handles = [

@@ -113,9 +113,7 @@ def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:
         if list(curve.columns) == ["step"] and curve.empty:  # it ended before its first evaluation
             continue
         if not {"step", "quality"} <= set(curve.columns):
-            raise RecordError(
-                f"{path}: not a curve (no step and quality); delete the trial's folder and run again"
-            )
+            raise RecordError(f"{path}: not a curve (no step and quality); delete the trial's folder and run again")
         for position, name in enumerate(naming):
             curve.insert(position, name, trial[name])
         parts.append(curve)

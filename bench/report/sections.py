@@ -56,9 +56,7 @@ def _agreement(comparison: Comparison) -> list[str]:
             line = f"{_many(len(pairs), 'pair')} of {left} and {right}: "
             line += f"update ratios differ by at most {number(gap, digits=2)}"
             if pd.notna(ratio):
-                line += (
-                    f"; a training step of {right} takes {number(ratio, digits=3)} times that of {left} (median)"
-                )
+                line += f"; a training step of {right} takes {number(ratio, digits=3)} times that of {left} (median)"
             prose.append(line + ".")
     if len(comparison.refused):
         prose.append(f"{_many(len(comparison.refused), 'pair')} refused: checksums differ.")
@@ -132,9 +130,7 @@ def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) ->
         prose = ["No two ok trials form a pair, so there is nothing to compare."]
     else:
         directions = sorted({(row["left"], row["right"]) for row in rows_of(comparison.summary)})
-        signs = "; ".join(
-            f"differences are {right} − {left}, ratios {right} / {left}" for left, right in directions
-        )
+        signs = "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in directions)
         tables.append(PageTable(caption=f"Paired differences: {signs}", text=text))
     prose += [f"{line}: compare times with care." for line in comparison.conditions]
     for frame, caption in (
@@ -177,9 +173,7 @@ def holes(trials: pd.DataFrame) -> Section:
         }
     )
     details = [
-        Details(
-            title=f"Traceback of {row['trial_id']} ({row['label']}, {row['framework']})", text=row["traceback"]
-        )
+        Details(title=f"Traceback of {row['trial_id']} ({row['label']}, {row['framework']})", text=row["traceback"])
         for row in rows_of(troubled)
         if row["traceback"]
     ]

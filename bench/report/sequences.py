@@ -79,9 +79,7 @@ def _picture(examples: Examples, trial: dict[str, Any], *, problem: str, label: 
 
 def _data(examples: Examples, shown: int) -> pd.DataFrame:
     steps, features = examples.inputs.shape[1:]
-    data = pd.DataFrame(
-        {"sequence": np.repeat(np.arange(shown), steps), "time_step": np.tile(np.arange(steps), shown)}
-    )
+    data = pd.DataFrame({"sequence": np.repeat(np.arange(shown), steps), "time_step": np.tile(np.arange(steps), shown)})
     for feature in range(features):
         data[f"input_{feature}"] = examples.inputs[:shown, :, feature].ravel()
     data["used"] = examples.gates[:shown].astype(int).ravel()
@@ -99,9 +97,7 @@ def _draw_signals(examples: Examples, shown: int) -> Figure:
         used = examples.gates[row, steps] > 0
         axes.plot(steps, values, color="#BBBBBB", linewidth=0.8, zorder=1)
         axes.scatter(steps[used], values[used], s=16, color=USED, zorder=3)
-        axes.scatter(
-            steps[~used], values[~used], s=16, facecolor="white", edgecolor=SKIPPED, linewidth=1.1, zorder=2
-        )
+        axes.scatter(steps[~used], values[~used], s=16, facecolor="white", edgecolor=SKIPPED, linewidth=1.1, zorder=2)
         if marked:
             at = examples.inputs[row, steps, 1] > 0
             axes.scatter(steps[at], values[at], s=90, facecolor="none", edgecolor=INK, linewidth=1.2, zorder=4)

@@ -113,8 +113,7 @@ def slug(text: str) -> str:
     """A file name out of a problem's name."""
     plain = text.lower().replace("λ", "lambda")
     kept = "".join(
-        character if (character.isascii() and character.isalnum()) or character == "." else "-"
-        for character in plain
+        character if (character.isascii() and character.isalnum()) or character == "." else "-" for character in plain
     )
     return "-".join(part for part in kept.split("-") if part)
 

@@ -32,18 +32,14 @@ def write(
     folder = Path(tempfile.mkdtemp(prefix=f".{sweep}-", dir=reports))
     try:
         folder.chmod(0o755)
-        _write_into(
-            folder, frame, store=Store(results, sweep), sweep=sweep, command=command, description=description
-        )
+        _write_into(folder, frame, store=Store(results, sweep), sweep=sweep, command=command, description=description)
         _exchange(folder, reports / sweep)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return reports / sweep / "index.html"
 
 
-def _write_into(
-    folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, command: str, description: str
-) -> None:
+def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, command: str, description: str) -> None:
     table = aggregate(frame)
     text = readable(table)
     comparison = compare_frameworks(frame)

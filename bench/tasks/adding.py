@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from pydantic import Field
 
 from bench.protocol import Protocol
-from bench.randomness import generator
-from bench.tasks.base import MeanSquaredError, Score, Split, Task, TaskOptions
+from bench.tasks.base import MeanSquaredError, Score, Split, TaskOptions
+from bench.tasks.generated import GeneratedTask
 from impls.contract import Array, Batch
 
 # The sum of two independent U(−0.5, 0.5) has variance 2/12; solved is two orders of magnitude below it.
@@ -23,7 +21,7 @@ class AddingOptions(TaskOptions):
     length: int = Field(default=50, ge=2)
 
 
-class Adding(Task):
+class Adding(GeneratedTask):
     """Inputs `[batch, length, 2]`: a value U(−0.5, 0.5) and a marker. Target `[batch, 1]`: the marked sum.
 
     One marker falls in the first tenth of the sequence, the other in its last half.
@@ -45,21 +43,8 @@ class Adding(Task):
         """Time steps of a sequence."""
         return self.options.length
 
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Every batch is new."""
-        return 1
-
-    def train_batch(self, *, seed: int, step: int, size: int) -> Batch:
-        """The batch of one training step."""
-        return self._generate("train", seed=seed, step=step, size=size)
-
-    def evaluation_batches(self, split: Split, *, size: int, sequences: int) -> Iterator[Batch]:
-        """Freshly drawn sequences, the same for every trial."""
-        for step, start in enumerate(range(0, sequences, size)):
-            yield self._generate(split, seed=0, step=step, size=min(size, sequences - start))
-
-    def _generate(self, stream: str, *, seed: int, step: int, size: int) -> Batch:
-        draw = generator(seed=seed, stream=f"{self.name}/{stream}", step=step)
+    def generate(self, draw: np.random.Generator, *, size: int) -> Batch:
+        """Values, markers and their sums."""
         inputs = np.zeros((size, self.length, 2), np.float32)
         inputs[:, :, 0] = draw.random((size, self.length), dtype=np.float32) - 0.5
         rows = np.arange(size)
@@ -70,7 +55,7 @@ class Adding(Task):
         targets: Array = inputs[rows, first, :1] + inputs[rows, second, :1]
         return Batch(inputs=inputs, targets=targets)
 
-    def score(self) -> Score:
+    def score(self, split: Split) -> Score:
         """Mean squared error."""
         return MeanSquaredError()
 

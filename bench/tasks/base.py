@@ -6,13 +6,14 @@ A task knows no framework and no cell. Its batches are pure functions of (task, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from bench.errors import DataError
 from bench.protocol import Protocol as TrainingProtocol
 from impls.contract import Array, Batch
 
@@ -118,16 +119,21 @@ class Task(ABC):
         """Number of tokens where inputs are tokens, else 0."""
         return 0
 
-    def initial_values(self) -> dict[str, Array]:
-        """Initial parameters that the task itself supplies, such as pretrained embeddings."""
-        return {}
+    def initial_values(self, drawn: Mapping[str, Array]) -> dict[str, Array]:
+        """The drawn initial parameters; what the task supplies, such as trained embeddings, takes its place."""
+        return dict(drawn)
 
     def data_problem(self) -> str:
-        """Empty where the data are present or generated; else what is missing, where it is had, the layout."""
+        """Empty where `prepare` can go ahead: data present, generated or to be downloaded. Cheap.
+
+        Else what is missing, where it is had, and the layout expected.
+        """
         return ""
 
     def prepare(self) -> None:
         """Downloads and caches what training will read. Raises `DataError`. Called once, before any trial."""
+        if problem := self.data_problem():
+            raise DataError(problem)
 
     @abstractmethod
     def steps_per_epoch(self, batch_size: int) -> int:
@@ -142,8 +148,8 @@ class Task(ABC):
         """The held-out data, the same for every trial; `sequences` is how many to generate, where generated."""
 
     @abstractmethod
-    def score(self) -> Score:
-        """A fresh accumulator of the task's quality."""
+    def score(self, split: Split) -> Score:
+        """A fresh accumulator of the task's quality, for all batches of this split in their order."""
 
     def solved(self, quality: float) -> bool | None:
         """Whether held-out quality meets the paper's criterion; None for tasks without one."""

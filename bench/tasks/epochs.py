@@ -14,13 +14,17 @@ def _order(examples: int, seed: int, stream: str, epoch: int) -> Array:
     return permutation(examples, seed=seed, stream=stream, epoch=epoch)
 
 
+def whole_batches(task: str, *, examples: int, size: int) -> int:
+    """Batches of `size` in one epoch. Raises `UserError` where not even one can be filled."""
+    if size > examples:
+        raise UserError(f"{task}: the batch size {size} is larger than the {examples} training examples")
+    return examples // size
+
+
 def epoch_rows(task: str, *, examples: int, seed: int, step: int, size: int) -> Array:
     """The `[size]` indices of the examples in training step `step`, counted from 0; pure.
 
     An epoch holds only whole batches; which examples it leaves out changes from epoch to epoch.
     """
-    steps_per_epoch = examples // size
-    if steps_per_epoch == 0:
-        raise UserError(f"{task}: the batch size {size} is larger than the {examples} training examples")
-    epoch, position = divmod(step, steps_per_epoch)
+    epoch, position = divmod(step, whole_batches(task, examples=examples, size=size))
     return _order(examples, seed, f"{task}/train", epoch)[position * size : (position + 1) * size]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from pydantic import Field
 
 from bench.protocol import Protocol
-from bench.randomness import generator
-from bench.tasks.base import Accuracy, Score, Split, Task, TaskOptions
+from bench.tasks.base import Accuracy, Score, Split, TaskOptions
+from bench.tasks.generated import GeneratedTask
 from impls.contract import Array, Batch
 
 DURATION_MILLISECONDS = 100.0
@@ -24,7 +22,7 @@ class FrequencyOptions(TaskOptions):
     sample_milliseconds: float = Field(default=1.0, gt=0, le=50)
 
 
-class Frequency(Task):
+class Frequency(GeneratedTask):
     """Inputs `[batch, length, 1]`: 100 ms of a sine. Class 0: period U(5, 6) ms; 1: U(1, 5) ∪ U(6, 100) ms.
 
     Phase shifts are uniform over a period, and each batch holds both classes in equal number.
@@ -45,21 +43,8 @@ class Frequency(Task):
         """Samples in 100 ms."""
         return round(DURATION_MILLISECONDS / self.options.sample_milliseconds)
 
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Every batch is new."""
-        return 1
-
-    def train_batch(self, *, seed: int, step: int, size: int) -> Batch:
-        """The batch of one training step."""
-        return self._generate("train", seed=seed, step=step, size=size)
-
-    def evaluation_batches(self, split: Split, *, size: int, sequences: int) -> Iterator[Batch]:
-        """Freshly drawn sequences, the same for every trial."""
-        for step, start in enumerate(range(0, sequences, size)):
-            yield self._generate(split, seed=0, step=step, size=min(size, sequences - start))
-
-    def _generate(self, stream: str, *, seed: int, step: int, size: int) -> Batch:
-        draw = generator(seed=seed, stream=f"{self.name}/{stream}", step=step)
+    def generate(self, draw: np.random.Generator, *, size: int) -> Batch:
+        """As many sines of one class as of the other, in mixed order."""
         targets = draw.permutation(np.arange(size) % 2).astype(np.int32)
         periods = self._periods(targets, draw.random(size))
         shifts = draw.random(size) * periods
@@ -78,7 +63,7 @@ class Frequency(Task):
         outside = np.where(outside < low, outside, outside + (high - low))
         return np.where(targets == 0, inside, outside)
 
-    def score(self) -> Score:
+    def score(self, split: Split) -> Score:
         """Accuracy."""
         return Accuracy()
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from impls import checks, states
 from impls.contract import CellSpec
-from impls.parameters import fresh_seed, initial_parameters
-from impls.pytorch.named_parameters import NamedParameters
+from impls.parameters import initial_parameters
+from impls.pytorch.calls import checked_call
+from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
 from impls.pytorch.steps import stack_step
 from impls.pytorch.unroll import initial_state as initial_flat_state
 from impls.states import Outputs
@@ -21,7 +22,7 @@ class Cell(NamedParameters):
     """What all eight cells share.
 
     Args:
-        units: units of the layer, or of each layer of a stack from the bottom up.
+        units: units of the layer, or of each layer of a stack from the bottom up; a number is a stack of one.
         input_size: features of one time step.
         activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
         forget_bias: added to the LSTM's forget gate inside the sigmoid.
@@ -30,7 +31,8 @@ class Cell(NamedParameters):
         initial_state: `learned`, one row a layer shared by the batch, drawn from N(0, 1), or `zeros`.
         gate: `round` (eq. 2) or `bernoulli`, which reads `gate_noise`.
         gate_layer: the layer whose candidate state feeds the gate; -1 is the top.
-        seed: seed of the initial values, the same in both frameworks; None draws one.
+        seed: seed of the initial values, the same in both frameworks; None draws one from PyTorch's
+            generator.
         dtype: floating type of the parameters.
 
     Raises `CellError` for anything that a cell cannot be built from.
@@ -48,7 +50,7 @@ class Cell(NamedParameters):
         **options: Any,
     ) -> None:
         spec = checks.cell_spec(cell=cell, input_size=input_size, units=units, stacked=stacked, **options)
-        values = initial_parameters(spec, seed=fresh_seed() if seed is None else seed)
+        values = initial_parameters(spec, seed=seed_or_drawn(seed))
         super().__init__(values, dtype=dtype)
         self.spec: CellSpec = spec
         self.stacked = stacked
@@ -89,23 +91,21 @@ class Cell(NamedParameters):
         Returns:
             `Outputs(h, state_gate)` and the new state.
         """
-        spec = self.spec
-        checks.check_inputs(
-            spec, inputs.shape, floating=inputs.is_floating_point(), dtype=str(inputs.dtype), time=False
+        parameters = self.parameters_by_name()
+        call = checked_call(
+            self.spec,
+            parameters,
+            inputs,
+            state,
+            stacked=self.stacked,
+            time=False,
+            updates=updates,
+            gate_noise=gate_noise,
         )
-        batch = inputs.shape[0]
-        checks.check_draws(
-            spec,
-            (batch, 1),
-            updates=None if updates is None else updates.shape,
-            gate_noise=None if gate_noise is None else gate_noise.shape,
+        u, flat = stack_step(
+            self.spec, parameters, call.inputs, call.state, updates=call.updates, gate_noise=call.gate_noise
         )
-        if state is None:
-            state = self.trainable_initial_state(batch)
-        flat = states.unpack_state(spec, state, stacked=self.stacked)
-        states.check_state(spec, flat, batch=batch)
-        u, flat = stack_step(spec, self.parameters_by_name(), inputs, flat, updates=updates, gate_noise=gate_noise)
-        return Outputs(flat.layers[-1][-1], u), states.pack_state(spec, flat, stacked=self.stacked)
+        return Outputs(flat.layers[-1][-1], u), states.pack_state(self.spec, flat, stacked=self.stacked)
 
 
 class LSTMCell(Cell):
@@ -178,7 +178,7 @@ class MultiLSTMCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -210,7 +210,7 @@ class MultiGRUCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -305,12 +305,13 @@ class SkipGRUCell(Cell):
 class MultiSkipLSTMCell(Cell):
     """A stack of LSTM layers that update or skip together, by one gate.
 
-    Its state is a tuple with one entry a layer: `LSTMState(c, h)`, the top one `SkipLSTMState`. Arguments and calls: see `Cell`.
+    Its state is a tuple with one entry a layer: `LSTMState(c, h)`, the top one `SkipLSTMState`. Arguments and
+    calls: see `Cell`.
     """
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -348,7 +349,7 @@ class MultiSkipGRUCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int,
         activation: str | Callable[[Tensor], Tensor] = "tanh",

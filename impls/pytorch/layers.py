@@ -10,9 +10,9 @@ from torch import Tensor
 
 from impls import checks, states
 from impls.contract import DEFAULT_ENGINE, CellSpec
-from impls.parameters import fresh_seed, initial_parameters
-from impls.pytorch.named_parameters import NamedParameters
-from impls.pytorch.unroll import initial_state as initial_flat_state
+from impls.parameters import initial_parameters
+from impls.pytorch.calls import checked_call
+from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
 from impls.pytorch.unroll import unroll
 from impls.states import Outputs
 
@@ -33,7 +33,8 @@ class Layer(NamedParameters):
         gate_layer: the layer whose candidate state feeds the gate; -1 is the top.
         engine: how the time loop runs; the results are the same.
         batch_first: inputs and outputs are `[batch, time, …]`; False for `[time, batch, …]`.
-        seed: seed of the initial values, the same in both frameworks; None draws one.
+        seed: seed of the initial values, the same in both frameworks; None draws one from PyTorch's
+            generator.
         dtype: floating type of the parameters.
 
     Raises `CellError` for anything that a layer cannot be built from.
@@ -52,7 +53,7 @@ class Layer(NamedParameters):
         **options: Any,
     ) -> None:
         spec = checks.cell_spec(cell=cell, input_size=input_size, units=units, **options)
-        values = initial_parameters(spec, seed=fresh_seed() if seed is None else seed)
+        values = initial_parameters(spec, seed=seed_or_drawn(seed))
         super().__init__(values, dtype=dtype)
         self.spec: CellSpec = spec
         self.stacked = isinstance(units, (tuple, list))
@@ -82,33 +83,36 @@ class Layer(NamedParameters):
         Returns:
             `Outputs(h, state_gate)`, `[batch, time, units]` and `[batch, time, 1]`, and the final state.
         """
-        spec = self.spec
-        checks.check_inputs(
-            spec, inputs.shape, floating=inputs.is_floating_point(), dtype=str(inputs.dtype), time=True
-        )
         if not self.batch_first:
-            inputs = inputs.transpose(0, 1)
-            updates = None if updates is None else updates.transpose(0, 1)
-            gate_noise = None if gate_noise is None else gate_noise.transpose(0, 1)
-        batch, time = inputs.shape[:2]
-        checks.check_draws(
-            spec,
-            (batch, time),
-            updates=None if updates is None else updates.shape,
-            gate_noise=None if gate_noise is None else gate_noise.shape,
-        )
+            inputs, updates, gate_noise = (_swap_batch_and_time(value) for value in (inputs, updates, gate_noise))
         parameters = self.parameters_by_name()
-        if state is None:
-            flat = initial_flat_state(spec, parameters, batch=batch, like=inputs)
-        else:
-            flat = states.unpack_state(spec, state, stacked=self.stacked)
-            states.check_state(spec, flat, batch=batch)
+        call = checked_call(
+            self.spec,
+            parameters,
+            inputs,
+            state,
+            stacked=self.stacked,
+            time=True,
+            updates=updates,
+            gate_noise=gate_noise,
+        )
         h, gates, flat = unroll(
-            spec, parameters, inputs, flat, updates=updates, gate_noise=gate_noise, engine=self.engine
+            self.spec,
+            parameters,
+            call.inputs,
+            call.state,
+            updates=call.updates,
+            gate_noise=call.gate_noise,
+            engine=self.engine,
         )
         if not self.batch_first:
-            h, gates = h.transpose(0, 1), gates.transpose(0, 1)
-        return Outputs(h, gates), states.pack_state(spec, flat, stacked=self.stacked)
+            h, gates = _swap_batch_and_time(h), _swap_batch_and_time(gates)
+        return Outputs(h, gates), states.pack_state(self.spec, flat, stacked=self.stacked)
+
+
+def _swap_batch_and_time(value: Any) -> Any:
+    """The first two axes exchanged; what has none is left to the checks of the call."""
+    return value.transpose(0, 1) if isinstance(value, Tensor) and value.dim() > 1 else value
 
 
 class LSTM(Layer):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from impls.checks import check_seed
 from impls.contract import Array, Parameters
 from impls.errors import CellError
 from impls.parameters import check_parameters
@@ -20,8 +21,13 @@ def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
     return found
 
 
+def seed_or_drawn(seed: int | None) -> int:
+    """The seed given, or one from PyTorch's own generator, which `torch.manual_seed` sets."""
+    return int(torch.randint(2**31, (), device="cpu")) if seed is None else check_seed(seed)
+
+
 class NamedParameters(nn.Module):
-    """Holds parameters under canonical names; `state_dict` uses the same names."""
+    """Holds parameters under canonical names. `state_dict` uses the same names."""
 
     def __init__(self, values: Mapping[str, Array], *, dtype: str | torch.dtype = "float32") -> None:
         super().__init__()

@@ -109,10 +109,7 @@ def stack_step(
 
     update_prob, cum_update_prob = state.gate
     cumulative = gates.accumulate(update_prob=update_prob, cum_update_prob=cum_update_prob)
-    if gate_noise is None:
-        u = gates.round_gate(cumulative)
-    else:
-        u = gates.bernoulli_gate(cumulative, gate_noise=gate_noise)
+    u = gates.round_gate(cumulative) if gate_noise is None else gates.bernoulli_gate(cumulative, gate_noise=gate_noise)
     proposed = gates.update_probability(
         candidates[spec.gate_layer][0],  # c of an LSTM, h of a GRU: the candidate's
         weights=parameters["update_gate.weights"],

@@ -11,9 +11,10 @@ from tensorflow import Tensor
 
 from impls import checks, states
 from impls.contract import CellSpec
-from impls.parameters import cell_shapes, fresh_seed, initial_value
+from impls.parameters import cell_shapes, initial_value
 from impls.states import Outputs
-from impls.tensorflow.named_parameters import NamedParameters, as_dtype
+from impls.tensorflow.calls import checked_call
+from impls.tensorflow.named_parameters import NamedParameters, as_dtype, seed_or_drawn
 from impls.tensorflow.steps import stack_step
 from impls.tensorflow.unroll import initial_state as initial_flat_state
 
@@ -24,7 +25,7 @@ class Cell(NamedParameters):
     Runs under `tf.compat.v1.nn.dynamic_rnn` in graph mode, and step by step anywhere.
 
     Args:
-        units: units of the layer, or of each layer of a stack from the bottom up.
+        units: units of the layer, or of each layer of a stack from the bottom up; a number is a stack of one.
         input_size: features of one time step; None takes it from the first call.
         activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
         forget_bias: added to the LSTM's forget gate inside the sigmoid.
@@ -33,7 +34,8 @@ class Cell(NamedParameters):
         initial_state: `learned`, one row a layer shared by the batch, drawn from N(0, 1), or `zeros`.
         gate: `round` (eq. 2) or `bernoulli`, which reads `gate_noise`.
         gate_layer: the layer whose candidate state feeds the gate; -1 is the top.
-        seed: seed of the initial values, the same in both frameworks; None draws one.
+        seed: seed of the initial values, the same in both frameworks; None draws one from Python's
+            generator.
         dtype: floating type of the parameters.
 
     Raises `CellError` for anything that a cell cannot be built from.
@@ -52,13 +54,13 @@ class Cell(NamedParameters):
     ) -> None:
         unsized = input_size is None
         spec = checks.cell_spec(
-            cell=cell, input_size=1 if unsized else input_size, units=units, stacked=stacked, **options
+            cell=cell, input_size=1 if input_size is None else input_size, units=units, stacked=stacked, **options
         )
         super().__init__({}, dtype=dtype)
         self.spec: CellSpec = replace(spec, input_size=0) if unsized else spec
         self.stacked = stacked
         self.dtype = as_dtype(dtype)
-        self._seed = fresh_seed() if seed is None else seed
+        self._seed = seed_or_drawn(seed)
         self._add_missing(only_initial_state=unsized)
 
     def _add_missing(self, *, only_initial_state: bool = False) -> None:
@@ -77,10 +79,7 @@ class Cell(NamedParameters):
 
     def build(self, input_shape: Sequence[int | None] | tf.TensorShape) -> None:
         """Creates the parameters for inputs of this shape, `[…, features]`."""
-        size = tf.TensorShape(input_shape)[-1]
-        if size is None:
-            raise checks.CellError("inputs have an unknown number of features: give the cell its input_size")
-        self.spec = replace(self.spec, input_size=int(size))
+        self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=False))
         self._add_missing()
 
     def parameters_by_name(self) -> dict[str, tf.Variable]:
@@ -130,26 +129,23 @@ class Cell(NamedParameters):
         Returns:
             `Outputs(h, state_gate)` and the new state.
         """
-        inputs = tf.convert_to_tensor(inputs)
-        if not self.built and inputs.shape.rank == 2:
-            self.build(inputs.shape)
-        spec = self.spec
-        checks.check_inputs(
-            spec, inputs.shape, floating=inputs.dtype.is_floating, dtype=inputs.dtype.name, time=False
+        if not self.built:
+            self.build(tf.convert_to_tensor(inputs).shape)
+        parameters = self.parameters_by_name()
+        call = checked_call(
+            self.spec,
+            parameters,
+            inputs,
+            state,
+            stacked=self.stacked,
+            time=False,
+            updates=updates,
+            gate_noise=gate_noise,
         )
-        batch = inputs.shape[0]
-        checks.check_draws(
-            spec,
-            (batch, 1),
-            updates=None if updates is None else updates.shape,
-            gate_noise=None if gate_noise is None else gate_noise.shape,
+        u, flat = stack_step(
+            self.spec, parameters, call.inputs, call.state, updates=call.updates, gate_noise=call.gate_noise
         )
-        if state is None:
-            state = self.trainable_initial_state(tf.shape(inputs)[0] if batch is None else batch)
-        flat = states.unpack_state(spec, state, stacked=self.stacked)
-        states.check_state(spec, flat, batch=batch)
-        u, flat = stack_step(spec, self.parameters_by_name(), inputs, flat, updates=updates, gate_noise=gate_noise)
-        return Outputs(flat.layers[-1][-1], u), states.pack_state(spec, flat, stacked=self.stacked)
+        return Outputs(flat.layers[-1][-1], u), states.pack_state(self.spec, flat, stacked=self.stacked)
 
 
 class LSTMCell(Cell):
@@ -222,7 +218,7 @@ class MultiLSTMCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int | None = None,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -254,7 +250,7 @@ class MultiGRUCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int | None = None,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -349,12 +345,13 @@ class SkipGRUCell(Cell):
 class MultiSkipLSTMCell(Cell):
     """A stack of LSTM layers that update or skip together, by one gate.
 
-    Its state is a tuple with one entry a layer: `LSTMState(c, h)`, the top one `SkipLSTMState`. Arguments and calls: see `Cell`.
+    Its state is a tuple with one entry a layer: `LSTMState(c, h)`, the top one `SkipLSTMState`. Arguments and
+    calls: see `Cell`.
     """
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int | None = None,
         activation: str | Callable[[Tensor], Tensor] = "tanh",
@@ -392,7 +389,7 @@ class MultiSkipGRUCell(Cell):
 
     def __init__(
         self,
-        units: Sequence[int],
+        units: int | Sequence[int],
         *,
         input_size: int | None = None,
         activation: str | Callable[[Tensor], Tensor] = "tanh",

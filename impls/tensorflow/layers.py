@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import keras
@@ -13,10 +13,13 @@ from tensorflow import Tensor
 from impls import checks, states
 from impls.contract import DEFAULT_ENGINE, Array, CellSpec, Parameters
 from impls.errors import CellError
-from impls.parameters import cell_shapes, check_parameters, fresh_seed, initial_value
+from impls.parameters import cell_shapes, check_parameters, initial_value
 from impls.states import Outputs
-from impls.tensorflow.unroll import initial_state as initial_flat_state
+from impls.tensorflow.calls import checked_call
+from impls.tensorflow.named_parameters import seed_or_drawn
 from impls.tensorflow.unroll import unroll
+
+_CELL_OPTIONS = tuple(field.name for field in fields(CellSpec) if field.name not in ("cell", "input_size", "units"))
 
 
 class Layer(keras.layers.Layer):  # type: ignore[misc]
@@ -37,7 +40,8 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         return_sequences: True or False returns what `keras.layers.LSTM` does: h at every step or at the last.
             None, the default, returns `outputs, state`.
         return_state: with it, Keras's list of outputs and state tensors.
-        seed: seed of the initial values, the same in both frameworks; None draws one.
+        seed: seed of the initial values, the same in both frameworks; None draws one from Python's
+            generator.
         dtype: floating type of the parameters.
 
     Raises `CellError` for anything that a layer cannot be built from. A mask is refused, not ignored.
@@ -54,18 +58,15 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         return_state: bool,
         seed: int | None,
         dtype: Any,
-        activation: Any,
         **options: Any,
     ) -> None:
-        kept = ("forget_bias", "layer_norm", "update_bias", "initial_state", "gate", "gate_layer")
-        cell_options = {name: options.pop(name) for name in kept if name in options}
+        of_cell = {name: options.pop(name) for name in _CELL_OPTIONS if name in options}  # the rest is Keras's
         unsized = input_size is None
         spec = checks.cell_spec(
             cell=cell,
-            input_size=1 if unsized else input_size,
+            input_size=1 if input_size is None else input_size,
             units=units,
-            activation=activation,
-            **cell_options,
+            **of_cell,
         )
         super().__init__(dtype=dtype, **options)
         self.spec: CellSpec = replace(spec, input_size=0) if unsized else spec
@@ -80,11 +81,11 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the parameters for inputs `[batch, time, features]`."""
-        if self.built:
+        if self._values:
             return
         if self.spec.input_size == 0:
-            self.spec = replace(self.spec, input_size=int(input_shape[-1] or 0))
-        seed = fresh_seed() if self.seed is None else self.seed
+            self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=True))
+        seed = seed_or_drawn(self.seed)
         for name, shape in cell_shapes(self.spec).items():
             value = initial_value(name, shape, seed=seed, update_bias=self.spec.update_bias)
             self._values[name] = self.add_weight(
@@ -116,7 +117,9 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         *,
         updates: Tensor | None = None,
         gate_noise: Tensor | None = None,
+        initial_state: Any = None,
         mask: Tensor | None = None,
+        inputs_mask: Tensor | None = None,
     ) -> Any:
         """Runs the cell over whole sequences.
 
@@ -125,60 +128,63 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
             state: as this method returns it; None starts from the layer's own initial state.
             updates: `[batch, time]` in {0, 1}, a random skip's gate; plain cells alone.
             gate_noise: `[batch, time]`, U(0, 1); `gate="bernoulli"` alone.
-            mask: refused with a `CellError`; pad at the end and read the state where a sequence ends.
+            initial_state: Keras's name for `state`.
+            mask, inputs_mask: refused with a `CellError`, whether given or attached to the inputs by a layer
+                below: pad at the end and read h where a sequence ends.
 
         Returns:
             `Outputs(h, state_gate)`, `[batch, time, units]` and `[batch, time, 1]`, and the final state; with
             `return_sequences` or `return_state` given, what `keras.layers.LSTM` returns.
         """
-        if mask is not None:
+        if mask is not None or inputs_mask is not None:
             raise CellError(
                 f"{type(self).__name__} does not take a mask: pad at the end, and read h where a sequence ends"
             )
-        spec = self.spec
-        checks.check_inputs(
-            spec, inputs.shape, floating=inputs.dtype.is_floating, dtype=inputs.dtype.name, time=True
-        )
-        batch, time = inputs.shape[:2]
-        checks.check_draws(
-            spec,
-            (batch, time),
-            updates=None if updates is None else updates.shape,
-            gate_noise=None if gate_noise is None else gate_noise.shape,
-        )
+        if initial_state is not None:
+            if state is not None:
+                raise CellError("state and initial_state are one thing: give one of them")
+            state = initial_state
         parameters = {name: tf.convert_to_tensor(value) for name, value in self._values.items()}
-        if state is None:
-            dynamic = tf.shape(inputs)[0] if batch is None else batch
-            flat = initial_flat_state(spec, parameters, batch=dynamic, like=inputs)
-        else:
-            flat = states.unpack_state(spec, state, stacked=self.stacked)
-            states.check_state(spec, flat, batch=batch)
+        call = checked_call(
+            self.spec,
+            parameters,
+            inputs,
+            state,
+            stacked=self.stacked,
+            time=True,
+            updates=updates,
+            gate_noise=gate_noise,
+        )
         h, gates, flat = unroll(
-            spec, parameters, inputs, flat, updates=updates, gate_noise=gate_noise, engine=self.engine
+            self.spec,
+            parameters,
+            call.inputs,
+            call.state,
+            updates=call.updates,
+            gate_noise=call.gate_noise,
+            engine=self.engine,
         )
         if self.return_sequences is None and not self.return_state:
-            return Outputs(h, gates), states.pack_state(spec, flat, stacked=self.stacked)
+            return Outputs(h, gates), states.pack_state(self.spec, flat, stacked=self.stacked)
         output = h if self.return_sequences else h[:, -1]
         return [output, *tf.nest.flatten(flat)] if self.return_state else output
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, for saving."""
         spec, config = self.spec, dict(super().get_config())
+        config.update({name: getattr(spec, name) for name in _CELL_OPTIONS})
+        if spec.kind != "lstm":
+            del config["forget_bias"]
+        if not spec.skips:
+            del config["update_bias"], config["gate"], config["gate_layer"]
         config.update(
             units=list(spec.units) if self.stacked else spec.units[0],
             input_size=spec.input_size or None,
-            activation=spec.activation,
-            layer_norm=spec.layer_norm,
-            initial_state=spec.initial_state,
             engine=self.engine,
             return_sequences=self.return_sequences,
             return_state=self.return_state,
             seed=self.seed,
         )
-        if spec.kind == "lstm":
-            config["forget_bias"] = spec.forget_bias
-        if spec.skips:
-            config.update(update_bias=spec.update_bias, gate=spec.gate, gate_layer=spec.gate_layer)
         return config
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 import tensorflow as tf
 
+from impls.checks import check_seed
 from impls.contract import Array, Parameters
 from impls.errors import CellError
 from impls.parameters import check_parameters
@@ -22,8 +24,13 @@ def as_dtype(dtype: str | tf.DType) -> tf.DType:
     return found
 
 
-class NamedParameters(tf.Module):
-    """Holds parameters under canonical names; checkpoints keep them under `values`."""
+def seed_or_drawn(seed: int | None) -> int:
+    """The seed given, or one from Python's generator as in Keras, which `keras.utils.set_random_seed` sets."""
+    return random.randrange(2**31) if seed is None else check_seed(seed)
+
+
+class NamedParameters(tf.Module):  # type: ignore[misc]
+    """Holds parameters under canonical names. Checkpoints keep them under `values`."""
 
     def __init__(self, values: Mapping[str, Array], *, dtype: str | tf.DType = "float32") -> None:
         super().__init__()
@@ -33,7 +40,7 @@ class NamedParameters(tf.Module):
     def add_parameters(self, values: Mapping[str, Array], *, dtype: str | tf.DType) -> None:
         """Adds parameters; in a graph, outside any loop that is being built."""
         kind = as_dtype(dtype)
-        with tf.init_scope():
+        with tf.init_scope(), self.name_scope:
             for name, value in values.items():
                 self.values[name] = tf.Variable(tf.cast(value, kind), name=name.replace(".", "/"))
 
@@ -42,16 +49,37 @@ class NamedParameters(tf.Module):
         return dict(self.values)
 
     def export_parameters(self) -> Parameters:
-        """A NumPy copy of every parameter under its canonical name."""
-        return {name: value.numpy() for name, value in self.parameters_by_name().items()}
+        """A NumPy copy of every parameter under its canonical name.
+
+        A graph's have values only in a session: its default session is asked.
+        """
+        mine = self.parameters_by_name()
+        if tf.executing_eagerly():
+            return {name: value.numpy() for name, value in mine.items()}
+        return dict(_default_session().run(mine))
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
+        """Replaces every parameter. Raises `ParameterError` where names or shapes differ.
+
+        A graph's are replaced in its default session.
+        """
         mine = self.parameters_by_name()
         check_parameters(
             parameters,
             {name: tuple(value.shape) for name, value in mine.items()},
             where=type(self).__name__,
         )
-        for name, value in mine.items():
-            value.assign(tf.cast(parameters[name], value.dtype))
+        if tf.executing_eagerly():
+            for name, value in mine.items():
+                value.assign(tf.cast(parameters[name], value.dtype))
+        else:  # run the initializers with other values, which adds nothing to the graph
+            initializers = {name: value.initializer for name, value in mine.items()}
+            values = {initializers[name].inputs[1]: parameters[name] for name in mine}
+            _default_session().run(initializers, values)
+
+
+def _default_session() -> tf.compat.v1.Session:
+    session = tf.compat.v1.get_default_session()
+    if session is None:
+        raise CellError("a graph's parameters have values only in a session: call this inside `with session:`")
+    return session

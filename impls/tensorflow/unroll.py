@@ -24,9 +24,7 @@ class Unrolled(NamedTuple):
     state: FlatState
 
 
-def initial_state(
-    spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor
-) -> FlatState:
+def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor) -> FlatState:
     """The learned rows repeated over the batch (or zeros of the type of `like`), Δũ = 1 and a stored ũ of 0."""
     names = ("initial_c", "initial_h") if spec.kind == "lstm" else ("initial_h",)
     layers = []
@@ -42,7 +40,8 @@ def initial_state(
 
 def static_or_dynamic_size(tensor: Tensor, axis: int) -> int | Tensor:
     """The size along an axis: an int where it is known while tracing, else a scalar tensor."""
-    return tf.shape(tensor)[axis] if tensor.shape[axis] is None else int(tensor.shape[axis])
+    size = tf.compat.dimension_value(tensor.shape[axis])
+    return tf.shape(tensor)[axis] if size is None else size
 
 
 def unroll_reference(
@@ -64,21 +63,23 @@ def unroll_reference(
         updates: `[batch, time]`, the random skip's gate, for plain cells.
         gate_noise: `[batch, time]`, for Bernoulli gates.
     """
-    time = static_or_dynamic_size(inputs, 1)
-    by_time = tf.transpose(inputs, [1, 0, 2])
+    batch, time = tf.compat.dimension_value(inputs.shape[0]), static_or_dynamic_size(inputs, 1)
+    # Arrays of steps, because the gradient of an indexed tensor is as long as the sequence at every step.
+    xs = _steps(inputs, time)
+    update_steps = None if updates is None else _steps(updates[:, :, tf.newaxis], time)
+    noise_steps = None if gate_noise is None else _steps(gate_noise[:, :, tf.newaxis], time)
 
     def body(t: Tensor, state: FlatState, hs: tf.TensorArray, us: tf.TensorArray) -> tuple[object, ...]:
         u, state = stack_step(
             spec,
             parameters,
-            by_time[t],
+            xs.read(t),
             state,
-            updates=None if updates is None else updates[:, t, tf.newaxis],
-            gate_noise=None if gate_noise is None else gate_noise[:, t, tf.newaxis],
+            updates=None if update_steps is None else update_steps.read(t),
+            gate_noise=None if noise_steps is None else noise_steps.read(t),
         )
         return t + 1, state, hs.write(t, state.layers[-1][-1]), us.write(t, u)
 
-    batch = inputs.shape[0]
     _, state, hs, us = tf.while_loop(
         lambda t, *_: t < time,
         body,
@@ -91,6 +92,12 @@ def unroll_reference(
         maximum_iterations=time,
     )
     return Unrolled(tf.transpose(hs.stack(), [1, 0, 2]), tf.transpose(us.stack(), [1, 0, 2]), state)
+
+
+def _steps(tensor: Tensor, time: int | Tensor) -> tf.TensorArray:
+    """The steps of `[batch, time, width]`, each `[batch, width]`."""
+    steps = tf.TensorArray(tensor.dtype, size=time, clear_after_read=False)
+    return steps.unstack(tf.transpose(tensor, [1, 0, 2]))
 
 
 UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference}

@@ -83,9 +83,7 @@ def write_stored(results: Path) -> Stored:
                 write_run(store, ok_record(plain, quality=0.05))
             trials += [skip, plain]
         digits = trial("digits", "skip_gru", framework)
-        write_run(
-            store, ok_record(digits, quality=0.9, update_ratio=0.25, batches_checksum=f"batches of {framework}")
-        )
+        write_run(store, ok_record(digits, quality=0.9, update_ratio=0.25, batches_checksum=f"batches of {framework}"))
         missing = trial("digits", "lstm", framework)
         if framework == "pytorch":
             write_run(store, ok_record(missing, quality=0.8))

@@ -156,9 +156,7 @@ def test_the_same_records_give_the_same_bytes(page, stored, tmp_path):
         description="A stored sweep.",
     )
     first = {path.relative_to(page.parent): path.read_bytes() for path in page.parent.rglob("*") if path.is_file()}
-    second = {
-        path.relative_to(again.parent): path.read_bytes() for path in again.parent.rglob("*") if path.is_file()
-    }
+    second = {path.relative_to(again.parent): path.read_bytes() for path in again.parent.rglob("*") if path.is_file()}
     assert first.keys() == second.keys()
     assert [str(path) for path in first if first[path] != second[path]] == []
 
@@ -229,13 +227,9 @@ def test_the_terminal_shows_results_and_comparison(stored):
     report.print_results(stored.store, console=console, trials=stored.trials)
     report.print_comparison(SWEEP, results=stored.results, console=console)
     lines = output.getvalue().splitlines()
-    assert any(
-        "skip_lstm λ=0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines
-    )
+    assert any("skip_lstm λ=0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines)
     assert any("lstm" in line and line.rstrip().endswith("missing") for line in lines)
-    assert any(
-        line.startswith("not a pair: digits skip_gru seed=0 (different training batches)") for line in lines
-    )
+    assert any(line.startswith("not a pair: digits skip_gru seed=0 (different training batches)") for line in lines)
 
 
 def test_results_table_and_compare_are_frames(stored):
@@ -246,8 +240,6 @@ def test_results_table_and_compare_are_frames(stored):
 
 
 def test_importing_the_report_imports_no_plotting():
-    code = (
-        "import sys, bench.report; print(sorted({'pandas', 'seaborn', 'matplotlib', 'jinja2'} & set(sys.modules)))"
-    )
+    code = "import sys, bench.report; print(sorted({'pandas', 'seaborn', 'matplotlib', 'jinja2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

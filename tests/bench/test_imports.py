@@ -1,0 +1,85 @@
+"""The import rules: data flow one way, and only an implementation imports its framework."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAMEWORK_PACKAGES = {"torch", "tensorflow", "keras"}
+OWN_FRAMEWORK = {"pytorch": {"torch"}, "tensorflow": {"tensorflow", "keras"}}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports, wherever in it."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            modules |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def packages(path: Path) -> set[str]:
+    return {module.partition(".")[0] for module in imported(path)}
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", files("bench"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_harness_imports_no_framework_and_only_the_contracts_side_of_impls(path: Path) -> None:
+    assert not packages(path) & FRAMEWORK_PACKAGES
+    assert not any(module.startswith(("impls.pytorch", "impls.tensorflow")) for module in imported(path))
+
+
+@pytest.mark.parametrize("path", files("impls"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_implementation_knows_no_task_and_no_other_framework(path: Path) -> None:
+    assert "bench" not in packages(path)
+    folder = path.relative_to(ROOT / "impls").parts[0]
+    allowed = OWN_FRAMEWORK.get(folder, set())
+    assert not (packages(path) & FRAMEWORK_PACKAGES) - allowed
+    for other in OWN_FRAMEWORK.keys() - {folder}:
+        assert not any(module.startswith(f"impls.{other}") for module in imported(path))
+
+
+@pytest.mark.parametrize("path", files("bench/report"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_report_reads_records_not_runs(path: Path) -> None:
+    assert not any(module.startswith(("bench.run", "bench.launch", "bench.tasks")) for module in imported(path))
+
+
+@pytest.mark.parametrize("path", files("bench/tasks"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_task_knows_no_trial(path: Path) -> None:
+    assert not any(module.startswith(("bench.trial", "bench.run", "bench.records")) for module in imported(path))
+
+
+@pytest.mark.parametrize(("framework", "other"), [("pytorch", {"tensorflow"}), ("tensorflow", {"torch"})])
+def test_either_framework_alone_is_enough_for_its_own_trials(framework: str, other: set[str], tmp_path: Path) -> None:
+    program = f"""
+from importlib.machinery import PathFinder
+found = PathFinder.find_spec
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in {other!r} else found(name, path, target)
+PathFinder.find_spec = find_spec
+from pathlib import Path
+from bench.records import Store
+from bench.run import run_trial
+from bench.trial import build_trial
+protocol = dict(steps=2, batch_size=4, evaluate_every=2, evaluation_sequences=4)
+trial = build_trial(
+    dict(task="adding", cell="skip_lstm", units=3, framework={framework!r}, options=dict(length=4), protocol=protocol),
+    where="test",
+)
+print(run_trial(trial, store=Store(Path({str(tmp_path)!r}), "alone")).status)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.stdout.strip() == "ok", done.stderr

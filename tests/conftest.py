@@ -1,0 +1,21 @@
+"""What every test needs before a framework is imported: both read these once, on import."""
+
+import os
+
+import pytest
+
+# Without it TensorFlow prints its search for CUDA libraries on every run.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The tensors of tests are tiny: two frameworks' threads spend longer waiting for each other than working.
+for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+
+@pytest.fixture
+def cuda(framework: str) -> None:
+    """Skips a test marked `gpu`, with the reason, where its framework has no usable GPU."""
+    from impls.contract import describe_device
+
+    report = describe_device(framework)
+    if not report.cuda_devices:
+        pytest.skip(report.problem)

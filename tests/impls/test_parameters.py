@@ -1,0 +1,77 @@
+"""Canonical parameters: what is drawn, what is loaded and exported, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from impls.contract import FRAMEWORKS, CellSpec, ModelSpec
+from impls.errors import ParameterError
+from impls.parameters import cell_shapes, checksum, initial_parameters, model_shapes
+from tests.impls.frameworks import FORMS, build
+
+SPEC = CellSpec(cell="skip_gru", input_size=3, units=(40, 60), layer_norm=True, update_bias=-2.0)
+
+
+def test_initial_values_are_the_authors() -> None:
+    values = initial_parameters(SPEC, seed=1)
+    assert {name: value.shape for name, value in values.items()} == cell_shapes(SPEC)
+    assert all(value.dtype == np.float32 for value in values.values())
+    limit = np.sqrt(6.0 / (43 + 80))  # Glorot uniform over the whole matrix of both gates
+    assert 0.95 * limit < np.abs(values["layers.0.gate_weights"]).max() <= limit
+    assert (values["layers.0.gate_biases"] == 1).all()
+    assert (values["layers.1.candidate_biases"] == 0).all()
+    assert (values["layers.1.norm_gains"] == 1).all()
+    assert (values["layers.1.norm_biases"] == 0).all()
+    assert 0.7 < values["layers.1.initial_h"].std() < 1.3  # N(0, 1)
+    assert values["update_gate.biases"].tolist() == [-2.0]
+    lstm = initial_parameters(CellSpec(cell="lstm", input_size=3, units=(4,)), seed=1)
+    assert (lstm["layers.0.biases"] == 0).all()  # the forget bias is added inside the sigmoid
+
+
+def test_cell_in_a_model_has_the_values_that_it_has_alone() -> None:
+    model = ModelSpec(cell=SPEC, output_size=2, loss="cross_entropy", vocabulary_size=11)
+    inside, alone = initial_parameters(model, seed=1), initial_parameters(SPEC, seed=1)
+    assert list(inside) == list(model_shapes(model))
+    assert checksum({name: inside[name] for name in alone}) == checksum(alone)
+    assert checksum(alone) != checksum(initial_parameters(SPEC, seed=2))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("source", "target"), [FRAMEWORKS, FRAMEWORKS[::-1]])
+def test_parameters_move_between_the_frameworks_in_one_line(source: str, target: str, form: str) -> None:
+    ours, theirs = build(source, form, SPEC, seed=1), build(target, form, SPEC, seed=2)
+    theirs.load_parameters(ours.export_parameters())
+    for name, value in theirs.export_parameters().items():
+        np.testing.assert_array_equal(value, ours.export_parameters()[name])
+    assert list(theirs.parameters_by_name()) == list(cell_shapes(SPEC))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_exported_parameters_are_a_copy(framework: str, form: str) -> None:
+    module = build(framework, form, SPEC, seed=1)
+    module.export_parameters()["update_gate.biases"][:] = 5.0
+    assert module.export_parameters()["update_gate.biases"].tolist() == [-2.0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"update_gate.bias": np.zeros(1)},
+            r"no parameter 'update_gate.bias'; did you mean 'update_gate.biases'\?",
+        ),
+        ({"update_gate.biases": None}, r"needs the parameter 'update_gate.biases' \[1\], which is not given"),
+        ({"update_gate.biases": np.zeros(2)}, r"'update_gate.biases' has shape \[2\] where \[1\] is needed"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(framework: str, form: str, change: dict, message: str) -> None:
+    module = build(framework, form, SPEC, seed=1)
+    before = checksum(module.export_parameters())
+    given = {name: value for name, value in {**module.export_parameters(), **change}.items() if value is not None}
+    with pytest.raises(ParameterError, match=message):
+        module.load_parameters(given)
+    assert checksum(module.export_parameters()) == before

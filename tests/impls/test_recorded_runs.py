@@ -1,0 +1,50 @@
+"""Both frameworks, as a loop over a cell and as a layer, against the recorded runs of the authors' cells."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from impls import reference
+from impls.contract import FRAMEWORKS
+from tests.impls import recorded_runs
+from tests.impls.frameworks import FORMS, assert_gradients_close, build, run
+
+module_for = functools.cache(build)  # one module, and one trace, for the files that differ in values alone
+
+
+def test_all_recorded_runs_are_here() -> None:
+    assert len(recorded_runs.NAMES) == 24
+
+
+@pytest.mark.parametrize("name", recorded_runs.NAMES)
+def test_oracle_reproduces_the_forward_pass(name: str) -> None:
+    recorded = recorded_runs.load(name)
+    ours = reference.unroll(recorded.spec, recorded.parameters, recorded.x)
+    np.testing.assert_array_equal(ours.gates[..., np.newaxis], recorded.state_gate)
+    np.testing.assert_allclose(ours.h, recorded.h, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("name", recorded_runs.NAMES)
+def test_recorded_run_is_reproduced(name: str, framework: str, form: str) -> None:
+    recorded = recorded_runs.load(name)
+    module = module_for(framework, form, replace(recorded.spec, update_bias=1.0))
+    module.load_parameters(recorded.parameters)
+    ours = run(
+        framework,
+        form,
+        module,
+        recorded.x,
+        h_weight=recorded.loss_weight,
+        gate_weight=recorded.cost_per_sample,
+        traced=True,
+    )
+    np.testing.assert_array_equal(ours.gates, recorded.state_gate)
+    np.testing.assert_allclose(ours.h, recorded.h, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(ours.loss, recorded.loss, rtol=1e-5)
+    assert_gradients_close(ours.gradients, recorded.gradients, tolerance=5e-5)
