@@ -141,12 +141,13 @@ def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
             palette=colours,
             style="framework",
             markers=markers,
-            s=70,
-            linewidth=1.6,
+            size="framework",
+            sizes={name: 34 + 56 * position for position, name in enumerate(sorted(markers))},
+            linewidth=1.5,
             legend=False,
             ax=axes,
         )
-        # Open markers, so that where two frameworks agree both are seen.
+        # Open markers, one inside the other, so that where two frameworks agree both are seen.
         markers_drawn = axes.collections[-1]
         markers_drawn.set_edgecolor(markers_drawn.get_facecolor())
         markers_drawn.set_facecolor("none")
@@ -234,11 +235,9 @@ def step_times(trials: pd.DataFrame) -> list[Picture]:
         )
         means = {(row["framework"], row["label"]): row for row in rows_of(data)}
         for framework, bars in zip(frameworks, axes.containers, strict=True):
-            for label, bar in zip(labels, bars, strict=True):
-                row = means.get((framework, label))
-                if row is None:
-                    continue
+            for bar in bars:  # a configuration without this framework has none
                 middle = bar.get_y() + bar.get_height() / 2
+                row = means[framework, labels[round(middle)]]
                 bar.set(facecolor=colours[row["cell"]], edgecolor="white", hatch=FRAMEWORK_HATCHES.get(framework, "xx"))
                 low, high = row["step_milliseconds_min"], row["step_milliseconds_max"]
                 axes.plot([low, high], [middle, middle], color="#222222", linewidth=1.0)

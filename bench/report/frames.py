@@ -110,7 +110,7 @@ def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:
             curve = pd.read_csv(path)
         except (OSError, ValueError) as error:
             raise RecordError(f"{path}: not a curve ({error}); delete the trial's folder and run again") from None
-        if curve.empty:  # it ended before its first evaluation
+        if list(curve.columns) == ["step"] and curve.empty:  # it ended before its first evaluation
             continue
         if not {"step", "quality"} <= set(curve.columns):
             raise RecordError(f"{path}: not a curve (no step and quality); delete the trial's folder and run again")

@@ -17,6 +17,8 @@ MEASURES = (
     "quality", "update_ratio", "updates", "flops_per_sequence", "work_per_sequence", "step_milliseconds",
     "train_seconds", "total_seconds",
 )  # fmt: skip
+# Columns that a readable table leaves to the CSV: labels repeat others, and the task's options set the length.
+UNREAD = (*LABELS, "length")
 # Columns that a readable table keeps even where every row has the same value.
 ALWAYS = ("task", "cell", "framework", "quality", "metric", "update_ratio", "step_milliseconds", "status")
 
@@ -72,7 +74,7 @@ def readable(table: pd.DataFrame) -> ReadableTable:
     """The aggregated table as text: mean ± standard deviation, directions as arrows, statuses in words."""
     measured = {f"{measure}_{kind}" for measure in MEASURES for kind in ("mean", "std")}
     counted = {"quality_metric", "higher_is_better", "seeds", "solved", "solved_of", *STATUSES}
-    naming = [name for name in map(str, table) if name not in measured | counted | set(LABELS)]
+    naming = [name for name in map(str, table) if name not in measured | counted | set(UNREAD)]
     rows = []
     for row in rows_of(table):
         cells = {name.removeprefix("protocol."): plain(row[name]) for name in naming}
@@ -82,6 +84,7 @@ def readable(table: pd.DataFrame) -> ReadableTable:
             cells[measure] = spread(row[f"{measure}_mean"], row[f"{measure}_std"])
             if measure == "quality":
                 cells["metric"] = f"{row['quality_metric']} {'↑' if row['higher_is_better'] else '↓'}"
+            if measure == "update_ratio":
                 solved, of = row["solved"], row["solved_of"]
                 cells["solved"] = NONE if pd.isna(solved) or of == 0 else f"{solved:.0f} of {of:.0f}"
         rows.append(cells)

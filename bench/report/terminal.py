@@ -20,6 +20,10 @@ from bench.trial import Trial
 SHOWN = ("framework", "seeds", "quality", "metric", "solved", "update_ratio", "step_milliseconds", "status")
 
 
+# Characters; wider than any table.
+UNBOUNDED = 10_000
+
+
 def show_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
     """Prints one row a configuration; trials without a record have the status `missing`."""
     records = list(store.records())
@@ -57,5 +61,6 @@ def _print(text: pd.DataFrame, *, title: str, console: Console) -> None:
     for row in text.astype(str).to_numpy().tolist():
         table.add_row(*map(Text, row))
     if not console.is_terminal:  # rich would fold it into 80 columns
-        console.width = max(console.width, console.measure(table).maximum)
+        unbounded = console.options.update(width=UNBOUNDED)
+        console.width = max(console.width, console.measure(table, options=unbounded).maximum)
     console.print(table)

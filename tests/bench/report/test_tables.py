@@ -1,0 +1,139 @@
+"""The results table: hand-computed numbers, visible holes, and text that other programs can read."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pandas as pd
+import pytest
+
+from bench.report.frames import read_records, trials_frame
+from bench.report.numbers import number, signed, spread
+from bench.report.tables import aggregate, escape_latex, readable, to_latex, to_markdown
+
+
+@pytest.fixture(scope="module")
+def table(stored) -> pd.DataFrame:
+    records = read_records("stored", results=stored.results)
+    have = {record.trial_id for record in records}
+    missing = [trial for trial in stored.trials if trial.id not in have]
+    return aggregate(trials_frame(records, missing=missing, sweep="stored"))
+
+
+def row_of(table: pd.DataFrame, **where: str) -> pd.Series:
+    rows = table
+    for name, value in where.items():
+        rows = rows[rows[name] == value]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_one_row_a_configuration(table):
+    assert len(table) == 8
+    assert list(table["task"].unique()) == ["adding", "digits"]
+
+
+def test_mean_and_sample_deviation(table):
+    row = row_of(table, task="adding", cell="skip_lstm", framework="pytorch")
+    assert row["quality_mean"] == pytest.approx(0.2)
+    assert row["quality_std"] == pytest.approx(0.1)  # of 0.1, 0.2, 0.3 with divisor n − 1
+    assert row["updates_mean"] == pytest.approx(5.0)
+    assert row["flops_per_sequence_mean"] == pytest.approx(500.0)
+    assert (row["seeds"], row["ok"]) == (3, 3)
+    assert (row["solved"], row["solved_of"]) == (1, 3)
+
+
+def test_one_seed_has_no_deviation(table):
+    assert pd.isna(row_of(table, task="digits", cell="skip_gru", framework="pytorch")["quality_std"])
+
+
+def test_holes_are_counted_and_left_out_of_means(table):
+    failed = row_of(table, task="adding", cell="lstm", framework="pytorch")
+    assert (failed["seeds"], failed["ok"], failed["failed"], failed["diverged"]) == (3, 2, 1, 0)
+    assert failed["quality_mean"] == pytest.approx(0.05)
+    assert (failed["solved"], failed["solved_of"]) == (2, 2)
+    diverged = row_of(table, task="adding", cell="lstm", framework="tensorflow")
+    assert (diverged["ok"], diverged["diverged"]) == (2, 1)
+    assert (diverged["solved"], diverged["solved_of"]) == (2, 3)
+    missing = row_of(table, task="digits", cell="lstm", framework="tensorflow")
+    assert (missing["seeds"], missing["ok"], missing["missing"]) == (1, 0, 1)
+    assert pd.isna(missing["quality_mean"])
+
+
+def test_readable_table_shows_statuses_directions_and_dashes(table):
+    text = readable(table).text
+    skip = row_of(text, task="adding", cell="skip_lstm", framework="pytorch")
+    assert skip["quality"] == "0.20 ± 0.10"
+    assert skip["metric"] == "mean_squared_error ↓"
+    assert skip["solved"] == "1 of 3"
+    failed = row_of(text, task="adding", cell="lstm", framework="pytorch")
+    assert (failed["seeds"], failed["status"]) == ("2 of 3", "2 ok, 1 failed")
+    missing = row_of(text, task="digits", cell="lstm", framework="tensorflow")
+    assert (missing["status"], missing["quality"], missing["solved"]) == ("missing", "–", "–")
+
+
+def test_what_is_the_same_everywhere_is_told_apart(table):
+    shown = readable(table)
+    assert shown.constant["engine"] == table["engine"].iloc[0]
+    assert "engine" not in shown.varying
+    assert {"task", "cell", "framework", "quality", "status"} <= set(shown.varying)
+
+
+def test_markdown_has_as_many_cells_in_every_line(table):
+    lines = to_markdown(readable(table).varying).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert len(lines) == 2 + len(table)
+
+
+def test_latex_is_escaped_and_balanced(table):
+    latex = to_latex(readable(table).varying, caption="50 % of a_b", label="tab:stored")
+    assert r"skip\_lstm" in latex
+    assert r"\caption{50 \% of a\_b}" in latex
+    assert latex.isascii()
+    assert latex.count("{") == latex.count("}")
+    body = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert len({line.count(" & ") for line in body}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [("a_b & 5 %", r"a\_b \& 5 \%"), ("λ ± ↑", r"$\lambda$ $\pm$ $\uparrow$"), ("\\{", r"\textbackslash{}\{")],
+)
+def test_escape_latex(text, escaped):
+    assert escape_latex(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "text"),
+    [
+        (0.2, 0.1, "0.20 ± 0.10"),
+        (0.0033561, 0.0003271, "0.00336 ± 0.00033"),
+        (20258.0, 2452.0, "20,258 ± 2,452"),
+        (0.9688, 0.0, "0.9688 ± 0"),
+        (1.634e-4, 1.2e-5, "1.63e-4 ± 1.2e-5"),
+        (0.5, float("nan"), "0.5000"),
+        (float("nan"), float("nan"), "–"),
+    ],
+)
+def test_spread_shows_the_digits_that_the_deviation_supports(mean, deviation, text):
+    assert spread(mean, deviation) == text
+
+
+def test_number_and_signed():
+    assert [number(value) for value in (0, 1.0, 64.0, 12.345, 1.5e9, None)] == [
+        "0",
+        "1",
+        "64",
+        "12.35",
+        "1.50e9",
+        "–",
+    ]
+    assert [signed(value) for value in (0.01, -0.01, 0.0, -5.3e-7)] == ["+0.0100", "−0.0100", "0", "−5.3e-7"]
+
+
+def test_csv_keeps_full_precision(table):
+    text = table.to_csv(index=False)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    third = next(row for row in rows if row["cell"] == "skip_lstm" and row["framework"] == "tensorflow")
+    assert float(third["quality_mean"]) == (0.11 + 0.19 + 0.33) / 3

@@ -1,0 +1,245 @@
+"""A whole report: the page, its files, its holes; the same bytes twice; nothing half-written."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench import report
+from bench.errors import RecordError
+from bench.records import Store
+from bench.report import writing
+from tests.bench.report.stored import SWEEP, ok_record, trial, write_run
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Outline(HTMLParser):
+    """Collects elements, checks that they close in order, and keeps what they point to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def page(stored, tmp_path_factory) -> Path:
+    return report.write_report(
+        SWEEP,
+        results=stored.results,
+        reports=tmp_path_factory.mktemp("reports"),
+        trials=stored.trials,
+        command="python run_all.py stored",
+        description="A stored sweep.",
+    )
+
+
+@pytest.fixture(scope="module")
+def outline(page) -> Outline:
+    parsed = Outline()
+    parsed.feed(page.read_text(encoding="utf-8"))
+    parsed.close()
+    return parsed
+
+
+def text_of(page: Path) -> str:
+    """The page's words, without markup and pictures."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page.read_text(encoding="utf-8")))
+
+
+def test_the_page_needs_no_other_file_and_no_network(page, outline):
+    assert not outline.open
+    assert all(image["src"].startswith("data:image/") for image in outline.all("img"))
+    assert not outline.all("link")
+    assert all("src" not in script for script in outline.all("script"))
+    assert "@import" not in page.read_text(encoding="utf-8")
+    assert "url(" not in page.read_text(encoding="utf-8")
+
+
+def test_the_page_fits_a_phone_and_a_screen_reader(outline):
+    assert any(meta.get("name") == "viewport" for meta in outline.all("meta"))
+    assert all(image["alt"] for image in outline.all("img"))
+    assert outline.all("html") == [{"lang": "en-GB"}]
+    assert len(outline.all("h1")) == 1
+
+
+def test_links_lead_to_files_beside_the_page_or_to_its_sections(page, outline):
+    sections = {section["id"] for section in outline.all("section")}
+    for link in outline.all("a"):
+        address = link["href"]
+        if address.startswith("#"):
+            assert address[1:] in sections
+        else:
+            assert (page.parent / address).is_file()
+
+
+def test_the_page_says_what_ran_and_what_did_not(page):
+    text = text_of(page)
+    assert "A stored sweep." in text
+    assert "python run_all.py stored" in text
+    assert "a processor" in text
+    assert "16 trials: 13 ok, 1 diverged, 1 failed, 1 missing." in text
+    assert "the training loss became nan at step 3" in text
+    assert "MemoryError: no &lt;room&gt;" in text
+    assert "Traceback: line 1" in text
+    assert "different training batches" in text
+
+
+def test_every_figure_has_its_formats_and_data(page):
+    figures = page.parent / "figures"
+    names = sorted(path.stem for path in figures.glob("*.svg"))
+    assert names == sorted(path.stem for path in figures.glob("*.png"))
+    assert names == sorted(path.stem for path in figures.glob("*.csv"))
+    assert names == [
+        "curves-adding-length-10",
+        "curves-digits",
+        "frameworks-adding-length-10",
+        "quality-update-ratio-adding-length-10",
+        "quality-update-ratio-digits",
+        "step-times-adding-length-10",
+        "step-times-digits",
+        "used-adding-length-10-skip-lstm-lambda-0.01",
+        "used-digits-skip-gru",
+    ]
+
+
+def test_the_data_behind_figures_are_the_records(page):
+    figures = page.parent / "figures"
+    curves = pd.read_csv(figures / "curves-adding-length-10.csv").set_index(["framework", "label", "step"])
+    point = curves.loc[("pytorch", "skip_lstm λ=0.01", 20)]
+    assert point["quality_mean"] == pytest.approx(0.2 + 1 / 20)
+    assert point["quality_min"] == pytest.approx(0.1 + 1 / 20)
+    assert point["quality_max"] == pytest.approx(0.3 + 1 / 20)
+    assert point["seeds"] == 3
+    times = pd.read_csv(figures / "step-times-adding-length-10.csv").set_index(["framework", "label"])
+    assert times.loc[("tensorflow", "skip_lstm λ=0.01"), "step_milliseconds_mean"] == pytest.approx(35 / 3)
+    used = pd.read_csv(figures / "used-digits-skip-gru.csv")
+    assert used.groupby("sequence")["used"].sum().tolist() == [32] * 8  # every second of 64 pixels
+
+
+def test_tables_are_written_for_machines(page):
+    records = pd.read_csv(page.parent / "records.csv")
+    assert len(records) == 16
+    assert records["status"].value_counts().to_dict() == {"ok": 13, "diverged": 1, "failed": 1, "missing": 1}
+    assert (records.loc[records["task"] == "adding", "options"] == "length=10").all()
+    for name in ("results.csv", "results.md", "results.tex", "comparison.csv", "pairs.csv"):
+        assert (page.parent / name).stat().st_size > 0
+
+
+def test_the_same_records_give_the_same_bytes(page, stored, tmp_path):
+    again = report.write_report(
+        SWEEP,
+        results=stored.results,
+        reports=tmp_path,
+        trials=stored.trials,
+        command="python run_all.py stored",
+        description="A stored sweep.",
+    )
+    first = {path.relative_to(page.parent): path.read_bytes() for path in page.parent.rglob("*") if path.is_file()}
+    second = {path.relative_to(again.parent): path.read_bytes() for path in again.parent.rglob("*") if path.is_file()}
+    assert first.keys() == second.keys()
+    assert [str(path) for path in first if first[path] != second[path]] == []
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """A results folder with one record."""
+    write_run(Store(tmp_path / "results", SWEEP), ok_record(trial("digits", "lstm", "pytorch"), quality=0.8))
+    return tmp_path / "results"
+
+
+def test_a_report_replaces_the_one_before_and_leaves_nothing_else(small, tmp_path):
+    reports = tmp_path / "reports"
+    (reports / SWEEP).mkdir(parents=True)
+    (reports / SWEEP / "old.html").write_text("old")
+    page = report.write_report(SWEEP, results=small, reports=reports)
+    assert page == reports / SWEEP / "index.html"
+    assert not (reports / SWEEP / "old.html").exists()
+    assert [path.name for path in reports.iterdir()] == [SWEEP]
+
+
+def test_a_report_that_fails_leaves_the_one_before(small, tmp_path, monkeypatch):
+    reports = tmp_path / "reports"
+    (reports / SWEEP).mkdir(parents=True)
+    (reports / SWEEP / "index.html").write_text("old")
+
+    def fail(**_: object) -> str:
+        raise RuntimeError("no page")
+
+    monkeypatch.setattr(writing, "render", fail)
+    monkeypatch.setattr(writing, "save", lambda *_, **__: None)
+    with pytest.raises(RuntimeError, match="no page"):
+        report.write_report(SWEEP, results=small, reports=reports)
+    assert (reports / SWEEP / "index.html").read_text() == "old"
+    assert [path.name for path in reports.iterdir()] == [SWEEP]
+
+
+def test_no_records_is_one_clear_line(tmp_path):
+    with pytest.raises(RecordError, match=r"nowhere: no records; run the sweep first: python run_all\.py nowhere"):
+        report.write_report("nowhere", results=tmp_path, reports=tmp_path / "reports")
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("name", ["curve.csv", "gates.npz"])
+def test_a_damaged_file_is_named(tmp_path, name):
+    record = ok_record(trial("digits", "skip_lstm", "pytorch"), quality=0.8)
+    store = Store(tmp_path / "results", SWEEP)
+    write_run(store, record)
+    damaged = store.folder_of(record.trial_id) / name
+    damaged.write_bytes(b"not what it was")
+    with pytest.raises(RecordError, match=re.escape(str(damaged))):
+        report.write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
+
+
+def test_only_failures_still_make_a_report(tmp_path, stored):
+    record = stored.store.read(trial("adding", "lstm", "pytorch", seed=2).id)
+    assert record is not None
+    Store(tmp_path / "results", SWEEP).write(record)
+    page = report.write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
+    text = text_of(page)
+    assert "1 trial: 1 failed." in text
+    assert "adding (length=10): no trial ended ok." in text
+
+
+def test_the_terminal_shows_results_and_comparison(stored):
+    output = io.StringIO()
+    console = Console(file=output, width=80)
+    report.print_results(stored.store, console=console, trials=stored.trials)
+    report.print_comparison(SWEEP, results=stored.results, console=console)
+    lines = output.getvalue().splitlines()
+    assert any("skip_lstm λ=0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines)
+    assert any("lstm" in line and line.rstrip().endswith("missing") for line in lines)
+    assert any(line.startswith("not a pair: digits skip_gru seed=0 (different training batches)") for line in lines)
+
+
+def test_results_table_and_compare_are_frames(stored):
+    table = report.results_table(stored.store.records())
+    assert len(table) == 7  # the missing trial has no record
+    comparison = report.compare(SWEEP, results=stored.results)
+    assert comparison["configuration"].tolist() == ["lstm", "skip_lstm λ=0.01"]
+
+
+def test_importing_the_report_imports_no_plotting():
+    code = "import sys, bench.report; print(sorted({'pandas', 'seaborn', 'matplotlib', 'jinja2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
