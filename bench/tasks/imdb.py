@@ -105,10 +105,14 @@ class Imdb(DataSetTask):
             return word_vectors_problem(self._word_vectors_file)
         return ""
 
+    def downloads(self) -> bool:
+        """Whether neither form of the reviews is there."""
+        return self._source() is None
+
     def prepare(self) -> None:
         """Downloads the files of `keras.datasets.imdb` where there are no reviews, and caches tokens."""
         super().prepare()
-        if self._source() is None:
+        if self.downloads():
             for name, checksum in KERAS_CHECKSUMS.items():
                 path = self.data / KERAS_FOLDER / name
                 if not path.is_file():

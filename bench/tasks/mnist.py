@@ -113,10 +113,14 @@ class Mnist(DataSetTask):
             f"{SOURCES[self.options.variant]}, or remove the folder and all four are downloaded"
         )
 
+    def downloads(self) -> bool:
+        """Whether no file of this variant is there."""
+        return not self._files()
+
     def prepare(self) -> None:
         """Downloads the four files where none is there, and caches their arrays."""
         super().prepare()
-        if not self._files():
+        if self.downloads():
             variant = self.options.variant
             for array, name in ARRAYS.items():
                 url = f"{SOURCES[variant]}{name}.gz"

@@ -172,6 +172,7 @@ def test_mnist_is_downloaded_where_no_file_of_it_is_there(server: Server, tmp_pa
     monkeypatch.setattr(f"{module}.SOURCES", {"fashion_mnist": server.url.removesuffix("file.bin")})
     task = build_task("mnist", {"variant": "fashion_mnist", "validation_images": 10}, data=tmp_path / "data")
     assert task.data_problem() == ""
+    assert task.downloads()
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: wrong checksum"):
         task.prepare()
     digests = {name: "md5:" + hashlib.md5(content).hexdigest() for name, content in files.items()}
@@ -180,4 +181,5 @@ def test_mnist_is_downloaded_where_no_file_of_it_is_there(server: Server, tmp_pa
     checksums = {array: digests[f"{name}-ubyte.gz"] for array, name in zip(arrays, names, strict=True)}
     monkeypatch.setattr(f"{module}.CHECKSUMS", {"fashion_mnist": checksums})
     task.prepare()
+    assert not task.downloads()
     assert task.steps_per_epoch(50) == 1
