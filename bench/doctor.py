@@ -28,7 +28,8 @@ def examine(*, data: Path) -> int:
         gpus = ", ".join(report.cuda_devices) or f"no GPU: {report.problem}"
         table.add_row(f"{framework}", f"cpu; {gpus}" if report.version else report.problem)
     for name in TASKS:
-        problem = build_task(name, {}, data=data).data_problem()
-        table.add_row(f"data: {name}", problem or "present")
+        task = build_task(name, {}, data=data)
+        present = "not here yet; downloaded by the first sweep that needs it" if task.downloads() else "present"
+        table.add_row(f"data: {name}", task.data_problem() or present)
     Console().print(table, highlight=False)
     return 0 if usable else 1

@@ -130,6 +130,10 @@ class Task(ABC):
         """
         return ""
 
+    def downloads(self) -> bool:
+        """Whether `prepare` would fetch files first."""
+        return False
+
     def prepare(self) -> None:
         """Downloads and caches what training will read. Raises `DataError`. Called once, before any trial."""
         if problem := self.data_problem():

@@ -26,7 +26,7 @@ class _CutError(Exception):
     """The server is there, but the transfer stopped early."""
 
 
-def download(url: str, path: Path, *, checksum: str, pause_seconds: float = PAUSE_SECONDS) -> None:
+def download(url: str, path: Path, *, checksum: str, by_hand: str, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Fetches a file; nothing stands at `path` until all of it is there and its checksum is right.
 
     What arrives is kept beside it as `<name>.part`. A connection that breaks is taken up again where it broke, now
@@ -36,12 +36,12 @@ def download(url: str, path: Path, *, checksum: str, pause_seconds: float = PAUS
         url: where it is had.
         path: where it goes; folders are made.
         checksum: `md5:…` or `sha256:…`, in hexadecimal digits.
+        by_hand: what to put where when there is no connection; ends the messages.
         pause_seconds: wait before the second attempt; each further one waits that much longer.
 
     Raises `DataError`: out of reach, cut off again and again, a wrong checksum, or a full disk.
     """
     partial = path.with_name(path.name + ".part")
-    by_hand = f"without a connection, fetch it elsewhere and put it at {path}"
     with full_disk_explained(path), _progress() as progress:
         path.parent.mkdir(parents=True, exist_ok=True)
         bar = progress.add_task(path.name, total=None)
@@ -52,15 +52,15 @@ def download(url: str, path: Path, *, checksum: str, pause_seconds: float = PAUS
                 _fetch(url, partial, progress=progress, bar=bar)
                 break
             except urllib.error.HTTPError as error:
-                raise DataError(f"{url}: the server answers {error.code} {error.reason}; {by_hand}") from None
+                raise DataError(f"{url}: the server answers {error.code} {error.reason}; by hand: {by_hand}") from None
             except urllib.error.URLError as error:
-                raise DataError(f"{url}: out of reach ({error.reason}); {by_hand}") from None
+                raise DataError(f"{url}: out of reach ({error.reason}); by hand: {by_hand}") from None
             except (_CutError, HTTPException, ConnectionError, TimeoutError) as error:
                 failure = str(error) or type(error).__name__
         else:
             raise DataError(
                 f"{url}: cut off {ATTEMPTS} times ({failure}); run again to go on from the "
-                f"{partial.stat().st_size if partial.exists() else 0:,} bytes in {partial}, or {by_hand}"
+                f"{partial.stat().st_size if partial.exists() else 0:,} bytes in {partial}, or by hand: {by_hand}"
             )
         _verify(url, partial, checksum=checksum)
         partial.replace(path)

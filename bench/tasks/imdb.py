@@ -92,27 +92,36 @@ class Imdb(DataSetTask):
         """Tokens, those for padding and unknown words included. Reads the data."""
         return FIRST_WORD + len(self._words)
 
+    @property
+    def _layout(self) -> str:
+        return (
+            f"unpack aclImdb_v1.tar.gz from https://ai.stanford.edu/~amaas/data/sentiment/ into {self.data}, so that "
+            f"{self.data / REVIEW_FOLDERS[0]} holds train/pos, train/neg, test/pos and test/neg with a file "
+            f"<id>_<rating>.txt for each review; or put {' and '.join(KERAS_CHECKSUMS)} of keras.datasets.imdb into "
+            f"{self.data / KERAS_FOLDER}"
+        )
+
     def data_problem(self) -> str:
         """A folder without one of its parts, or a lack of word vectors; reviews as such can be downloaded."""
         source = self._source()
         if isinstance(source, ReviewFolder) and (missing := source.missing_folders()):
-            return (
-                f"{', '.join(map(str, missing))}: missing; unpack aclImdb_v1.tar.gz from "
-                f"https://ai.stanford.edu/~amaas/data/sentiment/ so that {source.folder} holds train/pos, "
-                f"train/neg, test/pos and test/neg with a file <id>_<rating>.txt for each review"
-            )
+            return f"{', '.join(map(str, missing))}: missing; {self._layout}"
         if self.options.word_vectors:
             return word_vectors_problem(self._word_vectors_file)
         return ""
 
+    def downloads(self) -> bool:
+        """Whether neither form of the reviews is there."""
+        return self._source() is None
+
     def prepare(self) -> None:
         """Downloads the files of `keras.datasets.imdb` where there are no reviews, and caches tokens."""
         super().prepare()
-        if self._source() is None:
+        if self.downloads():
             for name, checksum in KERAS_CHECKSUMS.items():
                 path = self.data / KERAS_FOLDER / name
                 if not path.is_file():
-                    download(f"{KERAS_SOURCE}{name}", path, checksum=checksum)
+                    download(f"{KERAS_SOURCE}{name}", path, checksum=checksum, by_hand=self._layout)
         _ = self._folder, self._word_vectors
 
     def _source(self) -> Reviews | None:

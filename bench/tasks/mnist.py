@@ -113,16 +113,35 @@ class Mnist(DataSetTask):
             f"{SOURCES[self.options.variant]}, or remove the folder and all four are downloaded"
         )
 
+    def downloads(self) -> bool:
+        """Whether no file of this variant is there."""
+        return not self._files()
+
     def prepare(self) -> None:
         """Downloads the four files where none is there, and caches their arrays."""
         super().prepare()
-        if not self._files():
-            variant = self.options.variant
-            for array, name in ARRAYS.items():
-                url = f"{SOURCES[variant]}{name}.gz"
-                checksum = CHECKSUMS[variant][array]
-                download(url, self.data / FOLDERS[variant][0] / f"{name}.gz", checksum=checksum)
+        if self.downloads():
+            self._download()
         _ = self._arrays
+
+    def _download(self) -> None:
+        """Fetches all four files before any of them counts as there, so that a download cut short is taken up."""
+        variant = self.options.variant
+        folder = self.data / FOLDERS[variant][0]
+        incomplete = folder.with_name(f"{folder.name}.part")
+        names = {array: f"{name}.gz" for array, name in ARRAYS.items()}
+        for array, name in names.items():
+            if not (incomplete / name).is_file():
+                download(
+                    f"{SOURCES[variant]}{name}",
+                    incomplete / name,
+                    checksum=CHECKSUMS[variant][array],
+                    by_hand=f"put {', '.join(ARRAYS.values())} of {variant}, plain or .gz, into {folder}",
+                )
+        folder.mkdir(exist_ok=True)
+        for name in names.values():
+            (incomplete / name).replace(folder / name)
+        incomplete.rmdir()
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:

@@ -73,7 +73,7 @@ def server() -> Iterator[Server]:
 
 
 def fetch(server: Server, path: Path, *, checksum: str = CHECKSUM) -> None:
-    download(server.url, path, checksum=checksum, pause_seconds=0)
+    download(server.url, path, checksum=checksum, by_hand="put it there", pause_seconds=0)
 
 
 def test_a_whole_file_arrives_with_its_folders(server: Server, tmp_path: Path):
@@ -123,13 +123,19 @@ def test_a_wrong_checksum_leaves_nothing_behind(server: Server, tmp_path: Path):
 
 def test_a_file_that_is_not_there_is_told_with_what_to_do(server: Server, tmp_path: Path):
     del server.files["/file.bin"]
-    with pytest.raises(DataError, match=r"answers 404 .* put it at .*file\.bin"):
+    with pytest.raises(DataError, match=r"answers 404 .* by hand: put it there"):
         fetch(server, tmp_path / "file.bin")
 
 
 def test_a_server_out_of_reach_is_told_with_what_to_do(tmp_path: Path):
-    with pytest.raises(DataError, match=r"out of reach .* put it at"):
-        download("http://127.0.0.1:9/file.bin", tmp_path / "file.bin", checksum=CHECKSUM, pause_seconds=0)
+    with pytest.raises(DataError, match=r"out of reach .* by hand: put it there"):
+        download(
+            "http://127.0.0.1:9/file.bin",
+            tmp_path / "file.bin",
+            checksum=CHECKSUM,
+            by_hand="put it there",
+            pause_seconds=0,
+        )
 
 
 def test_a_full_disk_is_told_and_what_arrived_is_kept(server: Server, tmp_path: Path, monkeypatch):
@@ -172,6 +178,7 @@ def test_mnist_is_downloaded_where_no_file_of_it_is_there(server: Server, tmp_pa
     monkeypatch.setattr(f"{module}.SOURCES", {"fashion_mnist": server.url.removesuffix("file.bin")})
     task = build_task("mnist", {"variant": "fashion_mnist", "validation_images": 10}, data=tmp_path / "data")
     assert task.data_problem() == ""
+    assert task.downloads()
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: wrong checksum"):
         task.prepare()
     digests = {name: "md5:" + hashlib.md5(content).hexdigest() for name, content in files.items()}
@@ -179,5 +186,13 @@ def test_mnist_is_downloaded_where_no_file_of_it_is_there(server: Server, tmp_pa
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     checksums = {array: digests[f"{name}-ubyte.gz"] for array, name in zip(arrays, names, strict=True)}
     monkeypatch.setattr(f"{module}.CHECKSUMS", {"fashion_mnist": checksums})
+    last = server.files.pop("/t10k-labels-idx1-ubyte.gz")
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: the server answers 404"):
+        task.prepare()
+    assert task.downloads(), "three of four files are not yet the data set"
+    server.files["/t10k-labels-idx1-ubyte.gz"] = last
+    server.asked.clear()
     task.prepare()
+    assert len(server.asked) == 1, "only the file that was missing is asked for"
+    assert not task.downloads()
     assert task.steps_per_epoch(50) == 1
