@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from bench.report.comparison import Comparison
 from bench.report.frames import rows_of
 from bench.report.labels import Label, place_labels
-from bench.report.numbers import number, signed
+from bench.report.numbers import number
 from bench.report.style import (
     DASHES,
     FAINT,
@@ -301,7 +301,7 @@ def framework_differences(comparison: Comparison, trials: pd.DataFrame) -> list[
             else:
                 sign = f"{right} − {left}"
                 axes.xaxis.set_major_locator(MaxNLocator(4))
-                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: signed(value, digits=2)))
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.3g}" if value else "0"))
             axes.set(ylabel="", xlabel=f"{words.format(metric=metric)} ({sign})")
         pictures.append(
             Picture(
