@@ -18,6 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,6 +106,7 @@ class Record(BaseModel):
     parameters_checksum: str = ""
     batches_checksum: str = Field(default="", description="of the first three training batches")
     environment: dict[str, Any] = Field(default_factory=dict)
+    finished: str = Field(default="", description="when the record was written, UTC")
 
 
 def failure(trial: Trial, *, sweep: str, status: Status, error: str, traceback: str = "") -> Record:
@@ -192,7 +194,10 @@ class Store:
         shutil.rmtree(self.folder_of(trial_id), ignore_errors=True)
 
     def write(self, record: Record) -> Path:
-        """Writes a record; returns its path. Infinite and NaN numbers become null."""
+        """Writes a record, dated; returns its path. Infinite and NaN numbers become null."""
+        if not record.finished:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            record = record.model_copy(update={"finished": now})
         path = self.folder_of(record.trial_id) / "record.json"
         text = json.dumps(_finite(record.model_dump(mode="json")), indent=2, allow_nan=False)
         write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))

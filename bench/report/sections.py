@@ -69,6 +69,9 @@ def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
     if command:
         facts.append(("command", command))
     facts.append(("trials", str(len(trials))))
+    dates = sorted(date for date in _distinct(trials, "finished") if date)
+    if dates:
+        facts.append(("finished", " to ".join(dict.fromkeys((dates[0], dates[-1])))))
     for key, words in (
         ("processor", "processor"), ("cores", "cores"), ("memory_bytes", "memory"), ("gpu", "GPU"),
         ("system", "system"), ("threads", "threads of a trial"), ("python", "Python"),

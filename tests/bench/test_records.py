@@ -19,7 +19,8 @@ def trial(**changes: Any) -> Trial:
 
 
 def record(of: Trial, **changes: Any) -> Record:
-    return failure(of, sweep="mine", status="ok", error="").model_copy(update=changes)
+    made = failure(of, sweep="mine", status="ok", error="")
+    return made.model_copy(update={"finished": "2018-04-30T12:00:00+00:00", **changes})
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -28,6 +29,14 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     store.write(written)
     assert store.read(written.trial_id) == written
     assert list(store.records()) == [written]
+
+
+def test_a_record_is_dated_when_it_is_written(tmp_path: Path) -> None:
+    store = Store(tmp_path, "mine")
+    store.write(record(trial(), finished=""))
+    written = store.read(trial().id)
+    assert written is not None
+    assert written.finished.endswith("+00:00")
 
 
 def test_a_record_tells_its_trial_whole() -> None:
