@@ -9,6 +9,7 @@ import time
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 
 from bench.records import Store, failure
 from bench.trial import Trial
@@ -17,14 +18,19 @@ from bench.trial import Trial
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
+class StoppedError(BaseException):
+    """The parent asked the process to end."""
+
+
 def run_child(connection: Connection, trial: Trial, results: Path, sweep: str, data: Path, threads: int) -> None:
     """Runs one trial to its record; whatever is raised becomes a record of status `failed`.
 
     Everything that the frameworks print goes to `log.txt` in the trial's folder. If the parent is gone, the process
-    ends.
+    ends; if the parent asks it to (SIGTERM), it ends without a record.
     """
     started = time.perf_counter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGTERM, _stop)
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     store = Store(results, sweep)
@@ -43,10 +49,17 @@ def run_child(connection: Connection, trial: Trial, results: Path, sweep: str, d
         from bench.run import run_trial
 
         run_trial(trial, store=store, data=data, threads=threads, report=report, started=started)
+    except StoppedError:
+        sys.exit(128 + signal.SIGTERM)
     except BaseException as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
         store.write(failure(trial, sweep=sweep, status="failed", error=said, traceback=traceback.format_exc()))
         sys.exit(1)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """Ends the trial in order, so that it closes its files and gives back its semaphores."""
+    raise StoppedError
 
 
 def _redirect_output(path: Path) -> None:
