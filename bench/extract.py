@@ -12,13 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.errors import DataError, UserError
 from bench.records import write_atomically
 from bench.tasks.disk import full_disk_explained
-from bench.tasks.ucf101 import FRAMES, FRAMES_PER_SECOND, Ucf101, Ucf101Options
+from bench.tasks.ucf101 import FRAMES, FRAMES_PER_SECOND, SOURCE, VIDEO_FOLDERS, Ucf101, Ucf101Options
 from bench.tasks.ucf101_files import Clip
 from bench.tasks.videos import read_frames
 from impls.contract import FrameEncoder, build_frame_encoder
-from impls.errors import FrameEncoderError
+from impls.errors import FrameEncoderError, nearest
 
 PACKAGES = ("av", "timm")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def extract(
@@ -49,6 +50,10 @@ def extract(
     """
     if task != Ucf101.name:
         raise UserError(f"extract {task}: only {Ucf101.name} has videos to extract features from")
+    if device not in DEVICES:
+        raise UserError(f"--device {device}: not one of {', '.join(DEVICES)}{nearest(device, DEVICES)}")
+    if weights is not None and not weights.is_file():
+        raise UserError(f"--weights {weights}: there is no such file")
     missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
     if missing:
         raise UserError(f"extract needs {' and '.join(missing)}: pip install 'skiprnn-bench[video]'")
@@ -57,7 +62,10 @@ def extract(
     videos = ucf101.videos
     waiting = [clip for clip in by_path.values() if not (ucf101.features / clip.features).is_file()]
     if waiting and videos is None:
-        raise DataError(ucf101.data_problem())
+        raise DataError(
+            f"{data / VIDEO_FOLDERS[0]}: missing, and {len(waiting)} of {len(by_path)} clips have no features yet; "
+            f"have UCF101.rar from {SOURCE} and unpack it there, <class>/<clip>.avi"
+        )
     if not waiting or videos is None:
         return 0
     absent = [videos / clip.video for clip in waiting if not (videos / clip.video).is_file()]

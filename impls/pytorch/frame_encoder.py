@@ -31,6 +31,8 @@ class FrameEncoder:
                 f"timm cannot be imported ({_first_line(error)}); install the torchvision that was built for torch "
                 f"{torch.__version__}"
             ) from error
+        if device == "cuda" and not torch.cuda.is_available():
+            raise FrameEncoderError("PyTorch sees no CUDA device here; give --device cpu")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:

@@ -142,10 +142,24 @@ def test_missing_videos_lists_and_tasks_are_told(tmp_path: Path, encoder: MeanCo
     with pytest.raises(DataError, match=r"classInd\.txt"):
         run(tmp_path)
     videos = write_videos(tmp_path)
+    (tmp_path / "ucf101/UCF-101").rename(tmp_path / "elsewhere")
+    (tmp_path / "ucf101/features").mkdir()
+    with pytest.raises(DataError, match=r"UCF-101: missing, and 30 of 30 clips have no features yet; have UCF101\.rar"):
+        run(tmp_path)
+    (tmp_path / "elsewhere").rename(tmp_path / "ucf101/UCF-101")
     videos[7].unlink()
     with pytest.raises(DataError, match="1 of 30 videos are missing, the first is") as caught:
         run(tmp_path)
     assert str(videos[7]) in str(caught.value)
+
+
+def test_wrong_options_are_told(tmp_path: Path):
+    from bench.extract import extract
+
+    with pytest.raises(UserError, match="--device cudo: not one of auto, cpu, cuda; did you mean 'cuda'"):
+        extract("ucf101", data=tmp_path, device="cudo")
+    with pytest.raises(UserError, match=r"--weights .*absent\.pth: there is no such file"):
+        extract("ucf101", data=tmp_path, weights=tmp_path / "absent.pth")
 
 
 def test_missing_packages_are_told(tmp_path: Path, monkeypatch):
