@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zipfile
+import zlib
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,9 @@ KERAS_ARRAYS = {
     "test_images": "x_test",
     "test_labels": "y_test",
 }
+
+# What a damaged archive may raise.
+DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 FOLDERS = {
     "mnist": ("mnist", "MNIST/raw"),
@@ -241,5 +245,5 @@ def _read_keras(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {array: archive[name].astype(np.uint8) for array, name in KERAS_ARRAYS.items()}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(f"{path}: not the file of keras.datasets.mnist ({error})") from None

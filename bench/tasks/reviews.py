@@ -8,6 +8,7 @@ import json
 import pickle
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,20 @@ NEGATIVE, POSITIVE = 0, 1
 FOLDER_CLASSES = {"neg": NEGATIVE, "pos": POSITIVE}
 # `unsup` holds the reviews without a label.
 OTHER_FOLDERS = ("unsup",)
+# What a damaged archive, or a damaged pickle inside one, may raise.
+DAMAGE = (
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+)
 FILE_NAME = re.compile(r".+_(\d+)\.txt")
 HIGHEST_RATING = 10
 TAG = re.compile(r"<[^<>]*>")
@@ -145,7 +160,7 @@ class KerasReviews:
                     name: _read_array(archive.read(f"{name}.npy"))
                     for name in ("x_train", "y_train", "x_test", "y_test")
                 }
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        except DAMAGE as error:
             raise DataError(f"{path}: not the file of keras.datasets.imdb ({error})") from None
         for part in ("train", "test"):
             reviews, labels = len(arrays[f"x_{part}"]), len(arrays[f"y_{part}"])
