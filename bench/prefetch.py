@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator
 
 from impls.contract import Batch
 
-AHEAD = 4
+# Two batches ahead hide the making of one; more would only hold memory.
+AHEAD = 2
 
 
 def prefetch(make: Callable[[int], Batch], *, first: int, end: int) -> Generator[tuple[Batch, float], None, None]:
