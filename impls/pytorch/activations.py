@@ -18,7 +18,9 @@ TANH, RELU, SIGMOID, IDENTITY = range(4)  # in the order of `impls.contract.ACTI
 
 # Only fused multiply-adds and reciprocals are allowed: infinities, NaN and the order of sums are kept. Without the
 # check for a division by zero, which would be a branch.
-OPTIONS: Any = {"fastmath": {"contract", "arcp", "nsz"}, "error_model": "numpy", "nogil": True}
+# The functions are called by compiled code alone: the ways in from Python would take longer to compile than they do.
+INNER: Any = {"cache": True, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+OPTIONS: Any = {"fastmath": {"contract", "arcp", "nsz"}, "error_model": "numpy"}
 
 # For sums, whose order is free.
 SUMMING: Any = {"contract", "arcp", "nsz", "reassoc"}
@@ -119,14 +121,14 @@ def _hyperbolic_tangent(x: Any) -> Any:
     return double
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def apply_sigmoid(vector, bias):
     """Replaces every element by `σ(element + bias)`."""
     for index in range(vector.size):
         vector[index] = sigmoid(vector[index] + bias)
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def apply_activation(kind, vector):
     """Replaces every element by its activation."""
     zero = vector.dtype.type(0)
@@ -141,7 +143,7 @@ def apply_activation(kind, vector):
             vector[index] = sigmoid(vector[index])
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def apply_derivative(kind, values, vector):
     """Multiplies every element by the activation's derivative, told from the activation's `values`."""
     zero, one = vector.dtype.type(0), vector.dtype.type(1)

@@ -32,7 +32,7 @@ from impls.pytorch.kernel_layout import (
 from impls.pytorch.unrolled import Unrolled
 from impls.states import FlatState
 
-SLAB_ROWS = 64  # sequences a worker takes at once: enough for dense products, few enough for its cache
+SLAB_ROWS = 128  # sequences a worker takes at once: enough for dense products, few enough for its cache
 LEAST_ROWS = 8  # fewer are not worth a worker
 
 

@@ -17,6 +17,7 @@ from numba import njit
 
 from impls.contract import Array
 from impls.pytorch.activations import (
+    INNER,
     OPTIONS,
     SUMMING,
     apply_activation,
@@ -126,19 +127,25 @@ class Gradients(NamedTuple):
     gate_bias: Array  # [slabs, 1]
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def _copy(source, target):
     for index in range(target.size):
         target[index] = source[index]
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def _add(source, target):
     for index in range(source.size):
         target[index] += source[index]
 
 
-@njit(cache=True, nogil=True)
+@njit(**OPTIONS, **INNER)
+def _add_scaled(factor, source, target):
+    for index in range(source.size):
+        target[index] += factor * source[index]
+
+
+@njit(**INNER)
 def _next_update(decision, probability, stored, start, steps, draws, cumulative):
     """The next time step at which the gate fires, or `steps`: eq. 5 repeated, rounding for rounding."""
     if decision == ALWAYS:
@@ -158,7 +165,7 @@ def _next_update(decision, probability, stored, start, steps, draws, cumulative)
     return steps
 
 
-@njit(cache=True, nogil=True, fastmath=SUMMING, error_model="numpy")
+@njit(fastmath=SUMMING, error_model="numpy", **INNER)
 def _propose(weights, bias, fed):
     """Eq. 4: `Δũ = σ(s W + b)`; the sum in float64, since a gate may hang on its last digit."""
     total = np.float64(bias)
@@ -167,13 +174,13 @@ def _propose(weights, bias, fed):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy", **INNER)
 def _probability(logit, like):
     one = like.dtype.type(1)
     return one / (one + like.dtype.type(math.exp(-np.float64(like.dtype.type(logit)))))
 
 
-@njit(cache=True, nogil=True, fastmath=SUMMING, error_model="numpy")
+@njit(fastmath=SUMMING, error_model="numpy", **INNER)
 def _normalise(pre, gain, bias, units, target):
     """Layer norm of one gate; returns the mean and the deviation."""
     mean = pre.dtype.type(0)
@@ -190,7 +197,7 @@ def _normalise(pre, gain, bias, units, target):
     return mean, deviation
 
 
-@njit(cache=True, nogil=True, fastmath=SUMMING, error_model="numpy")
+@njit(fastmath=SUMMING, error_model="numpy", **INNER)
 def _normalise_back(pre, gain, units, change, gain_change, bias_change):
     """The gradient of `_normalise`: replaces `change`, of the result, by that of `pre`."""
     one, count = pre.dtype.type(1), pre.dtype.type(units)
@@ -219,7 +226,7 @@ def _normalise_back(pre, gain, units, change, gain_change, bias_change):
         change[index] -= average
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _recur(layout, forward, old, records, at, rows):
     """The products of old states, into the early gates of records `at` and following."""
     for layer in layout.layers:
@@ -230,7 +237,7 @@ def _recur(layout, forward, old, records, at, rows):
         multiply(old, 0, h_at, False, rows, width, forward, weights_at, columns, records, at, layer[GATES_AT], False)
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def _lstm_candidate(activation, forget, gates, old_c, c, h):
     width = c.size
     zero = forget.dtype.type(0)
@@ -248,7 +255,7 @@ def _lstm_candidate(activation, forget, gates, old_c, c, h):
         h[index] *= o[index]
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def _gru_candidate(activation, gates, old_h, h):
     width = h.size
     one = h.dtype.type(1)
@@ -258,13 +265,13 @@ def _gru_candidate(activation, gates, old_h, h):
         h[index] = z[index] * old_h[index] + (one - z[index]) * a[index]
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def _reset(gates, old_h, reset):
     for index in range(reset.size):
         reset[index] = gates[index] * old_h[index]
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _advance(layout, weights, read, reset, old, records, at, rows):
     """Candidates of `rows` records, whose early gates hold the products of the old states.
 
@@ -335,7 +342,7 @@ def _advance(layout, weights, read, reset, old, records, at, rows):
                 )
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _take_state(layout, records, at, target):
     """Copies the candidate state of a record."""
     for layer in layout.layers:
@@ -343,14 +350,14 @@ def _take_state(layout, records, at, target):
         _copy(records[at, layer[STATE_AT] : layer[STATE_AT] + size], target[layer[OLD_AT] : layer[OLD_AT] + size])
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _take_input(inputs, row, time, read):
     features = inputs.shape[2]
     _copy(inputs[row, time], read[:features])
     read[features] = 1
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _hold(layout, records, at, held, slot):
     """Keeps the early gates of a record, while they are still products of the old state alone."""
     for layer in layout.layers:
@@ -368,7 +375,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
     gated = layout.decision >= ROUND
     dtype = given.state.dtype
     records = tape.records if keep else np.empty((count, layout.record), dtype)
-    at = first * steps if keep else 0
+    at = np.int64(first * steps if keep else 0)
     slot = first * ((steps + 1) // 2 + 1)
     old = np.empty((count, layout.state), dtype)
     read = np.empty((count, layout.read), dtype)
@@ -377,14 +384,14 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
     time = np.empty(count, np.int64)  # its time step
     before = np.empty(count, np.int64)  # that of the update before, or -1
 
-    alive = 0
+    alive = np.int64(0)
     for row in range(first, end):
         state = given.state[row]
         t = _next_update(
             layout.decision,
             given.probability[row],
             given.stored[row],
-            0,
+            np.int64(0),
             steps,
             given.draws[row],
             results.cumulative[row],
@@ -402,7 +409,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
             live[alive], time[alive], before[alive] = row, t, -1
             alive += 1
 
-    rounds = 0
+    rounds = np.int64(0)
     while alive > 0:
         _recur(layout, weights.forward, old, records, at, alive)
         for index in range(alive):
@@ -427,7 +434,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
             tape.round_starts[first, rounds] = at
             rounds += 1
 
-        kept = 0
+        kept = np.int64(0)
         for index in range(alive):
             row, t = live[index], time[index]
             state = old[kept]
@@ -435,7 +442,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
             results.gates[row, t] = 1
             if gated:
                 fed = state[layout.fed_at : layout.fed_at + weights.gate.size]
-                proposed = _probability(_propose(weights.gate, weights.gate_bias[0], fed), state)
+                proposed = _probability(_propose(weights.gate, weights.gate_bias[0], fed), weights.gate)
                 results.probability[row] = proposed
                 if keep:
                     tape.proposed[at + index] = proposed
@@ -465,10 +472,10 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
             _hold_last(layout, weights.forward, results, tape, old, first, end, slot)
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _hold_last(layout, forward, results, tape, old, first, end, slot):
     """Holds the products of the final states that the last steps skipped with."""
-    rows = 0
+    rows = np.int64(0)
     for row in range(first, end):
         if results.gates[row, results.gates.shape[1] - 1] == 0:
             _copy(results.state[row], old[rows])
@@ -485,7 +492,7 @@ def _hold_last(layout, forward, results, tape, old, first, end, slot):
         multiply(old, 0, h_at, False, rows, width, forward, weights_at, columns, tape.held, slot, layer[HELD_AT], False)
 
 
-@njit(cache=True, nogil=True, fastmath=SUMMING, error_model="numpy")
+@njit(fastmath=SUMMING, error_model="numpy", **INNER)
 def _along(flow, new, old):
     """`⟨flow, new − old⟩`: what a gate's gradient gets from the state."""
     total = flow.dtype.type(0)
@@ -494,7 +501,7 @@ def _along(flow, new, old):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _before(given, results, row, t):
     """The stored ũ before a step: the cumulative value, or 0 after an update."""
     if t == 0:
@@ -503,7 +510,7 @@ def _before(given, results, row, t):
     return zero if results.gates[row, t - 1] != 0 else results.cumulative[row, t - 1]
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _skip_back(layout, weights, given, results, tape, flow, state, probability, stored, skips, rows, scratch):
     """The gradient through skipped steps: a scalar recursion, fed by each step's candidate.
 
@@ -531,14 +538,14 @@ def _skip_back(layout, weights, given, results, tape, flow, state, probability, 
             held = tape.held[slot, layer[HELD_AT] : layer[HELD_AT] + size]
             _copy(held, records[index, layer[GATES_AT] : layer[GATES_AT] + size])
         _take_input(given.inputs, row, t, read[index])
-    _advance(layout, weights, read, reset, old, records, 0, rows)
+    _advance(layout, weights, read, reset, old, records, np.int64(0), rows)
     for index in range(rows):
         row, t, last = skips[index]
         if flow.h.size > 0:
             _add(flow.h[row, t], state[row, top_at : top_at + units])
         _take_state(layout, records, index, new[index])
         fed = new[index, layout.fed_at : layout.fed_at + weights.gate.size]
-        proposed = _probability(_propose(weights.gate, weights.gate_bias[0], fed), state)
+        proposed = _probability(_propose(weights.gate, weights.gate_bias[0], fed), weights.gate)
         carried = given.probability[row] if last < 0 else tape.proposed[last]
         change = _along(state[row], new[index], old[index])
         change += probability[row] * (proposed - carried) - stored[row] * results.cumulative[row, t]
@@ -552,7 +559,7 @@ def _skip_back(layout, weights, given, results, tape, flow, state, probability, 
             stored[row] = 0
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def _lstm_back(activation, gates, c, old_c, flow_c, flow_h, change, tanh_c):
     """From gradients of the candidate to those of the pre-activations and, in `flow_c`, of the old c."""
     width = c.size
@@ -576,7 +583,7 @@ def _lstm_back(activation, gates, c, old_c, flow_c, flow_h, change, tanh_c):
     apply_derivative(activation, j, dj)
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def _gru_back(activation, gates, old_h, flow_h, change):
     """From the gradient of the candidate state to those of z's and the candidate's pre-activations."""
     width = old_h.size
@@ -590,7 +597,7 @@ def _gru_back(activation, gates, old_h, flow_h, change):
     apply_derivative(activation, a, da)
 
 
-@njit(cache=True, **OPTIONS)
+@njit(**OPTIONS, **INNER)
 def _reset_back(gates, old_h, reset_change, flow_h, change):
     """From the gradient of `r h` to that of r's pre-activation, and on to the old h."""
     one = old_h.dtype.type(1)
@@ -600,7 +607,7 @@ def _reset_back(gates, old_h, reset_change, flow_h, change):
         flow_h[index] += reset_change[index] * r
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _update_back(layout, weights, tape, at, rows, flow, old, read, reset, changes, chunk_at, work, norms):
     """The gradient through the layers at `rows` updates.
 
@@ -689,7 +696,7 @@ def _update_back(layout, weights, tape, at, rows, flow, old, read, reset, change
             )
 
 
-@njit(cache=True, nogil=True)
+@njit(**INNER)
 def _gather_weights(layout, old, read, reset, changes, rows, packed, weights):
     """Adds the weight gradients of `rows` gathered updates to the flat `weights`."""
     for layer in layout.layers:
@@ -742,7 +749,7 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
         _copy(flow.state[row], state[row])
         probability[row], stored[row] = flow.probability[row], flow.stored[row]
     until = np.full(count, steps)  # the first step after the run of skips that comes next, going back
-    filled = 0  # rows of the chunk
+    filled = np.int64(0)  # rows of the chunk
 
     # One round more than updates: the last one is the steps before the first update.
     for number in range(tape.rounds[first], -1, -1):
@@ -750,7 +757,7 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
         at = np.int64(0) if starts else tape.round_starts[first, number - 1]
         alive = count if starts else tape.round_starts[first, number] - at
 
-        pending = 0
+        pending = np.int64(0)
         for index in range(alive):
             row = first + index if starts else tape.row[at + index]
             t = -1 if starts else tape.time[at + index]
@@ -763,7 +770,7 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
                         _skip_back(
                             layout, weights, given, results, tape, flow, state, probability, stored, skips, pending, scratch
                         )
-                        pending = 0
+                        pending = np.int64(0)
                 elif flow.h.size > 0:
                     _add(flow.h[row, step], state[row, top_at : top_at + units])
             until[row - first] = t
@@ -774,7 +781,7 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
 
         if filled + alive > capacity:
             _gather_weights(layout, old, read, reset, changes, filled, packed, gradients.weights[slab])
-            filled = 0
+            filled = np.int64(0)
         for index in range(alive):
             record = at + index
             row, t, previous = tape.row[record], tape.time[record], tape.previous[record]
@@ -800,9 +807,8 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
                 logit = probability[row] * proposed * (one - proposed)
                 if logit != 0:
                     fed_at = layout.fed_at
-                    for unit in range(weights.gate.size):
-                        gradients.gate[slab, unit] += logit * new[fed_at + unit]
-                        moved[fed_at + unit] += logit * weights.gate[unit]
+                    _add_scaled(logit, new[fed_at : fed_at + weights.gate.size], gradients.gate[slab])
+                    _add_scaled(logit, weights.gate, moved[fed_at : fed_at + weights.gate.size])
                     gradients.gate_bias[slab, 0] += logit
                 if carried > one - _before(given, results, row, t):
                     change = dtype.type(0)

@@ -131,7 +131,18 @@ def _tile(rows: int) -> Any:
 _tile_1, _tile_2, _tile_3, _tile_4, _tile_5, _tile_6 = (_tile(rows) for rows in range(1, TILE_ROWS + 1))
 
 
-@njit(cache=True, nogil=True)
+@intrinsic
+def _keep_apart(typingctx: Any) -> Any:
+    """Marks the function it stands in as never to be copied into its callers, which would be compiled for minutes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@njit(inline="always")
 def multiply(
     left, left_row, left_column, transposed, rows, depth, packed, first, columns, result, result_row, result_column, add
 ):
@@ -146,6 +157,29 @@ def multiply(
         result, result_row, result_column: a matrix, and where in it the product starts.
         add: add to the result instead of replacing it.
     """
+    # Types without literal values, so that there is one compiled product for each element type.
+    _multiply(
+        left,
+        np.int64(left_row),
+        np.int64(left_column),
+        np.bool_(transposed),
+        np.int64(rows),
+        np.int64(depth),
+        packed,
+        np.int64(first),
+        np.int64(columns),
+        result,
+        np.int64(result_row),
+        np.int64(result_column),
+        np.bool_(add),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _multiply(
+    left, left_row, left_column, transposed, rows, depth, packed, first, columns, result, result_row, result_column, add
+):
+    _keep_apart()
     size = left.itemsize
     width = WIDTH_BYTES // size
     stride = left.shape[1]
