@@ -1,6 +1,7 @@
 """The fast engine: an exact unroll whose cost follows the updates, with a gradient written by hand.
 
-`docs/engines.md` derives the algorithm. Tensors in the CPU's memory go through the compiled kernels of `kernels.py`.
+`docs/engines.md` derives the algorithm. Tensors in the CPU's memory go through the compiled kernels of
+`engine/kernels.py`, others through the operations of `engine/dense.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from torch.autograd.function import once_differentiable
 
 from impls.contract import Array, CellSpec
 from impls.errors import CellError
-from impls.pytorch import kernels
-from impls.pytorch.kernel_layout import (
+from impls.pytorch.engine import kernels
+from impls.pytorch.engine.dense import DenseUnroll
+from impls.pytorch.engine.layout import (
     ALWAYS,
     BERNOULLI,
     GIVEN,
@@ -32,8 +34,8 @@ from impls.pytorch.kernel_layout import (
 from impls.pytorch.unrolled import Unrolled
 from impls.states import FlatState
 
-SLAB_ROWS = 128  # sequences a worker takes at once: enough for dense products, few enough for its cache
-LEAST_ROWS = 8  # fewer are not worth a worker
+_SLAB_ROWS = 128  # sequences a worker takes at once: enough for dense products, few enough for its cache
+_LEAST_ROWS = 8  # fewer are not worth a worker
 
 
 def unroll_fast(
@@ -45,10 +47,12 @@ def unroll_fast(
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
 ) -> Unrolled:
-    """Runs the cell at the cost of its updates; arguments and result as in `unroll_reference`.
+    """Jumps from update to update; arguments and result as those of `unroll_reference`.
 
-    `updates` must hold zeros and ones alone, and gets no gradient. The gradient cannot itself be differentiated.
+    `updates` and `gate_noise` are constants to the gradient, which cannot itself be differentiated.
     """
+    if torch.compiler.is_exporting():
+        raise CellError("engine='fast' cannot be exported: give the layer engine='reference' for that")
     if updates is not None and updates.requires_grad:
         raise CellError("updates: the fast engine gives no gradient to a random skip's gate; use engine='reference'")
     names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
@@ -58,7 +62,9 @@ def unroll_fast(
         tensor.requires_grad for tensor in (inputs, *leaves, *state.gate, *tensors)
     )
     draws = gate_noise if spec.skips else updates
-    h, gates, *last = _KernelUnroll.apply(  # type: ignore[no-untyped-call]
+    compiled = inputs.device.type == "cpu" and inputs.dtype in (torch.float32, torch.float64)
+    function = _KernelUnroll if compiled else DenseUnroll
+    h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
         spec, draws, keep, names, inputs, *leaves, *state.gate, *tensors
     )
     width = len(state.layers[0])
@@ -218,7 +224,7 @@ def _empty_tape(layout: Layout, *, batch: int, steps: int, dtype: np.dtype[Any])
 
 def _slabs(batch: int) -> list[tuple[int, int]]:
     """The sequences of each piece of work: first, and one past the last."""
-    rows = min(SLAB_ROWS, max(LEAST_ROWS, -(-batch // torch.get_num_threads())))
+    rows = min(_SLAB_ROWS, max(_LEAST_ROWS, -(-batch // torch.get_num_threads())))
     return [(first, min(first + rows, batch)) for first in range(0, batch, rows)]
 
 

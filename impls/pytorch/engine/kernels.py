@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from impls.contract import Array
-from impls.pytorch.activations import (
+from impls.pytorch.engine.activations import (
     INNER,
     OPTIONS,
     SUMMING,
@@ -24,7 +24,7 @@ from impls.pytorch.activations import (
     apply_derivative,
     apply_sigmoid,
 )
-from impls.pytorch.kernel_layout import (
+from impls.pytorch.engine.layout import (
     ALWAYS,
     CANDIDATE_BACK_AT,
     CHANGE_AT,
@@ -48,7 +48,7 @@ from impls.pytorch.kernel_layout import (
     UNITS,
     WIDTH,
 )
-from impls.pytorch.products import multiply, pack
+from impls.pytorch.engine.products import multiply, pack
 from impls.reference import LAYER_NORM_EPSILON
 
 CHUNK_ROWS = 128  # updates whose weight gradients are gathered before one product
