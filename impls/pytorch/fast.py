@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from impls.contract import Array, CellSpec
 from impls.errors import CellError
 from impls.pytorch.engine import kernels
 from impls.pytorch.engine.dense import DenseUnroll
+from impls.pytorch.engine.first_order import first_order
 from impls.pytorch.engine.layout import (
     ALWAYS,
     BERNOULLI,
@@ -58,12 +58,9 @@ def unroll_fast(
     names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
     tensors = [parameters[name] for name in names]
     leaves = [leaf for layer in state.layers for leaf in layer]
-    keep = torch.is_grad_enabled() and any(
-        tensor.requires_grad for tensor in (inputs, *leaves, *state.gate, *tensors)
-    )
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, *leaves, *state.gate, *tensors))
     draws = gate_noise if spec.skips else updates
-    compiled = inputs.device.type == "cpu" and inputs.dtype in (torch.float32, torch.float64)
-    function = _KernelUnroll if compiled else DenseUnroll
+    function = _KernelUnroll if _is_for_kernels(inputs) else DenseUnroll
     h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
         spec, draws, keep, names, inputs, *leaves, *state.gate, *tensors
     )
@@ -125,16 +122,23 @@ class _KernelUnroll(torch.autograd.Function):
             ctx.save_for_backward(
                 inputs, gates, *(torch.from_numpy(part) for part in (tape.records, tape.held, results.cumulative))
             )
-            ctx.rest = (spec, layout, weights, given._replace(inputs=given.inputs[:0]), tape._replace(records=tape.records[:0], held=tape.held[:0]), names)
+            ctx.rest = (
+                spec,
+                layout,
+                weights,
+                given._replace(inputs=given.inputs[:0]),
+                tape._replace(records=tape.records[:0], held=tape.held[:0]),
+                names,
+            )
         return tuple(outputs)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @first_order
     def backward(ctx: Any, *flows: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradient of every tensor that `forward` took."""
         inputs, gates, records, held, cumulative = ctx.saved_tensors
         spec, layout, weights, given, tape, names = ctx.rest
-        batch, steps, features = inputs.shape
+        batch = inputs.shape[0]
         given = given._replace(inputs=np.ascontiguousarray(inputs.detach().numpy()))
         dtype = given.inputs.dtype
         tape = tape._replace(records=records.numpy(), held=held.numpy())
@@ -190,6 +194,11 @@ class _KernelUnroll(torch.autograd.Function):
         arrays = [*cut_rows(layout, gradients.state), *of_gate, *(by_name[name] for name in names)]
         of_inputs = torch.from_numpy(gradients.inputs) if wanted else None
         return (None, None, None, None, of_inputs, *map(torch.from_numpy, arrays))
+
+
+def _is_for_kernels(inputs: Tensor) -> bool:
+    """Whether the compiled kernels can read this tensor."""
+    return inputs.device.type == "cpu" and inputs.dtype in (torch.float32, torch.float64)
 
 
 def _decision(spec: CellSpec, draws: Tensor | None) -> int:

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from impls.contract import CellSpec
 from impls.pytorch import gates as skip_gate
+from impls.pytorch.engine.first_order import first_order
 from impls.pytorch.steps import (
     ACTIVATION_FUNCTIONS,
     LAYER_NORM_EPSILON,
@@ -99,10 +99,15 @@ class DenseUnroll(torch.autograd.Function):
             ctx.save_for_backward(inputs, u, *values, *columns)
             ctx.rest = (spec, names)
         # Copies, since a tensor that went in cannot come out as another one.
-        return (h, u, *(leaf.clone() for layer in state.layers for leaf in layer), *(part.clone() for part in state.gate))
+        return (
+            h,
+            u,
+            *(leaf.clone() for layer in state.layers for leaf in layer),
+            *(part.clone() for part in state.gate),
+        )
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @first_order
     def backward(ctx: Any, *flows: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradient of every tensor that `forward` took."""
         spec, names = ctx.rest
@@ -114,8 +119,7 @@ class DenseUnroll(torch.autograd.Function):
         u = u.transpose(0, 1)
         candidates = _candidates(spec, parameters, inputs.transpose(0, 1), before[:count])
         state = [
-            torch.zeros_like(leaf[0]) if flow is None else flow
-            for flow, leaf in zip(flows[2:], before, strict=True)
+            torch.zeros_like(leaf[0]) if flow is None else flow for flow, leaf in zip(flows[2:], before, strict=True)
         ]
         state, of_gate = state[:count], state[count:]
         of_h, of_u = flows[:2]
@@ -189,7 +193,12 @@ def _candidates(spec: CellSpec, parameters: dict[str, Tensor], x: Tensor, before
             normed = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
         if spec.kind == "lstm":
             i, j, f, o = torch.chunk(normed, 4, dim=2)
-            gates = (torch.sigmoid(i), activation(j), torch.sigmoid(f + spec.forget_bias), torch.sigmoid(o))
+            gates: tuple[Tensor, ...] = (
+                torch.sigmoid(i),
+                activation(j),
+                torch.sigmoid(f + spec.forget_bias),
+                torch.sigmoid(o),
+            )
             c = old[0] * gates[2] + gates[0] * gates[1]
             new: tuple[Tensor, ...] = (c, activation(c) * gates[3])
         else:

@@ -4,9 +4,6 @@ Work goes in rounds: round k holds the k-th update of every sequence that has on
 products are dense however seldom a gate fires. `docs/engines.md` derives the algorithm and its gradient.
 """
 
-# The compiler infers the types: annotations here would be read by nobody.
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
-
 from __future__ import annotations
 
 import math
@@ -72,8 +69,8 @@ class Given(NamedTuple):
 class Results(NamedTuple):
     """What a cell returns.
 
-    Shapes: h `[batch, time, units]`; gates `[batch, time]`; cumulative `[batch, time]`, or no columns for plain cells; state and
-    probability as given.
+    Shapes: h `[batch, time, units]`; gates `[batch, time]`; cumulative `[batch, time]`, or no columns for plain
+    cells; state and probability as given.
     """
 
     h: Array
@@ -115,7 +112,7 @@ class Flow(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Gradients that go out: of the inputs (no columns where not wanted), of the initial state, and per slab of the parameters."""
+    """Gradients that go out: of the inputs (none where not wanted), the initial state, and by slab the parameters."""
 
     inputs: Array
     state: Array
@@ -321,9 +318,7 @@ def _advance(layout, weights, read, reset, old, records, at, rows):
         else:
             candidate_at = gates_at + early
             first += early * (inputs + 1)
-            multiply(
-                read, 0, read_at, False, rows, inputs + 1, forward, first, width, records, at, candidate_at, False
-            )
+            multiply(read, 0, read_at, False, rows, inputs + 1, forward, first, width, records, at, candidate_at, False)
             for row in range(rows):
                 apply_sigmoid(records[at + row, gates_at:candidate_at], zero)
                 _reset(
@@ -517,7 +512,8 @@ def _skip_back(layout, weights, given, results, tape, flow, state, probability, 
     Args:
         layout, weights, given, results, tape, flow: of the run.
         state, probability, stored: `[batch, …]`, the gradients of the carried state, changed in place.
-        skips: `[steps, 3]`: sequence, time step, record of the last update or -1; a sequence's steps stand from the last to the first.
+        skips: `[steps, 3]`: sequence, time step, record of the last update or -1; a sequence's steps stand from
+            the last to the first.
         rows: how many of them.
         scratch: records, old states, candidates, read, reset: `[steps, …]`, to work in.
     """
@@ -617,7 +613,7 @@ def _update_back(layout, weights, tape, at, rows, flow, old, read, reset, change
         flow: `[rows, state]`, the gradients of the candidates, replaced by those of the states before.
         old, read, reset, changes, chunk_at: the chunk of updates whose weight gradients are being gathered, and
             where in it these updates stand; `changes` is filled, and `reset`.
-        work: `[rows, at least the widest layer or input]`, to work in; holds the inputs' gradients at the end, if `back` reaches them.
+        work: `[rows, at least the widest layer or input]`, to work in.
         norms: flat, gradients of layer norm, added to.
     """
     back = weights.back
@@ -768,7 +764,18 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
                     pending += 1
                     if pending == SKIPPED_ROWS:
                         _skip_back(
-                            layout, weights, given, results, tape, flow, state, probability, stored, skips, pending, scratch
+                            layout,
+                            weights,
+                            given,
+                            results,
+                            tape,
+                            flow,
+                            state,
+                            probability,
+                            stored,
+                            skips,
+                            pending,
+                            scratch,
                         )
                         pending = np.int64(0)
                 elif flow.h.size > 0:
@@ -824,7 +831,19 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
             columns, back_at = layout.gates * layer[WIDTH], layer[INPUT_BACK_AT]
             across = layer[INPUT_WIDTH]
             multiply(
-                changes, filled, layer[CHANGE_AT], False, alive, columns, weights.back, back_at, across, work, 0, 0, False
+                changes,
+                filled,
+                layer[CHANGE_AT],
+                False,
+                alive,
+                columns,
+                weights.back,
+                back_at,
+                across,
+                work,
+                0,
+                0,
+                False,
             )
             for index in range(alive):
                 record = at + index

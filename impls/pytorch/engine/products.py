@@ -84,7 +84,9 @@ def _tile(rows: int) -> Any:
                 return loaded
 
             def broadcast(value: Any) -> Any:
-                single = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+                single = builder.insert_element(
+                    ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
+                )
                 mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
                 return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), mask)
 
