@@ -1,27 +1,21 @@
 """The time loop: a cell over `[batch, time, features]`, by one of the engines.
 
-`reference` runs the equations of `steps.py` step by step and leaves the gradient to autograd.
+`reference` runs the equations of `steps.py` step by step and leaves the gradient to autograd; `fast` (`fast.py`) is
+exact too, at the cost of the updates alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from impls.contract import CellSpec
+from impls.pytorch.fast import unroll_fast
 from impls.pytorch.steps import stack_step
+from impls.pytorch.unrolled import Unrolled
 from impls.states import FlatState
-
-
-class Unrolled(NamedTuple):
-    """An unrolled cell: h `[batch, time, units]` of the top layer, gates `[batch, time, 1]`, the final state."""
-
-    h: Tensor
-    gates: Tensor
-    state: FlatState
 
 
 def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int, like: Tensor) -> FlatState:
@@ -73,7 +67,7 @@ def unroll_reference(
     return Unrolled(torch.stack(hs, dim=1), torch.stack(us, dim=1), state)
 
 
-UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference}
+UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
 
 
 def unroll(

@@ -1,0 +1,47 @@
+"""Multiply–accumulates that an engine really does, beside the published count, which is of updates alone.
+
+Counted are the recurrent layers' matrix products, as in the published count: no biases, no element-wise work, no skip
+gate, no readout. `docs/engines.md` says why some remain at skipped steps in training.
+"""
+
+from __future__ import annotations
+
+from impls.contract import GATE_NAMES, CellSpec
+from impls.parameters import layer_input_sizes
+
+
+def _products(spec: CellSpec) -> tuple[int, int, int, int]:
+    """Of one step, over all layers: the bottom input's, upper inputs', those with h, and a GRU's with `r h`."""
+    early = len(GATE_NAMES[spec.kind])
+    late = 0 if spec.kind == "lstm" else 1
+    sizes = layer_input_sizes(spec)
+    bottom, *upper = ((early + late) * below * units for below, units in zip(sizes, spec.units, strict=True))
+    squares = sum(units * units for units in spec.units)
+    return bottom, sum(upper), early * squares, late * squares
+
+
+def work_macs(spec: CellSpec, *, updates_per_sequence: float, steps: int, engine: str, training: bool = False) -> float:
+    """Multiply–accumulates of one sequence.
+
+    `reference` does every step, whatever the gate says; three times over in training (forward, the gradient of
+    what was multiplied, that of the weights). `fast` does the updates, likewise. When a skip cell trains, a skipped
+    step costs its candidate's products besides, but for the recurrent ones: the next update shares those, and one
+    more is needed after the last.
+
+    Args:
+        spec: the cell.
+        updates_per_sequence: the mean number of updates.
+        steps: time steps of a sequence.
+        engine: one of `impls.contract.ENGINES`.
+        training: forward and backward, with a gradient for the inputs; otherwise inference.
+    """
+    bottom, upper, recurrent, reset = _products(spec)
+    step = bottom + upper + recurrent + reset
+    times = 3 if training else 1
+    if engine == "reference":
+        return float(times * steps * step)
+    work = float(times * updates_per_sequence * step)
+    if training and spec.skips:
+        skipped = steps - updates_per_sequence
+        work += skipped * (bottom + upper + reset) + min(skipped, 1.0) * recurrent
+    return work

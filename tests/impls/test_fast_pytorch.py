@@ -1,0 +1,255 @@
+"""PyTorch's fast engine against its reference: outputs, final state and every gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from impls.contract import Array, CellSpec
+from impls.errors import CellError
+from impls.pytorch import SkipLSTM, fast
+from impls.pytorch.unroll import initial_state, unroll
+from impls.states import FlatState, state_shapes
+from tests.impls import recorded_runs
+from tests.impls.frameworks import assert_gradients_close, build, parameters_for, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What goes in, in float64, and the cotangents of everything that comes out."""
+
+    spec: CellSpec
+    parameters: dict[str, Array]
+    inputs: Array
+    state: list[Array]
+    draws: dict[str, Array]
+    cotangents: list[Array]
+
+
+def case_for(
+    spec: CellSpec, *, batch: int, time: int, seed: int = 0, updates: float | None = None, fresh: bool = False
+) -> Case:
+    """Random values everywhere; `updates` is the random skip's ratio, `fresh` starts before the first step."""
+    generator = np.random.default_rng(seed)
+    parameters = {name: value for name, value in parameters_for(spec, seed=seed).items() if ".initial_" not in name}
+    if spec.skips:
+        parameters["update_gate.weights"] *= 2.0  # sequences that differ in their updates
+        parameters["update_gate.biases"][:] = spec.update_bias
+    widths = state_shapes(spec)
+    state = [generator.normal(size=(batch, width)) for layer in widths.layers for width in layer]
+    if spec.skips and fresh:
+        state += [np.ones((batch, 1)), np.zeros((batch, 1))]
+    elif spec.skips:  # anywhere between two updates
+        state += [generator.uniform(0.05, 0.9, (batch, 1)), generator.uniform(0.0, 0.4, (batch, 1))]
+    draws = {}
+    if updates is not None:
+        draws["updates"] = (generator.uniform(size=(batch, time)) < updates).astype(float)
+    if spec.gate == "bernoulli":
+        draws["gate_noise"] = generator.uniform(size=(batch, time))
+    shapes = [(batch, time, spec.units[-1]), (batch, time, 1), *(leaf.shape for leaf in state)]
+    return Case(
+        spec=spec,
+        parameters=parameters,
+        inputs=generator.normal(size=(batch, time, spec.input_size)),
+        state=state,
+        draws=draws,
+        cotangents=[generator.normal(size=shape) for shape in shapes],
+    )
+
+
+def results(case: Case, engine: str, dtype: torch.dtype, device: str = "cpu") -> tuple[list[Array], dict[str, Array]]:
+    """Outputs (h, gates, final state), and gradients by name."""
+
+    def leaf(array: Array) -> torch.Tensor:
+        return torch.tensor(array, dtype=dtype, device=device, requires_grad=True)
+
+    spec = case.spec
+    parameters = {name: leaf(value) for name, value in case.parameters.items()}
+    inputs, state = leaf(case.inputs), [leaf(value) for value in case.state]
+    count, width = len(state) - 2 * spec.skips, 2 if spec.kind == "lstm" else 1
+    layers = tuple(tuple(state[at : at + width]) for at in range(0, count, width))
+    draws = {name: torch.tensor(value, dtype=dtype, device=device) for name, value in case.draws.items()}
+    unrolled = unroll(spec, parameters, inputs, FlatState(layers, tuple(state[count:])), engine=engine, **draws)
+    final = [part for layer in unrolled.state.layers for part in layer]
+    outputs = [unrolled.h, unrolled.gates, *final, *unrolled.state.gate]
+    named = {**parameters, "inputs": inputs, **{f"state {number}": part for number, part in enumerate(state)}}
+    terms = [
+        (output * torch.tensor(cotangent, dtype=dtype, device=device)).sum()
+        for output, cotangent in zip(outputs, case.cotangents, strict=True)
+        if output.requires_grad
+    ]
+    gradients = torch.autograd.grad(sum(terms), list(named.values()), allow_unused=True, materialize_grads=True)
+    return (
+        [output.detach().cpu().numpy() for output in outputs],
+        {name: gradient.cpu().numpy() for name, gradient in zip(named, gradients, strict=True)},
+    )
+
+
+def compare(case: Case, dtype: torch.dtype = torch.float64, device: str = "cpu") -> float:
+    """Asserts that both engines agree, to rounding; returns the mean gate."""
+    (outputs, gradients), (skipping, skipping_gradients) = (
+        results(case, engine, dtype, device) for engine in ("reference", "fast")
+    )
+    exact = dtype == torch.float64
+    np.testing.assert_array_equal(skipping[1], outputs[1])
+    for ours, theirs in zip(skipping, outputs, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 if exact else 2e-6)
+    assert_gradients_close(skipping_gradients, gradients, tolerance=1e-9 if exact else 5e-5)
+    return float(outputs[1].mean())
+
+
+SKIPS = ["skip_lstm", "skip_gru"]
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"layer_norm": True},
+    {"activation": "relu"},
+    {"activation": "sigmoid", "layer_norm": True},
+    {"activation": "identity"},
+    {"gate": "bernoulli"},
+    {"gate_layer": 0, "forget_bias": 0.3},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("units", [(9,), (7, 1, 18)], ids=str)
+@pytest.mark.parametrize("cell", SKIPS)
+def test_options_from_any_state(cell: str, units: tuple[int, ...], options: dict[str, Any]) -> None:
+    spec = CellSpec(cell=cell, input_size=3, units=units, update_bias=-1.0, **options)
+    assert 0.0 < compare(case_for(spec, batch=11, time=23)) < 1.0
+
+
+@pytest.mark.parametrize("updates", [None, 0.0, 0.3])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_plain_cells_and_random_skips(cell: str, updates: float | None) -> None:
+    spec = CellSpec(cell=cell, input_size=2, units=(5, 20), layer_norm=updates is not None)
+    compare(case_for(spec, batch=6, time=19, updates=updates))
+
+
+@pytest.mark.parametrize("cell", SKIPS)
+def test_every_update_ratio(cell: str) -> None:
+    """From one update to all of them, with gates that are exactly 0 and 1."""
+    ratios = [
+        compare(
+            case_for(
+                CellSpec(cell=cell, input_size=2, units=(5,), update_bias=bias), batch=4, time=40, seed=3, fresh=True
+            )
+        )
+        for bias in (-np.inf, -100.0, -5.0, -3.0, -1.5, -0.5, 0.5, 3.0, 100.0, np.inf)
+    ]
+    assert ratios[0] == 1 / 40
+    assert ratios[-1] == 1.0
+    assert ratios == sorted(ratios)
+
+
+@pytest.mark.parametrize(
+    ("batch", "time", "units", "features"), [(1, 1, (1,), 1), (1, 60, (1, 1), 1), (131, 5, (33,), 1), (3, 2, (8,), 300)]
+)
+@pytest.mark.parametrize("cell", SKIPS)
+def test_odd_sizes(cell: str, batch: int, time: int, units: tuple[int, ...], features: int) -> None:
+    """The smallest sizes, slabs that do not come out even, and inputs deeper than one block of a product."""
+    spec = CellSpec(cell=cell, input_size=features, units=units, layer_norm=units == (1,))
+    compare(case_for(spec, batch=batch, time=time, fresh=True))
+
+
+@pytest.fixture
+def dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sends every tensor through the operations that serve other devices."""
+    monkeypatch.setattr(fast, "_is_for_kernels", lambda inputs: False)
+
+
+@pytest.mark.usefixtures("dense")
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("cell", SKIPS)
+def test_options_in_dense_operations(cell: str, options: dict[str, Any]) -> None:
+    spec = CellSpec(cell=cell, input_size=3, units=(7, 1, 4), update_bias=-1.0, **options)
+    assert 0.0 < compare(case_for(spec, batch=5, time=13)) < 1.0
+
+
+@pytest.mark.usefixtures("dense")
+@pytest.mark.parametrize("updates", [None, 0.3])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_plain_cells_in_dense_operations(cell: str, updates: float | None) -> None:
+    spec = CellSpec(cell=cell, input_size=2, units=(5, 4), layer_norm=updates is not None)
+    compare(case_for(spec, batch=5, time=13, updates=updates))
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("framework", ["pytorch"])
+@pytest.mark.parametrize("cell", [*SKIPS, "lstm", "gru"])
+def test_on_a_gpu(cell: str, framework: str) -> None:
+    spec = CellSpec(cell=cell, input_size=2, units=(20, 110), update_bias=-1.0)
+    compare(case_for(spec, batch=8, time=20), device="cuda")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_any_number_of_threads(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        compare(case_for(CellSpec(cell="skip_lstm", input_size=2, units=(5,), update_bias=-1.0), batch=50, time=9))
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("cell", [*SKIPS, "lstm", "gru"])
+def test_single_precision(cell: str) -> None:
+    """Without layer norm, which in an LSTM magnifies rounding errors; the recorded runs hold it to account."""
+    spec = CellSpec(cell=cell, input_size=2, units=(20, 110), update_bias=-1.0)
+    compare(case_for(spec, batch=8, time=20), torch.float32)
+
+
+@pytest.mark.parametrize("name", recorded_runs.NAMES)
+def test_recorded_run_is_reproduced(name: str) -> None:
+    recorded = recorded_runs.load(name)
+    layer = build("pytorch", "layer", recorded.spec, engine="fast")
+    layer.load_parameters(recorded.parameters)
+    ours = run(
+        "pytorch", "layer", layer, recorded.x, h_weight=recorded.loss_weight, gate_weight=recorded.cost_per_sample
+    )
+    np.testing.assert_array_equal(ours.gates, recorded.state_gate)
+    np.testing.assert_allclose(ours.h, recorded.h, rtol=0, atol=2e-6)
+    assert_gradients_close(ours.gradients, recorded.gradients, tolerance=5e-5)
+
+
+def test_only_the_last_output_is_read() -> None:
+    """Gradients that do not come are not asked for; without any, nothing is kept for them."""
+    layer = SkipLSTM(5, input_size=2, engine="fast", dtype="float64", update_bias=-1.0, seed=1)
+    inputs = torch.randn(3, 12, 2, dtype=torch.float64)
+    outputs, _ = layer(inputs)
+    gradients = {}
+    for engine in ("reference", "fast"):
+        layer.engine = engine
+        _, state = layer(inputs)
+        gradients[engine] = [gradient.numpy() for gradient in torch.autograd.grad(state.h.sum(), [*layer.parameters()])]
+    for ours, theirs in zip(gradients["fast"], gradients["reference"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    with torch.no_grad():
+        silent, _ = layer(inputs)
+    assert not silent.h.requires_grad
+    np.testing.assert_array_equal(silent.h.numpy(), outputs.h.detach().numpy())
+
+
+def test_the_gradient_can_be_had_twice() -> None:
+    layer = SkipLSTM(5, input_size=2, engine="fast", update_bias=-1.0)
+    outputs, _ = layer(torch.randn(3, 12, 2))
+    first, second = (torch.autograd.grad(outputs.h.sum(), [*layer.parameters()], retain_graph=True) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_what_it_refuses() -> None:
+    spec = CellSpec(cell="lstm", input_size=2, units=(3,))
+    parameters = {name: torch.tensor(value) for name, value in parameters_for(spec).items()}
+    inputs = torch.zeros(1, 4, 2, dtype=torch.float64)
+    start = initial_state(spec, parameters, batch=1, like=inputs)
+    with pytest.raises(CellError, match="engine='reference'"):
+        unroll(spec, parameters, inputs, start, updates=torch.ones(1, 4, requires_grad=True), engine="fast")
+    layer = SkipLSTM(3, input_size=2, engine="fast")
+    outputs, _ = layer(torch.zeros(1, 4, 2, requires_grad=True))
+    with pytest.raises(CellError, match="second derivative"):
+        torch.autograd.grad(outputs.h.sum(), [*layer.parameters()], create_graph=True)
