@@ -1,9 +1,10 @@
-"""The layers of `steps.py` once more, each with its adjoint written by hand, in the pieces that the fast engine needs.
+"""The layers of `steps.py` with their adjoints, written by hand, in the pieces that the fast engine needs.
 
-A layer has four pieces. `recur` is the part of the pre-activations that depends on the state alone; `candidate`
-completes it with an input, where no gradient will follow; `forward` is a whole step and returns what its adjoint
-needs beside the states, the pre-activations; `backward` is the adjoint of that step. Derivatives of the
-activations are taken from their outputs.
+A step is taken by `steps.py`, and nothing but states is kept of it. Going back, `recur` is the part of the
+pre-activations that depends on the state alone, which one update and the skips before it share; `candidate`
+completes it to a step; `backward` is the adjoint of a step, the pre-activations made again rather than kept: a
+product costs less than memory that is written once and read once. Derivatives of the activations are taken
+from their outputs.
 """
 
 from __future__ import annotations
@@ -29,11 +30,10 @@ ACTIVATION_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Pieces(NamedTuple):
-    """The four pieces of one kind of layer."""
+    """The three pieces of one kind of layer."""
 
     recur: Callable[[CellSpec, Parameters, LayerState], Tensor]
     candidate: Callable[[CellSpec, Parameters, Tensor, LayerState, Tensor], LayerState]
-    forward: Callable[[CellSpec, Parameters, Tensor, LayerState], tuple[LayerState, tuple[Tensor, ...]]]
     backward: Callable[..., tuple[Tensor, LayerState, Gradients]]
 
 
@@ -99,27 +99,19 @@ def lstm_candidate(
     return _lstm_state(spec, layer, pre, state[0])
 
 
-def lstm_forward(
-    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState
-) -> tuple[LayerState, tuple[Tensor, ...]]:
-    """One step; keeps the pre-activations `[batch, 4 * units]`."""
-    c, h = state
-    pre = tf.concat([x, h], axis=1) @ layer["weights"] + layer["biases"]
-    return _lstm_state(spec, layer, pre, c), (pre,)
-
-
 def lstm_backward(
     spec: CellSpec,
     layer: Parameters,
     x: Tensor,
     state: LayerState,
     new_state: LayerState,
-    kept: tuple[Tensor, ...],
+    recurrent: Tensor,
     g: LayerState,
 ) -> tuple[Tensor, LayerState, Gradients]:
-    """The adjoint of `lstm_forward`: gradients of x, of `(c, h)` and of the parameters."""
+    """The adjoint of one step: gradients of x, of `(c, h)` and of the parameters."""
     slope = ACTIVATION_SLOPES[spec.activation]
-    (c, h), (new_c, _), (pre,), (gc, gh) = state, new_state, kept, g
+    (c, h), (new_c, _), (gc, gh) = state, new_state, g
+    pre = x @ layer["weights"][: x.shape[1]] + recurrent
     i, j, f, o = _lstm_gates(spec, layer, pre)
     active = ACTIVATION_FUNCTIONS[spec.activation](new_c)
     gc = gc + gh * o * slope(active)
@@ -162,31 +154,20 @@ def gru_candidate(
     return (z * h + (1.0 - z) * proposal,)
 
 
-def gru_forward(
-    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState
-) -> tuple[LayerState, tuple[Tensor, ...]]:
-    """One step; keeps the pre-activations of the gates, `[batch, 2 * units]`, and of the proposal."""
-    (h,) = state
-    pre = tf.concat([x, h], axis=1) @ layer["gate_weights"] + layer["gate_biases"]
-    r, z = _gru_gates(spec, layer, pre)
-    pre_proposal = _gru_proposal(layer, x, r * h)
-    proposal = ACTIVATION_FUNCTIONS[spec.activation](pre_proposal)
-    return (z * h + (1.0 - z) * proposal,), (pre, pre_proposal)
-
-
 def gru_backward(
     spec: CellSpec,
     layer: Parameters,
     x: Tensor,
     state: LayerState,
     new_state: LayerState,
-    kept: tuple[Tensor, ...],
+    recurrent: Tensor,
     g: LayerState,
 ) -> tuple[Tensor, LayerState, Gradients]:
-    """The adjoint of `gru_forward`: gradients of x, of `(h,)` and of the parameters."""
-    (h,), (pre, pre_proposal), (gh,) = state, kept, g
+    """The adjoint of one step: gradients of x, of `(h,)` and of the parameters."""
+    (h,), (gh,) = state, g
+    pre = x @ layer["gate_weights"][: x.shape[1]] + recurrent
     r, z = _gru_gates(spec, layer, pre)
-    proposal = ACTIVATION_FUNCTIONS[spec.activation](pre_proposal)
+    proposal = ACTIVATION_FUNCTIONS[spec.activation](_gru_proposal(layer, x, r * h))
     gradients: Gradients = {}
     gproposal = gh * (1.0 - z) * ACTIVATION_SLOPES[spec.activation](proposal)
     gx, greset, gradients["candidate_weights"], gradients["candidate_biases"] = _product_backward(
@@ -204,6 +185,6 @@ def gru_backward(
 
 
 PIECES = {
-    "lstm": Pieces(lstm_recur, lstm_candidate, lstm_forward, lstm_backward),
-    "gru": Pieces(gru_recur, gru_candidate, gru_forward, gru_backward),
+    "lstm": Pieces(lstm_recur, lstm_candidate, lstm_backward),
+    "gru": Pieces(gru_recur, gru_candidate, gru_backward),
 }

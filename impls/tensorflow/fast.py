@@ -22,7 +22,7 @@ from impls.states import FlatState
 from impls.tensorflow import rounds as loops
 from impls.tensorflow.adjoints import Gradients
 from impls.tensorflow.jumps import gate_source, latest_update, next_update
-from impls.tensorflow.rounds import Adjoint, Cotangents, Kept, Position, Sequences
+from impls.tensorflow.rounds import Adjoint, Cotangents, Position, Sequences
 from impls.tensorflow.unrolled import Unrolled, static_or_dynamic_size
 
 MOST_BLOCKS = 28  # blocks of rounds that a sequence is cut into: few launches, small buffers
@@ -86,12 +86,12 @@ def _compiled_by_caller() -> bool:
 class Remembered(NamedTuple):
     """What the forward pass leaves to the backward one.
 
-    `kept` has the leaves of `Kept`, block after block: TensorArrays, or lists of one tensor where there is one block
+    `kept` has the leaves of `Position`, block after block: TensorArrays, or lists of one tensor where there is one block
     alone. `counts` are the rounds that each block ran, `latest` and `gates` `[batch, time]` place the rounds in time.
     """
 
     start: Position
-    kept: Kept
+    kept: Position
     counts: Any
     blocks: Any
     latest: Tensor
@@ -102,7 +102,7 @@ class Blocks(NamedTuple):
     """The compiled pieces of one cell."""
 
     begin: Callable[..., Position]
-    forward: Callable[..., tuple[Position, Tensor, Kept]]
+    forward: Callable[..., tuple[Position, Tensor, Position]]
     place: Callable[..., tuple[Tensor, Tensor, Tensor]]
     backward: Callable[..., tuple[Adjoint, Gradients, Tensor]]
     begin_backward: Callable[..., Adjoint]
@@ -138,7 +138,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
         return Position(time, state.layers, prob, stored)
 
     @tf.function(jit_compile=True, autograph=False)
-    def forward(used: Parameters, sequences: Sequences, position: Position) -> tuple[Position, Tensor, Kept]:
+    def forward(used: Parameters, sequences: Sequences, position: Position) -> tuple[Position, Tensor, Position]:
         return loops.forward_rounds(
             spec, used, sequences, position, source=source, rounds=rounds_of(sequences), keep=keep
         )
@@ -159,7 +159,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
     def backward(
         used: Parameters,
         sequences: Sequences,
-        kept: Kept,
+        kept: Position,
         count: Tensor,
         cotangents: Cotangents,
         adjoint: Adjoint,
@@ -195,6 +195,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
             tf.fill(tf.shape(stored), -1),
             stored,
             start,
+            loops.recurrent_parts(spec, used, state.layers),
             cotangents,
             adjoint,
             loops.new_scratch(sequences),
@@ -225,7 +226,7 @@ def _forward(
     if whole:
         position, count, kept = compiled.forward(used, sequences, start)
         arrays, counts, done = [leaf[tf.newaxis] for leaf in tf.nest.flatten(kept)], count[tf.newaxis], 1
-        leaves, times = kept, kept.positions.time[tf.newaxis]
+        leaves, times = kept, kept.time[tf.newaxis]
     else:
         rounds = compiled.rounds(length)
         size = -(-length // rounds)
@@ -248,7 +249,7 @@ def _forward(
         ) -> tuple[Any, ...]:
             position, count, kept = compiled.forward(used, sequences, position)
             arrays = [array.write(done, leaf) for array, leaf in zip(arrays, tf.nest.flatten(kept), strict=True)]
-            times = tf.tensor_scatter_nd_update(times, [[done]], kept.positions.time[tf.newaxis])
+            times = tf.tensor_scatter_nd_update(times, [[done]], kept.time[tf.newaxis])
             return done + 1, position, arrays, counts.write(done, count), times
 
         done, position, arrays, counts, times = tf.while_loop(
@@ -258,7 +259,7 @@ def _forward(
         )
     index, latest, gates = compiled.place(times, sequences)
     kept = tf.nest.pack_sequence_as(leaves, arrays)
-    h = tf.gather(_rows(kept.positions.layers[-1][-1], done, width=spec.units[-1]), index)
+    h = tf.gather(_rows(kept.layers[-1][-1], done, width=spec.units[-1]), index)
     h.set_shape([*inputs.shape[:2], spec.units[-1]])
     gate = (position.update_prob[:, tf.newaxis], position.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
     outputs = Unrolled(h, tf.cast(gates, inputs.dtype)[:, :, tf.newaxis], FlatState(position.layers, gate))

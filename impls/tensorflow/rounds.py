@@ -17,7 +17,7 @@ from impls.contract import CellSpec
 from impls.tensorflow import gates
 from impls.tensorflow.adjoints import PIECES, Gradients
 from impls.tensorflow.jumps import at_times, next_update
-from impls.tensorflow.steps import LayerState, layer_parameters
+from impls.tensorflow.steps import LAYER_STEPS, LayerState, layer_parameters
 
 Parameters = Mapping[str, Tensor]
 Layers = tuple[LayerState, ...]
@@ -43,17 +43,6 @@ class Position(NamedTuple):
     cum_update_prob: Tensor
 
 
-class Kept(NamedTuple):
-    """A block of rounds, as its adjoint needs it.
-
-    `positions` has the leaves of `Position` with one axis more in front: row k is what round k started from, the
-    last row in use what the block ended with. `pre_activations` holds, layer by layer, `[rounds, batch, …]`.
-    """
-
-    positions: Position
-    pre_activations: tuple[tuple[Tensor, ...], ...]
-
-
 class Cotangents(NamedTuple):
     """Gradients of the loss by outputs: h `[batch, time, units]`, gates `[batch, time]`."""
 
@@ -69,27 +58,18 @@ class Adjoint(NamedTuple):
     cum_update_prob: Tensor
 
 
-def kept_leaves(spec: CellSpec, *, rounds: int | None, batch: int | None, dtype: tf.DType, keep: bool) -> Kept:
-    """`Kept` as `forward_rounds` returns it, with a `TensorSpec` for every leaf."""
+def kept_leaves(spec: CellSpec, *, rounds: int | None, batch: int | None, dtype: tf.DType, keep: bool) -> Position:
+    """What `forward_rounds` keeps, with a `TensorSpec` for every leaf."""
 
-    def leaf(rows: int | None, *widths: int) -> tf.TensorSpec:
-        return tf.TensorSpec([rows, batch, *widths], dtype)
+    def leaf(*widths: int) -> tf.TensorSpec:
+        return tf.TensorSpec([None if rounds is None else rounds + 1, batch, *widths], dtype)
 
-    rows = None if rounds is None else rounds + 1
-    time = tf.TensorSpec([rows, batch], tf.int32)
+    time = tf.TensorSpec(leaf().shape, tf.int32)
     if not keep:
-        nothing = leaf(0)
-        return Kept(Position(time, ((leaf(rows, spec.units[-1]),),), nothing, nothing), ())
-    states = tuple((leaf(rows, units),) * (2 if spec.kind == "lstm" else 1) for units in spec.units)
-    pre_activations = tuple(
-        tuple(leaf(rounds, width) for width in widths) for widths in pre_activation_widths(spec)
-    )
-    return Kept(Position(time, states, leaf(rows), leaf(rows)), pre_activations)
-
-
-def pre_activation_widths(spec: CellSpec) -> list[list[int]]:
-    """Widths of what `forward` keeps, layer by layer."""
-    return [[4 * units] if spec.kind == "lstm" else [2 * units, units] for units in spec.units]
+        nothing = tf.TensorSpec([0], dtype)
+        return Position(time, ((leaf(spec.units[-1]),),), nothing, nothing)
+    states = tuple((leaf(units),) * (2 if spec.kind == "lstm" else 1) for units in spec.units)
+    return Position(time, states, leaf(), leaf())
 
 
 def _select(mask: Tensor, new: Layers, old: Layers) -> Layers:
@@ -125,32 +105,28 @@ def forward_rounds(
     source: str,
     rounds: int | Tensor,
     keep: bool,
-) -> tuple[Position, Tensor, Kept]:
+) -> tuple[Position, Tensor, Position]:
     """Runs up to `rounds` rounds.
 
     Returns:
-        Where the sequences stand then, how many rounds were run, and what was kept: with `keep` all of `Kept`,
-        otherwise the times and the top layer's h alone (the rest of it empty).
+        Where the sequences stand then; how many rounds were run; and the positions before and after every round,
+        `Position` with one axis more in front, which is all that the adjoint needs. Without `keep` these are the
+        times and the top layer's h alone.
     """
-    pieces = PIECES[spec.kind]
+    step = LAYER_STEPS[spec.kind]
     length = tf.shape(sequences.inputs)[1]
     weights = [layer_parameters(parameters, number) for number in range(len(spec.units))]
 
     def chosen(position: Position) -> list[Tensor]:
         return tf.nest.flatten(position) if keep else [position.time, position.layers[-1][-1]]
 
-    def body(
-        k: Tensor, position: Position, rows: list[tf.TensorArray], pres: list[tf.TensorArray]
-    ) -> tuple[object, ...]:
+    def body(k: Tensor, position: Position, rows: list[tf.TensorArray]) -> tuple[object, ...]:
         updates = position.time < length
         below = at_times(sequences.inputs, tf.minimum(position.time, length - 1))
         candidates: list[LayerState] = []
-        kept: list[Tensor] = []
         for layer, state in zip(weights, position.layers, strict=True):
-            candidate, pre = pieces.forward(spec, layer, below, state)
-            candidates.append(candidate)
-            kept += pre
-            below = candidate[-1]
+            candidates.append(step(spec, layer, below, state))
+            below = candidates[-1][-1]
         layers = _select(updates, tuple(candidates), position.layers)
         update_prob, stored = position.update_prob, position.cum_update_prob
         if spec.skips:
@@ -166,45 +142,31 @@ def forward_rounds(
         )
         position = Position(time, layers, update_prob, stored)
         rows = [row.write(k + 1, leaf) for row, leaf in zip(rows, chosen(position), strict=True)]
-        pres = [pre.write(k, leaf) for pre, leaf in zip(pres, kept, strict=True)] if keep else pres
-        return k + 1, position, rows, pres
+        return k + 1, position, rows
 
-    widths = pre_activation_widths(spec)
-    batch = sequences.inputs.shape[0]
-    dtype = sequences.inputs.dtype
     rows = [
         tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape).write(0, leaf)
         for leaf in chosen(start)
     ]
-    pres = [
-        tf.TensorArray(dtype, size=rounds, element_shape=[batch, width])
-        for layer in widths
-        for width in layer
-        if keep
-    ]
-    k, position, rows, pres = tf.while_loop(
+    k, position, rows = tf.while_loop(
         lambda k, position, *_: (k < rounds) & tf.reduce_any(position.time < length),
         body,
-        (tf.constant(0), start, rows, pres),
+        (tf.constant(0), start, rows),
     )
     stacked = [row.stack() for row in rows]
     # Rounds that were not run have no update: their time is the end.
     stacked[0] = tf.where(tf.range(rounds + 1)[:, tf.newaxis] <= k, stacked[0], length)
     if keep:
-        positions = tf.nest.pack_sequence_as(start, stacked)
-    else:
-        nothing = tf.zeros([0, tf.shape(start.time)[0]], dtype)
-        positions = Position(stacked[0], ((stacked[1],),), nothing, nothing)
-    flat = iter([pre.stack() for pre in pres])
-    pre_activations = tuple(tuple(next(flat) for _ in layer) for layer in widths) if keep else ()
-    return position, k, Kept(positions, pre_activations)
+        return position, k, tf.nest.pack_sequence_as(start, stacked)
+    nothing = tf.zeros([0], sequences.inputs.dtype)
+    return position, k, Position(stacked[0], ((stacked[1],),), nothing, nothing)
 
 
 def backward_rounds(
     spec: CellSpec,
     parameters: Parameters,
     sequences: Sequences,
-    kept: Kept,
+    kept: Position,
     count: Tensor,
     cotangents: Cotangents,
     adjoint: Adjoint,
@@ -223,14 +185,30 @@ def backward_rounds(
     nothing = tf.zeros_like(adjoint.update_prob)
 
     def body(
-        k: Tensor, adjoint: Adjoint, gradients: Gradients, scratch: tf.TensorArray, ginputs: tf.TensorArray
+        k: Tensor,
+        adjoint: Adjoint,
+        recurrent: tuple[Tensor, ...],
+        gradients: Gradients,
+        scratch: tf.TensorArray,
+        ginputs: tf.TensorArray,
     ) -> tuple[object, ...]:
-        before, after = _row(kept.positions, k), _row(kept.positions, k + 1)
+        before, after = _row(kept, k), _row(kept, k + 1)
         updates = before.time < length
         time = tf.minimum(before.time, length - 1)
         adjoint, scratch = backward_skips(
-            spec, parameters, sequences, before.time, nothing, after, cotangents, adjoint, scratch, source=source
+            spec,
+            parameters,
+            sequences,
+            before.time,
+            nothing,
+            after,
+            recurrent,
+            cotangents,
+            adjoint,
+            scratch,
+            source=source,
         )
+        recurrent = recurrent_parts(spec, parameters, before.layers)
         top = adjoint.layers[-1]
         gh = tf.where(updates[:, tf.newaxis], top[-1] + at_times(cotangents.h, time), top[-1])
         layers = (*adjoint.layers[:-1], (*top[:-1], gh))
@@ -269,21 +247,22 @@ def backward_rounds(
                 below,
                 before.layers[number],
                 after.layers[number],
-                _row(kept.pre_activations[number], k),
+                recurrent[number],
                 (*rest, gh if gbelow is None else gh + gbelow),
             )
             leaving.insert(0, gstate)
             added.update({f"layers.{number}.{name}": value for name, value in of_layer.items()})
         layers = tf.nest.map_structure(tf.add, tuple(leaving), staying)
         gradients = {name: value + added[name] for name, value in gradients.items()}
-        return k - 1, Adjoint(layers, gprob, gcum), gradients, scratch, ginputs.write(k, gbelow)
+        return k - 1, Adjoint(layers, gprob, gcum), recurrent, gradients, scratch, ginputs.write(k, gbelow)
 
-    _, adjoint, gradients, _, ginputs = tf.while_loop(
+    _, adjoint, _, gradients, _, ginputs = tf.while_loop(
         lambda k, *_: k >= 0,
         body,
         (
             count - 1,
             adjoint,
+            recurrent_parts(spec, parameters, _row(kept, count).layers),
             gradients,
             new_scratch(sequences),
             tf.TensorArray(inputs.dtype, size=rounds, element_shape=[inputs.shape[0], inputs.shape[2]]),
@@ -305,6 +284,7 @@ def backward_skips(
     time: Tensor,
     stored: Tensor,
     position: Position,
+    recurrent: tuple[Tensor, ...],
     cotangents: Cotangents,
     adjoint: Adjoint,
     scratch: tf.TensorArray,
@@ -313,8 +293,9 @@ def backward_skips(
 ) -> tuple[Adjoint, tf.TensorArray]:
     """The adjoint of the steps between the update at `time` and the one that `position` stands at.
 
-    `stored` is the ũ stored at `time`: 0 after an update. The state does not change there, and no gradient enters the cell. But each gate's gradient asks for the
-    candidate (eq. 7): its recurrent part is the same for the whole run, the rest is element-wise for an LSTM.
+    `stored` is the ũ stored at `time`: 0 after an update. The state does not change there, and no gradient enters
+    the cell. But each gate's gradient asks for the candidate (eq. 7): its `recurrent` part is the same for the
+    whole run, the rest is element-wise for an LSTM.
     """
     if source == "always":
         return adjoint, scratch
@@ -324,16 +305,13 @@ def backward_skips(
     most = tf.reduce_max(skips)
     weights = [layer_parameters(parameters, number) for number in range(len(spec.units))]
     layers, update_prob = position.layers, position.update_prob
-    layers, update_prob = position.layers, position.update_prob
 
     def replay(j: Tensor, stored: Tensor, scratch: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
         following = gates.accumulate(update_prob=update_prob, cum_update_prob=stored)
         return j + 1, following, scratch.write(j, stored)
 
-    recurrent: tuple[Tensor, ...] = ()
     if spec.skips:
         _, _, scratch = tf.while_loop(lambda j, *_: j <= most, replay, (tf.constant(1), stored, scratch))
-        recurrent = _recurrent_parts(spec, weights, layers, needed=most > 0)
 
     def body(j: Tensor, adjoint: Adjoint) -> tuple[Tensor, Adjoint]:
         skipped = j <= skips
@@ -365,13 +343,7 @@ def backward_skips(
     return adjoint, scratch
 
 
-def _recurrent_parts(
-    spec: CellSpec, weights: list[dict[str, Tensor]], layers: Layers, *, needed: Tensor
-) -> tuple[Tensor, ...]:
-    """`recur` of every layer where any step was skipped; else zeros, which nothing reads."""
-    recur, gate_count = PIECES[spec.kind].recur, 4 if spec.kind == "lstm" else 2
-    return tf.cond(
-        needed,
-        lambda: tuple(recur(spec, layer, state) for layer, state in zip(weights, layers, strict=True)),
-        lambda: tuple(tf.zeros_like(tf.repeat(state[-1], gate_count, axis=1)) for state in layers),
-    )
+def recurrent_parts(spec: CellSpec, parameters: Parameters, layers: Layers) -> tuple[Tensor, ...]:
+    """`recur` of every layer."""
+    recur = PIECES[spec.kind].recur
+    return tuple(recur(spec, layer_parameters(parameters, k), state) for k, state in enumerate(layers))
