@@ -26,7 +26,7 @@ from impls.tensorflow.rounds import Adjoint, Cotangents, Position, Sequences
 from impls.tensorflow.unrolled import Unrolled, static_or_dynamic_size
 
 MOST_BLOCKS = 28  # blocks of rounds that a sequence is cut into: few launches, small buffers
-LEAST_ROUNDS = 10
+LEAST_ROUNDS = 25
 
 Parameters = Mapping[str, Tensor]
 
@@ -314,6 +314,10 @@ def _backward(
         ginputs = rows.stack()
     ginputs = tf.gather(tf.reshape(ginputs, [-1, inputs.shape[2]]), remembered.latest)
     ginputs = tf.where(remembered.gates[:, :, tf.newaxis], ginputs, tf.zeros_like(ginputs))
-    adjoint = compiled.begin_backward(used, sequences, state, start, cotangents, adjoint)
+    adjoint = tf.cond(
+        tf.reduce_any(start.time > 0),
+        lambda: compiled.begin_backward(used, sequences, state, start, cotangents, adjoint),
+        lambda: adjoint,
+    )
     gate = (adjoint.update_prob[:, tf.newaxis], adjoint.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
     return ginputs, FlatState(adjoint.layers, gate), gradients
