@@ -49,9 +49,7 @@ def layer_norm_backward(x: Tensor, g: Tensor, *, gains: Tensor, gates: int) -> t
     scale = 1.0 / (deviation + LAYER_NORM_EPSILON)
     inner = g * gains
     # A deviation of 0 (one unit, equal units) has gradient 0, as in the reference.
-    slope = tf.math.divide_no_nan(
-        tf.reduce_mean(inner * centred, axis=2, keepdims=True) * scale * scale, deviation
-    )
+    slope = tf.math.divide_no_nan(tf.reduce_mean(inner * centred, axis=2, keepdims=True) * scale * scale, deviation)
     inner = inner * scale - centred * slope
     gx = inner - tf.reduce_mean(inner, axis=2, keepdims=True)
     return (
@@ -61,9 +59,7 @@ def layer_norm_backward(x: Tensor, g: Tensor, *, gains: Tensor, gates: int) -> t
     )
 
 
-def _product_backward(
-    x: Tensor, h: Tensor, g: Tensor, *, weights: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _product_backward(x: Tensor, h: Tensor, g: Tensor, *, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The adjoint of `[x, h] @ weights + biases`; returns the gradients of x, h, the weights and the biases."""
     rows = tf.concat([x, h, tf.ones_like(x[:, :1])], axis=1)
     gweights = tf.matmul(rows, g, transpose_a=True)  # the row of ones makes its last row the biases' gradient
@@ -91,9 +87,7 @@ def _lstm_state(spec: CellSpec, layer: Parameters, pre: Tensor, c: Tensor) -> La
     return new_c, ACTIVATION_FUNCTIONS[spec.activation](new_c) * o
 
 
-def lstm_candidate(
-    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor
-) -> LayerState:
+def lstm_candidate(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor) -> LayerState:
     """`(c̃, h̃)` for the input `x`, from the `recurrent` part."""
     pre = x @ layer["weights"][: x.shape[1]] + recurrent
     return _lstm_state(spec, layer, pre, state[0])
@@ -144,9 +138,7 @@ def _gru_proposal(layer: Parameters, x: Tensor, reset: Tensor) -> Tensor:
     return tf.concat([x, reset], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"]
 
 
-def gru_candidate(
-    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor
-) -> LayerState:
+def gru_candidate(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor) -> LayerState:
     """`(h̃,)` for the input `x`, from the `recurrent` part."""
     (h,) = state
     r, z = _gru_gates(spec, layer, x @ layer["gate_weights"][: x.shape[1]] + recurrent)

@@ -46,9 +46,7 @@ def unroll_fast(
     `updates` and `gate_noise` are constants to the gradient.
     """
     source = gate_source(spec, updates=updates)
-    draws = (
-        None if source in ("round", "always") else tf.stop_gradient(updates if source == "given" else gate_noise)
-    )
+    draws = None if source in ("round", "always") else tf.stop_gradient(updates if source == "given" else gate_noise)
     inputs = tf.ensure_shape(inputs, [None, None, spec.input_size])
     used = {name: tf.convert_to_tensor(value) for name, value in parameters.items() if _is_used(name)}
     differentiable = tf.nest.flatten((inputs, state, used))
@@ -86,8 +84,9 @@ def _compiled_by_caller() -> bool:
 class Remembered(NamedTuple):
     """What the forward pass leaves to the backward one.
 
-    `kept` has the leaves of `Position`, block after block: TensorArrays, or lists of one tensor where there is one block
-    alone. `counts` are the rounds that each block ran, `latest` and `gates` `[batch, time]` place the rounds in time.
+    `kept` has the positions of every block: TensorArrays of blocks, or tensors with one axis more in front where
+    all rounds are one block. `counts` are the rounds that each block ran; `latest` and `gates` `[batch, time]` say
+    which round each step belongs to, and whether it is the update.
     """
 
     start: Position
@@ -111,7 +110,7 @@ class Blocks(NamedTuple):
 
 @functools.cache
 def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
-    """The pieces for one cell; TensorFlow keeps a compiled version for every shape. `whole`: all rounds in one block."""
+    """The pieces for one cell, `whole` where all rounds are one block; each is compiled once a shape."""
 
     def rounds_in_a_block(length: Any) -> Any:
         if whole:
@@ -244,9 +243,7 @@ def _forward(
         ]
         counts = tf.TensorArray(tf.int32, size=size, clear_after_read=False)
 
-        def body(
-            done: Tensor, position: Position, arrays: list[Any], counts: Any, times: Tensor
-        ) -> tuple[Any, ...]:
+        def body(done: Tensor, position: Position, arrays: list[Any], counts: Any, times: Tensor) -> tuple[Any, ...]:
             position, count, kept = compiled.forward(used, sequences, position)
             arrays = [array.write(done, leaf) for array, leaf in zip(arrays, tf.nest.flatten(kept), strict=True)]
             times = tf.tensor_scatter_nd_update(times, [[done]], kept.time[tf.newaxis])
@@ -314,10 +311,7 @@ def _backward(
         ginputs = rows.stack()
     ginputs = tf.gather(tf.reshape(ginputs, [-1, inputs.shape[2]]), remembered.latest)
     ginputs = tf.where(remembered.gates[:, :, tf.newaxis], ginputs, tf.zeros_like(ginputs))
-    adjoint = tf.cond(
-        tf.reduce_any(start.time > 0),
-        lambda: compiled.begin_backward(used, sequences, state, start, cotangents, adjoint),
-        lambda: adjoint,
-    )
+    if source != "always":  # steps may be skipped before the first update
+        adjoint = compiled.begin_backward(used, sequences, state, start, cotangents, adjoint)
     gate = (adjoint.update_prob[:, tf.newaxis], adjoint.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
     return ginputs, FlatState(adjoint.layers, gate), gradients

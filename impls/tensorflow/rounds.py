@@ -24,7 +24,7 @@ Layers = tuple[LayerState, ...]
 
 
 class Sequences(NamedTuple):
-    """What every step may read: inputs `[batch, time, features]`, and the draws `[batch, time]` where there are."""
+    """What every step may read: inputs `[batch, time, features]`; draws `[batch, time]`, or None."""
 
     inputs: Tensor
     draws: Tensor | None
@@ -145,8 +145,7 @@ def forward_rounds(
         return k + 1, position, rows
 
     rows = [
-        tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape).write(0, leaf)
-        for leaf in chosen(start)
+        tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape).write(0, leaf) for leaf in chosen(start)
     ]
     k, position, rows = tf.while_loop(
         lambda k, position, *_: (k < rounds) & tf.reduce_any(position.time < length),
