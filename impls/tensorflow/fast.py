@@ -31,7 +31,6 @@ LEAST_ROUNDS = 25
 Parameters = Mapping[str, Tensor]
 
 
-@tf.autograph.experimental.do_not_convert
 def unroll_fast(
     spec: CellSpec,
     parameters: Parameters,
@@ -53,7 +52,6 @@ def unroll_fast(
     like = (inputs, state, used)
     keep = record.could_possibly_record() or _compiled_by_caller()
 
-    @tf.custom_gradient
     def run(*flat: Tensor) -> tuple[list[Tensor], Callable[..., list[Tensor]]]:
         inputs, state, used = tf.nest.pack_sequence_as(like, [tf.stop_gradient(leaf) for leaf in flat])
         sequences = Sequences(inputs, draws)
@@ -64,11 +62,15 @@ def unroll_fast(
             if not keep:  # no gradient was in sight when this was traced: run once more, and keep
                 _, kept = _forward(spec, source, True, used, sequences, state)
             given = tf.nest.pack_sequence_as(outputs, list(cotangents))
-            return tf.nest.flatten(_backward(spec, source, used, sequences, state, kept, given))
+            of_all: list[Tensor] = tf.nest.flatten(_backward(spec, source, used, sequences, state, kept, given))
+            return of_all
 
         return tf.nest.flatten(outputs), grad
 
-    return tf.nest.pack_sequence_as(Unrolled(inputs, inputs, state), run(*differentiable))
+    # Nothing here needs AutoGraph, which would rewrite all of it in a caller's traced function.
+    outputs = tf.autograph.experimental.do_not_convert(tf.custom_gradient(run))(*differentiable)
+    unrolled: Unrolled = tf.nest.pack_sequence_as(Unrolled(inputs, inputs, state), outputs)
+    return unrolled
 
 
 def _is_used(name: str) -> bool:
@@ -122,7 +124,6 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
     def rounds_of(sequences: Sequences) -> Any:
         return rounds_in_a_block(static_or_dynamic_size(sequences.inputs, 1))
 
-    @tf.function(jit_compile=True, autograph=False)
     def begin(sequences: Sequences, state: FlatState) -> Position:
         prob, stored = _gate_of(spec, state, like=sequences.inputs)
         before = tf.fill(tf.shape(prob), -1)
@@ -136,13 +137,11 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
         )
         return Position(time, state.layers, prob, stored)
 
-    @tf.function(jit_compile=True, autograph=False)
     def forward(used: Parameters, sequences: Sequences, position: Position) -> tuple[Position, Tensor, Position]:
         return loops.forward_rounds(
             spec, used, sequences, position, source=source, rounds=rounds_of(sequences), keep=keep
         )
 
-    @tf.function(jit_compile=True, autograph=False)
     def place(times: Tensor, sequences: Sequences) -> tuple[Tensor, Tensor, Tensor]:
         rounds, batch = tf.shape(times)[1] - 1, tf.shape(times)[2]
         updates = tf.transpose(tf.reshape(times[:, :-1], [-1, batch]))
@@ -154,7 +153,6 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
         sequence = tf.range(batch)[:, tf.newaxis]
         return rows * batch + sequence, tf.maximum(latest, 0) * batch + sequence, gates
 
-    @tf.function(jit_compile=True, autograph=False)
     def backward(
         used: Parameters,
         sequences: Sequences,
@@ -177,7 +175,6 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
             rounds=rounds_of(sequences),
         )
 
-    @tf.function(jit_compile=True, autograph=False)
     def begin_backward(
         used: Parameters,
         sequences: Sequences,
@@ -202,7 +199,15 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
         )
         return adjoint
 
-    return Blocks(begin, forward, place, backward, begin_backward, rounds_in_a_block)
+    compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+    return Blocks(
+        compiled(begin),
+        compiled(forward),
+        compiled(place),
+        compiled(backward),
+        compiled(begin_backward),
+        rounds_in_a_block,
+    )
 
 
 def _gate_of(spec: CellSpec, state: FlatState, *, like: Tensor) -> tuple[Tensor, Tensor]:

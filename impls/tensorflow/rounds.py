@@ -74,7 +74,8 @@ def kept_leaves(spec: CellSpec, *, rounds: int | None, batch: int | None, dtype:
 
 def _select(mask: Tensor, new: Layers, old: Layers) -> Layers:
     """`new` where the mask `[batch]` holds, else `old`."""
-    return tf.nest.map_structure(lambda a, b: tf.where(mask[:, tf.newaxis], a, b), new, old)
+    chosen: Layers = tf.nest.map_structure(lambda a, b: tf.where(mask[:, tf.newaxis], a, b), new, old)
+    return chosen
 
 
 def _inner(mine: Layers, others: Layers, less: Layers) -> Tensor:
@@ -92,8 +93,9 @@ def _propose(parameters: Parameters, spec: CellSpec, layers: Layers) -> Tensor:
     )[:, 0]
 
 
-def _row(rows: object, k: Tensor | int) -> object:
-    return tf.nest.map_structure(lambda leaf: leaf[k], rows)
+def _row(rows: Position, k: Tensor) -> Position:
+    row: Position = tf.nest.map_structure(lambda leaf: leaf[k], rows)
+    return row
 
 
 def forward_rounds(
@@ -255,13 +257,15 @@ def backward_rounds(
         gradients = {name: value + added[name] for name, value in gradients.items()}
         return k - 1, Adjoint(layers, gprob, gcum), recurrent, gradients, scratch, ginputs.write(k, gbelow)
 
+    # Gathered, not sliced: XLA would make a slice's bound a constant, and compile again for every count.
+    last = tf.nest.map_structure(lambda leaf: tf.gather(leaf, count), kept.layers)
     _, adjoint, _, gradients, _, ginputs = tf.while_loop(
         lambda k, *_: k >= 0,
         body,
         (
             count - 1,
             adjoint,
-            recurrent_parts(spec, parameters, _row(kept, count).layers),
+            recurrent_parts(spec, parameters, last),
             gradients,
             new_scratch(sequences),
             tf.TensorArray(inputs.dtype, size=rounds, element_shape=[inputs.shape[0], inputs.shape[2]]),
