@@ -12,7 +12,8 @@ from impls import checks, states
 from impls.contract import CellSpec
 from impls.errors import CellError
 from impls.states import FlatState
-from impls.tensorflow.unroll import initial_state, static_or_dynamic_size
+from impls.tensorflow.unroll import initial_state
+from impls.tensorflow.unrolled import static_or_dynamic_size
 
 
 class Call(NamedTuple):

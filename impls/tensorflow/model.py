@@ -11,7 +11,8 @@ from tensorflow import Tensor
 from impls.contract import Array, ModelSpec
 from impls.parameters import check_parameters, model_shapes
 from impls.tensorflow.named_parameters import NamedParameters
-from impls.tensorflow.unroll import initial_state, static_or_dynamic_size, unroll
+from impls.tensorflow.unroll import initial_state, unroll
+from impls.tensorflow.unrolled import static_or_dynamic_size
 
 
 class Predictions(NamedTuple):

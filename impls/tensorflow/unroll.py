@@ -1,27 +1,21 @@
 """The time loop: a cell over `[batch, time, features]`, by one of the engines.
 
-`reference` runs the equations of `steps.py` step by step and leaves the gradient to TensorFlow.
+`reference` runs the equations of `steps.py` step by step and leaves the gradient to TensorFlow; `fast` is told in
+`fast.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.states import FlatState
+from impls.tensorflow.fast import unroll_fast
 from impls.tensorflow.steps import stack_step
-
-
-class Unrolled(NamedTuple):
-    """An unrolled cell: h `[batch, time, units]` of the top layer, gates `[batch, time, 1]`, the final state."""
-
-    h: Tensor
-    gates: Tensor
-    state: FlatState
+from impls.tensorflow.unrolled import Unrolled, static_or_dynamic_size
 
 
 def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor) -> FlatState:
@@ -36,12 +30,6 @@ def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: in
         layers.append(rows)
     gate = (tf.ones([batch, 1], like.dtype), tf.zeros([batch, 1], like.dtype)) if spec.skips else ()
     return FlatState(tuple(layers), gate)
-
-
-def static_or_dynamic_size(tensor: Tensor, axis: int) -> int | Tensor:
-    """The size along an axis: an int where it is known while tracing, else a scalar tensor."""
-    size = tf.compat.dimension_value(tensor.shape[axis])
-    return tf.shape(tensor)[axis] if size is None else size
 
 
 def unroll_reference(
@@ -100,7 +88,7 @@ def _steps(tensor: Tensor, time: int | Tensor) -> tf.TensorArray:
     return steps.unstack(tf.transpose(tensor, [1, 0, 2]))
 
 
-UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference}
+UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
 
 
 def unroll(

@@ -1,0 +1,352 @@
+"""The fast engine's loops: the k-th updates of all sequences are one dense batch, a *round*.
+
+Sequential depth is the largest number of updates in the batch, whatever the time steps at which they fall.
+`forward_rounds` runs rounds until a block of them is full; `backward_rounds` is its adjoint, and
+`backward_skips` that of the steps that one round leaves to be skipped. Derivation: `docs/engines.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+from tensorflow import Tensor
+
+from impls.contract import CellSpec
+from impls.tensorflow import gates
+from impls.tensorflow.adjoints import PIECES, Gradients
+from impls.tensorflow.jumps import at_times, next_update
+from impls.tensorflow.steps import LAYER_STEPS, LayerState, layer_parameters
+
+Parameters = Mapping[str, Tensor]
+Layers = tuple[LayerState, ...]
+
+
+class Sequences(NamedTuple):
+    """What every step may read: inputs `[batch, time, features]`; draws `[batch, time]`, or None."""
+
+    inputs: Tensor
+    draws: Tensor | None
+
+
+class Position(NamedTuple):
+    """Where each sequence stands between two rounds; every leaf but `layers` is `[batch]`.
+
+    `time` is the next update's (the length where none is left); the state is that of the step before it.
+    `cum_update_prob` is what was stored just before that update.
+    """
+
+    time: Tensor
+    layers: Layers
+    update_prob: Tensor
+    cum_update_prob: Tensor
+
+
+class Cotangents(NamedTuple):
+    """Gradients of the loss by outputs: h `[batch, time, units]`, gates `[batch, time]`."""
+
+    h: Tensor
+    gates: Tensor
+
+
+class Adjoint(NamedTuple):
+    """Gradients of the loss by the state: that of `Position` without the time."""
+
+    layers: Layers
+    update_prob: Tensor
+    cum_update_prob: Tensor
+
+
+def kept_leaves(spec: CellSpec, *, rounds: int | None, batch: int | None, dtype: tf.DType, keep: bool) -> Position:
+    """What `forward_rounds` keeps, with a `TensorSpec` for every leaf."""
+
+    def leaf(*widths: int) -> tf.TensorSpec:
+        return tf.TensorSpec([None if rounds is None else rounds + 1, batch, *widths], dtype)
+
+    time = tf.TensorSpec(leaf().shape, tf.int32)
+    if not keep:
+        nothing = tf.TensorSpec([0], dtype)
+        return Position(time, ((leaf(spec.units[-1]),),), nothing, nothing)
+    states = tuple((leaf(units),) * (2 if spec.kind == "lstm" else 1) for units in spec.units)
+    return Position(time, states, leaf(), leaf())
+
+
+def _select(mask: Tensor, new: Layers, old: Layers) -> Layers:
+    """`new` where the mask `[batch]` holds, else `old`."""
+    chosen: Layers = tf.nest.map_structure(lambda a, b: tf.where(mask[:, tf.newaxis], a, b), new, old)
+    return chosen
+
+
+def _inner(mine: Layers, others: Layers, less: Layers) -> Tensor:
+    """`⟨mine, others − less⟩` over every layer, `[batch]`."""
+    flat = zip(*(tf.nest.flatten(part) for part in (mine, others, less)), strict=True)
+    return tf.add_n([tf.reduce_sum(a * (b - c), axis=1) for a, b, c in flat])
+
+
+def _propose(parameters: Parameters, spec: CellSpec, layers: Layers) -> Tensor:
+    """Δũ of the candidates, `[batch]`."""
+    return gates.update_probability(
+        layers[spec.gate_layer][0],
+        weights=parameters["update_gate.weights"],
+        biases=parameters["update_gate.biases"],
+    )[:, 0]
+
+
+def _row(rows: Position, k: Tensor) -> Position:
+    row: Position = tf.nest.map_structure(lambda leaf: leaf[k], rows)
+    return row
+
+
+def forward_rounds(
+    spec: CellSpec,
+    parameters: Parameters,
+    sequences: Sequences,
+    start: Position,
+    *,
+    source: str,
+    rounds: int | Tensor,
+    keep: bool,
+) -> tuple[Position, Tensor, Position]:
+    """Runs up to `rounds` rounds.
+
+    Returns:
+        Where the sequences stand then; how many rounds were run; and the positions before and after every round,
+        `Position` with one axis more in front, which is all that the adjoint needs. Without `keep` these are the
+        times and the top layer's h alone.
+    """
+    step = LAYER_STEPS[spec.kind]
+    length = tf.shape(sequences.inputs)[1]
+    weights = [layer_parameters(parameters, number) for number in range(len(spec.units))]
+
+    def chosen(position: Position) -> list[Tensor]:
+        return tf.nest.flatten(position) if keep else [position.time, position.layers[-1][-1]]
+
+    def body(k: Tensor, position: Position, rows: list[tf.TensorArray]) -> tuple[object, ...]:
+        updates = position.time < length
+        below = at_times(sequences.inputs, tf.minimum(position.time, length - 1))
+        candidates: list[LayerState] = []
+        for layer, state in zip(weights, position.layers, strict=True):
+            candidates.append(step(spec, layer, below, state))
+            below = candidates[-1][-1]
+        layers = _select(updates, tuple(candidates), position.layers)
+        update_prob, stored = position.update_prob, position.cum_update_prob
+        if spec.skips:
+            update_prob = tf.where(updates, _propose(parameters, spec, tuple(candidates)), update_prob)
+            stored = tf.where(updates, tf.zeros_like(stored), stored)
+        time, stored = next_update(
+            source=source,
+            update_prob=update_prob,
+            cum_update_prob=stored,
+            time=position.time,
+            length=length,
+            draws=sequences.draws,
+        )
+        position = Position(time, layers, update_prob, stored)
+        rows = [row.write(k + 1, leaf) for row, leaf in zip(rows, chosen(position), strict=True)]
+        return k + 1, position, rows
+
+    rows = [
+        tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape).write(0, leaf) for leaf in chosen(start)
+    ]
+    k, position, rows = tf.while_loop(
+        lambda k, position, *_: (k < rounds) & tf.reduce_any(position.time < length),
+        body,
+        (tf.constant(0), start, rows),
+    )
+    stacked = [row.stack() for row in rows]
+    # Rounds that were not run have no update: their time is the end.
+    stacked[0] = tf.where(tf.range(rounds + 1)[:, tf.newaxis] <= k, stacked[0], length)
+    if keep:
+        return position, k, tf.nest.pack_sequence_as(start, stacked)
+    nothing = tf.zeros([0], sequences.inputs.dtype)
+    return position, k, Position(stacked[0], ((stacked[1],),), nothing, nothing)
+
+
+def backward_rounds(
+    spec: CellSpec,
+    parameters: Parameters,
+    sequences: Sequences,
+    kept: Position,
+    count: Tensor,
+    cotangents: Cotangents,
+    adjoint: Adjoint,
+    gradients: Gradients,
+    *,
+    source: str,
+    rounds: int | Tensor,
+) -> tuple[Adjoint, Gradients, Tensor]:
+    """The adjoint of the `count` rounds of a block, each with the skips that follow it.
+
+    Returns the adjoint of the block's start, the parameters' gradients added to `gradients`, and the inputs'
+    gradients at the updates, `[rounds, batch, features]`.
+    """
+    length = tf.shape(sequences.inputs)[1]
+    inputs = sequences.inputs
+    nothing = tf.zeros_like(adjoint.update_prob)
+
+    def body(
+        k: Tensor,
+        adjoint: Adjoint,
+        recurrent: tuple[Tensor, ...],
+        gradients: Gradients,
+        scratch: tf.TensorArray,
+        ginputs: tf.TensorArray,
+    ) -> tuple[object, ...]:
+        before, after = _row(kept, k), _row(kept, k + 1)
+        updates = before.time < length
+        time = tf.minimum(before.time, length - 1)
+        adjoint, scratch = backward_skips(
+            spec,
+            parameters,
+            sequences,
+            before.time,
+            nothing,
+            after,
+            recurrent,
+            cotangents,
+            adjoint,
+            scratch,
+            source=source,
+        )
+        recurrent = recurrent_parts(spec, parameters, before.layers)
+        top = adjoint.layers[-1]
+        gh = tf.where(updates[:, tf.newaxis], top[-1] + at_times(cotangents.h, time), top[-1])
+        layers = (*adjoint.layers[:-1], (*top[:-1], gh))
+
+        zeros = tf.nest.map_structure(tf.zeros_like, layers)
+        entering, staying = _select(updates, layers, zeros), _select(updates, zeros, layers)
+        gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
+        added: Gradients = {}
+        if spec.skips:
+            room = 1.0 - before.cum_update_prob
+            cumulative = before.cum_update_prob + tf.minimum(before.update_prob, room)
+            ggate = (
+                _inner(layers, after.layers, before.layers)
+                + gprob * (after.update_prob - before.update_prob)
+                - gcum * cumulative
+                + at_times(cotangents.gates, time)
+            )
+            glogit = tf.where(updates, gprob * after.update_prob * (1.0 - after.update_prob), tf.zeros_like(gprob))
+            gprob = tf.where(updates, tf.where(before.update_prob <= room, ggate, 0.0), gprob)
+            gcum = tf.where(updates, tf.where(before.update_prob < room, ggate, 0.0), gcum)
+            fed = after.layers[spec.gate_layer][0]
+            added["update_gate.weights"] = tf.matmul(fed, glogit[:, tf.newaxis], transpose_a=True)
+            added["update_gate.biases"] = tf.reduce_sum(glogit)[tf.newaxis]
+            number = spec.gate_layer % len(spec.units)
+            first = entering[number][0] + glogit[:, tf.newaxis] * parameters["update_gate.weights"][:, 0]
+            entering = (*entering[:number], (first, *entering[number][1:]), *entering[number + 1 :])
+
+        gbelow: Tensor | None = None
+        leaving: list[LayerState] = []
+        for number in reversed(range(len(spec.units))):
+            *rest, gh = entering[number]
+            below = after.layers[number - 1][-1] if number else at_times(inputs, time)
+            gbelow, gstate, of_layer = PIECES[spec.kind].backward(
+                spec,
+                layer_parameters(parameters, number),
+                below,
+                before.layers[number],
+                after.layers[number],
+                recurrent[number],
+                (*rest, gh if gbelow is None else gh + gbelow),
+            )
+            leaving.insert(0, gstate)
+            added.update({f"layers.{number}.{name}": value for name, value in of_layer.items()})
+        layers = tf.nest.map_structure(tf.add, tuple(leaving), staying)
+        gradients = {name: value + added[name] for name, value in gradients.items()}
+        return k - 1, Adjoint(layers, gprob, gcum), recurrent, gradients, scratch, ginputs.write(k, gbelow)
+
+    # Gathered, not sliced: XLA would make a slice's bound a constant, and compile again for every count.
+    last = tf.nest.map_structure(lambda leaf: tf.gather(leaf, count), kept.layers)
+    _, adjoint, _, gradients, _, ginputs = tf.while_loop(
+        lambda k, *_: k >= 0,
+        body,
+        (
+            count - 1,
+            adjoint,
+            recurrent_parts(spec, parameters, last),
+            gradients,
+            new_scratch(sequences),
+            tf.TensorArray(inputs.dtype, size=rounds, element_shape=[inputs.shape[0], inputs.shape[2]]),
+        ),
+    )
+    return adjoint, gradients, ginputs.stack()
+
+
+def new_scratch(sequences: Sequences) -> tf.TensorArray:
+    """Room for ũ at every step of one run of skips."""
+    inputs = sequences.inputs
+    return tf.TensorArray(inputs.dtype, size=tf.shape(inputs)[1] + 1, element_shape=inputs.shape[:1])
+
+
+def backward_skips(
+    spec: CellSpec,
+    parameters: Parameters,
+    sequences: Sequences,
+    time: Tensor,
+    stored: Tensor,
+    position: Position,
+    recurrent: tuple[Tensor, ...],
+    cotangents: Cotangents,
+    adjoint: Adjoint,
+    scratch: tf.TensorArray,
+    *,
+    source: str,
+) -> tuple[Adjoint, tf.TensorArray]:
+    """The adjoint of the steps between the update at `time` and the one that `position` stands at.
+
+    `stored` is the ũ stored at `time`: 0 after an update. The state does not change there, and no gradient enters
+    the cell. But each gate's gradient asks for the candidate (eq. 7): its `recurrent` part is the same for the
+    whole run, the rest is element-wise for an LSTM.
+    """
+    if source == "always":
+        return adjoint, scratch
+    pieces = PIECES[spec.kind]
+    length = tf.shape(sequences.inputs)[1]
+    skips = tf.where(time < length, position.time - time - 1, tf.zeros_like(time))
+    most = tf.reduce_max(skips)
+    weights = [layer_parameters(parameters, number) for number in range(len(spec.units))]
+    layers, update_prob = position.layers, position.update_prob
+
+    def replay(j: Tensor, stored: Tensor, scratch: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
+        following = gates.accumulate(update_prob=update_prob, cum_update_prob=stored)
+        return j + 1, following, scratch.write(j, stored)
+
+    if spec.skips:
+        _, _, scratch = tf.while_loop(lambda j, *_: j <= most, replay, (tf.constant(1), stored, scratch))
+
+    def body(j: Tensor, adjoint: Adjoint) -> tuple[Tensor, Adjoint]:
+        skipped = j <= skips
+        at = tf.minimum(time + j, length - 1)
+        top = adjoint.layers[-1]
+        gh = tf.where(skipped[:, tf.newaxis], top[-1] + at_times(cotangents.h, at), top[-1])
+        glayers = (*adjoint.layers[:-1], (*top[:-1], gh))
+        if not spec.skips:
+            return j - 1, adjoint._replace(layers=glayers)
+        below = at_times(sequences.inputs, at)
+        candidates: list[LayerState] = []
+        for layer, state, part in zip(weights, layers, recurrent, strict=True):
+            candidates.append(pieces.candidate(spec, layer, below, state, part))
+            below = candidates[-1][-1]
+        stored = scratch.read(j)
+        room = 1.0 - stored
+        gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
+        ggate = (
+            _inner(glayers, tuple(candidates), layers)
+            + gprob * (_propose(parameters, spec, tuple(candidates)) - update_prob)
+            + gcum * (1.0 - stored - tf.minimum(update_prob, room))
+            + at_times(cotangents.gates, at)
+        )
+        gprob = tf.where(skipped & (update_prob <= room), gprob + ggate, gprob)
+        gcum = tf.where(skipped, tf.where(update_prob < room, ggate, 0.0), gcum)
+        return j - 1, Adjoint(glayers, gprob, gcum)
+
+    _, adjoint = tf.while_loop(lambda j, _: j > 0, body, (most, adjoint))
+    return adjoint, scratch
+
+
+def recurrent_parts(spec: CellSpec, parameters: Parameters, layers: Layers) -> tuple[Tensor, ...]:
+    """`recur` of every layer."""
+    recur = PIECES[spec.kind].recur
+    return tuple(recur(spec, layer_parameters(parameters, k), state) for k, state in enumerate(layers))

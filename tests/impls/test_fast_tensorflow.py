@@ -1,0 +1,241 @@
+"""TensorFlow's fast engine against its reference: outputs, final state and every gradient, however it is called.
+
+A traced function is compiled once for a cell's shapes; the cases of one shape differ in values alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from impls.contract import Array, CellSpec
+from impls.parameters import cell_shapes
+from impls.tensorflow.unroll import initial_state, unroll
+from tests.impls import recorded_runs
+from tests.impls.frameworks import assert_gradients_close, parameters_for
+
+CALLS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "eager": lambda function: function,
+    "graph": lambda function: tf.function(function, autograph=False),
+    "compiled": lambda function: tf.function(function, autograph=False, jit_compile=True),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What goes in, in float64, and the cotangents of everything that comes out."""
+
+    parameters: dict[str, Array]
+    inputs: Array
+    state: list[Array]
+    draws: dict[str, Array]
+    cotangents: list[Array]
+
+
+def case_for(
+    spec: CellSpec,
+    *,
+    batch: int,
+    time: int,
+    seed: int = 0,
+    scale: float = 1.0,
+    gate_weight: float = 1.0,
+    updates: float | None = None,
+) -> Case:
+    """Random values; `gate_weight` scales the skip gate's weights, `updates` is the random skip's ratio."""
+    generator = np.random.default_rng(seed)
+    parameters = parameters_for(spec, seed=seed, scale=scale)
+    if spec.skips:
+        parameters["update_gate.weights"] = parameters["update_gate.weights"] * gate_weight
+        parameters["update_gate.biases"] = np.full(1, spec.update_bias)
+    draws = {}
+    if updates is not None:
+        draws["updates"] = (generator.uniform(size=(batch, time)) < updates).astype(float)
+    if spec.gate == "bernoulli":
+        draws["gate_noise"] = generator.uniform(size=(batch, time))
+    leaves = [(batch, units) for units in spec.units for _ in range(2 if spec.kind == "lstm" else 1)]
+    state = [generator.normal(size=shape) for shape in leaves]
+    if spec.skips:  # anywhere between two updates
+        state += [generator.uniform(0.05, 0.5, (batch, 1)), generator.uniform(0.0, 0.4, (batch, 1))]
+    shapes = [(batch, time, spec.units[-1]), (batch, time, 1), *(leaf.shape for leaf in state)]
+    return Case(
+        parameters=parameters,
+        inputs=generator.normal(size=(batch, time, spec.input_size)),
+        state=state,
+        draws=draws,
+        cotangents=[generator.normal(size=shape) for shape in shapes],
+    )
+
+
+@functools.cache
+def differentiated(spec: CellSpec, engine: str, call: str, *, from_learned: bool) -> Callable[..., Any]:
+    """Runs an engine on a case's arrays; returns outputs, and gradients of parameters, inputs and initial state."""
+
+    def run(parameters: Any, inputs: Any, state: Any, draws: Any, cotangents: Any) -> Any:
+        structure = initial_state(spec, parameters, batch=inputs.shape[0], like=inputs)
+        with tf.GradientTape() as tape:
+            tape.watch([parameters, inputs, state])
+            start = tf.nest.pack_sequence_as(structure, state)
+            if from_learned:
+                start = initial_state(spec, parameters, batch=inputs.shape[0], like=inputs)
+            outputs = tf.nest.flatten(unroll(spec, parameters, inputs, start, engine=engine, **draws))
+            loss = tf.add_n([tf.reduce_sum(a * b) for a, b in zip(outputs, cotangents, strict=True)])
+        gradients = tape.gradient(loss, [parameters, inputs, state], unconnected_gradients="zero")
+        return outputs, gradients
+
+    return CALLS[call](run)
+
+
+def compare(spec: CellSpec, case: Case, *, call: str, from_learned: bool = False) -> float:
+    """Asserts that both engines agree; returns the mean gate."""
+    results = {}
+    for engine, how in (("reference", "graph"), ("fast", call)):
+        given = tf.nest.map_structure(
+            tf.constant, (case.parameters, case.inputs, case.state, case.draws, case.cotangents)
+        )
+        results[engine] = differentiated(spec, engine, how, from_learned=from_learned)(*given)
+    (outputs, gradients), (fast_outputs, fast_gradients) = results["reference"], results["fast"]
+    np.testing.assert_array_equal(fast_outputs[1], outputs[1])
+    for ours, theirs in zip(fast_outputs, outputs, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+    named = [
+        {**of_parameters, "inputs": of_inputs, **{f"state {k}": leaf for k, leaf in enumerate(of_state)}}
+        for of_parameters, of_inputs, of_state in (fast_gradients, gradients)
+    ]
+    ours, theirs = ({name: np.asarray(value) for name, value in mapping.items()} for mapping in named)
+    assert_gradients_close(ours, theirs, tolerance=1e-9)
+    return float(np.mean(outputs[1]))
+
+
+@pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])
+def test_every_update_ratio(cell: str) -> None:
+    """From one update to all of them, saturated gates too; float64, inside a traced function."""
+    ratios = []
+    for bias in (-100.0, -5.0, -3.0, -1.5, -0.5, 0.5, 3.0, 100.0):
+        # The initial bias is a parameter here: one cell, one compiled shape.
+        spec = CellSpec(cell=cell, input_size=2, units=(5,))
+        case = case_for(spec, batch=4, time=40, gate_weight=2.0, seed=3)
+        case.parameters["update_gate.biases"][:] = bias
+        ratios.append(compare(spec, case, call="graph", from_learned=True))
+    assert ratios[0] == 1 / 40
+    assert ratios[-1] == 1.0
+    assert ratios == sorted(ratios)
+
+
+OPTIONS = [
+    ("eager", CellSpec(cell="skip_lstm", input_size=3, units=(4, 3, 5), layer_norm=True, gate_layer=0)),
+    ("compiled", CellSpec(cell="skip_gru", input_size=3, units=(4, 3), layer_norm=True, gate_layer=0)),
+    ("compiled", CellSpec(cell="skip_lstm", input_size=1, units=(4,), gate="bernoulli", activation="sigmoid")),
+    ("eager", CellSpec(cell="skip_gru", input_size=1, units=(4,), gate="bernoulli", activation="relu")),
+    ("compiled", CellSpec(cell="skip_lstm", input_size=2, units=(3, 4), activation="identity", initial_state="zeros")),
+]
+
+
+@pytest.mark.parametrize(("call", "spec"), OPTIONS)
+def test_options_from_any_state(call: str, spec: CellSpec) -> None:
+    """Stacks, layer norm, activations and Bernoulli gates, from a state between two updates."""
+    case = case_for(replace(spec, update_bias=-1.5), batch=3, time=31, gate_weight=2.0, scale=0.7)
+    assert compare(spec, case, call=call) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("cell", "updates", "call"),
+    [("gru", None, "compiled"), ("lstm", 0.3, "compiled"), ("gru", 0.3, "graph")],
+)
+def test_plain_cells_and_random_skips(cell: str, updates: float | None, call: str) -> None:
+    spec = CellSpec(cell=cell, input_size=2, units=(4, 3), layer_norm=updates is not None)
+    ratio = compare(spec, case_for(spec, batch=3, time=30, updates=updates), call=call)
+    assert (ratio == 1.0) == (updates is None)
+
+
+@pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])
+def test_one_step_one_unit_one_sequence(cell: str) -> None:
+    """The smallest sizes; with layer norm, whose deviation is 0 for one unit."""
+    spec = CellSpec(cell=cell, input_size=1, units=(1,), layer_norm=True)
+    compare(spec, case_for(spec, batch=1, time=1), call="eager", from_learned=True)
+
+
+def test_a_sequence_that_never_updates() -> None:
+    """From a state whose gate stays shut to the end."""
+    spec = CellSpec(cell="skip_lstm", input_size=2, units=(5,))
+    case = case_for(spec, batch=4, time=40)
+    case.state[-2][:2], case.state[-1][:2] = 1e-3, 0.0
+    assert compare(spec, case, call="graph") < 1.0
+
+
+def test_gradients_taken_outside_a_traced_function() -> None:
+    """A function traced where no tape records can still be differentiated by one that watches its call."""
+    spec = CellSpec(cell="skip_gru", input_size=2, units=(5,))
+    case = case_for(spec, batch=4, time=40, seed=1)
+    parameters, inputs = tf.nest.map_structure(tf.constant, (case.parameters, case.inputs))
+
+    @tf.function(autograph=False)
+    def run(inputs: tf.Tensor, *, engine: str) -> tf.Tensor:
+        start = initial_state(spec, parameters, batch=4, like=inputs)
+        return unroll(spec, parameters, inputs, start, engine=engine).h
+
+    run.get_concrete_function(inputs, engine="fast")
+    gradients = []
+    for engine in ("reference", "fast"):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            h = run(inputs, engine=engine)
+        gradients.append(np.asarray(tape.gradient(h, inputs)))
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
+
+
+@functools.cache
+def recorded_run(spec: CellSpec) -> Callable[..., Any]:
+    """A traced function for all recorded runs of one cell, which differ in values alone."""
+
+    @tf.function(autograph=False)
+    def run(parameters: Any, inputs: Any, loss_weight: Any, cost: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch([parameters, inputs])
+            start = initial_state(spec, parameters, batch=inputs.shape[0], like=inputs)
+            h, gates, _ = unroll(spec, parameters, inputs, start, engine="fast")
+            loss = (tf.reduce_sum(h * loss_weight) + cost * tf.reduce_sum(gates)) / inputs.shape[0]
+        return h, gates, tape.gradient(loss, {**parameters, "x": inputs})
+
+    return run
+
+
+@pytest.mark.parametrize("name", recorded_runs.NAMES)
+def test_recorded_runs(name: str) -> None:
+    recorded = recorded_runs.load(name)
+    spec = CellSpec(
+        cell=recorded.spec.cell,
+        input_size=recorded.spec.input_size,
+        units=recorded.spec.units,
+        layer_norm=recorded.spec.layer_norm,
+    )
+    parameters = {name: tf.constant(recorded.parameters[name], tf.float32) for name in cell_shapes(spec)}
+    values = [tf.constant(value, tf.float32) for value in (recorded.x, recorded.loss_weight, recorded.cost_per_sample)]
+    h, gates, gradients = recorded_run(spec)(parameters, *values)
+    np.testing.assert_array_equal(gates, recorded.state_gate)
+    np.testing.assert_allclose(h, recorded.h, rtol=0, atol=2e-6)
+    ours = {name: np.asarray(value) for name, value in gradients.items()}
+    assert_gradients_close(ours, recorded.gradients, tolerance=5e-5)
+
+
+def test_a_shape_is_compiled_once_whatever_the_updates() -> None:
+    """Numbers of rounds, and of blocks of rounds, are no part of what XLA compiles."""
+    spec = CellSpec(cell="skip_gru", input_size=2, units=(6,))
+    run, seconds = recorded_run(spec), []
+    for bias in (3.0, -1.0, -2.0, -3.0):
+        case = case_for(spec, batch=3, time=40, gate_weight=0.5)
+        case.parameters["update_gate.biases"][:] = bias
+        parameters, inputs, weight = tf.nest.map_structure(
+            lambda value: tf.constant(value, tf.float32), (case.parameters, case.inputs, case.cotangents[0])
+        )
+        start = time.process_time()
+        run(parameters, inputs, weight, tf.constant(1.0))
+        seconds.append(time.process_time() - start)
+    assert max(seconds[1:]) < 0.1 * seconds[0]
