@@ -16,7 +16,7 @@ from tensorboardX import SummaryWriter
 from bench.clock import Stopwatch, process_peak_memory_bytes
 from bench.draws import with_draws
 from bench.environment import environment
-from bench.flops import published_flops, published_macs_per_update
+from bench.flops import published_flops
 from bench.prefetch import prefetch
 from bench.progress import Progress
 from bench.records import Record, Store, identity, write_arrays, write_curve
@@ -25,6 +25,7 @@ from bench.tasks.base import Split, Task
 from bench.trial import Trial
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
 from impls.parameters import checksum as checksum_of
+from impls.work import work_macs
 from impls.parameters import initial_parameters
 
 # Batches whose contents enter a record's checksum.
@@ -330,7 +331,7 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
 
 def work(trial: Trial, task: Task, *, updates: float, steps: float) -> Mapping[str, float]:
     """The published count, and the multiply–accumulates that the engine really did in the same products."""
-    per_update = published_macs_per_update(trial.cell, input_size=task.input_size, units=trial.units)
+    cell = trial.model_spec(task).cell
     return {
         "flops_per_sequence": published_flops(
             trial.cell,
@@ -339,5 +340,5 @@ def work(trial: Trial, task: Task, *, updates: float, steps: float) -> Mapping[s
             updates=updates,
             encoder_macs_per_step=task.encoder_macs_per_step,
         ),
-        "work_per_sequence": per_update * steps,
+        "work_per_sequence": work_macs(cell, updates_per_sequence=updates, steps=steps, engine=trial.engine),
     }

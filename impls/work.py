@@ -20,7 +20,7 @@ def _products(spec: CellSpec) -> tuple[int, int, int, int]:
     return bottom, sum(upper), early * squares, late * squares
 
 
-def work_macs(spec: CellSpec, *, updates_per_sequence: float, steps: int, engine: str, training: bool = False) -> float:
+def work_macs(spec: CellSpec, *, updates_per_sequence: float, steps: float, engine: str, training: bool = False) -> float:
     """Multiply–accumulates of one sequence.
 
     `reference` does every step, whatever the gate says; three times over in training (forward, the gradient of
@@ -31,7 +31,7 @@ def work_macs(spec: CellSpec, *, updates_per_sequence: float, steps: int, engine
     Args:
         spec: the cell.
         updates_per_sequence: the mean number of updates.
-        steps: time steps of a sequence.
+        steps: time steps of a sequence; a mean where they differ.
         engine: one of `impls.contract.ENGINES`.
         training: forward and backward, with a gradient for the inputs; otherwise inference.
     """
