@@ -15,8 +15,8 @@ from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.tensorflow import gates
-from impls.tensorflow.adjoints import PIECES, Gradients
-from impls.tensorflow.jumps import at_times, next_update
+from impls.tensorflow.engine.adjoints import PIECES, Gradients
+from impls.tensorflow.engine.jumps import at_times, next_update
 from impls.tensorflow.steps import LAYER_STEPS, LayerState, layer_parameters
 
 Parameters = Mapping[str, Tensor]
