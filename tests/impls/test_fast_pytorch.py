@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import impls
 from impls.contract import Array, CellSpec
 from impls.errors import CellError
 from impls.pytorch import SkipLSTM, fast
@@ -253,3 +259,27 @@ def test_what_it_refuses() -> None:
     outputs, _ = layer(torch.zeros(1, 4, 2, requires_grad=True))
     with pytest.raises(CellError, match="second derivative"):
         torch.autograd.grad(outputs.h.sum(), [*layer.parameters()], create_graph=True)
+
+
+def test_cached_kernels_go_out_of_date_with_any_file_of_the_engine(tmp_path: Path) -> None:
+    """A kernel holds copies of what it calls in other files: a change there must reach it."""
+    program = (
+        "import torch\n"
+        "from impls.pytorch.engine import kernels\n"
+        "from impls.pytorch.engine.products import pack\n"
+        "import numpy as np\n"
+        "pack(np.zeros((1, 64), np.float32), 0, 0, 1, 64, np.zeros(64, np.float32), 0)\n"
+        "print(sum(pack.stats.cache_hits.values()), sum(pack.stats.cache_misses.values()))\n"
+    )
+    copy = tmp_path / "copy"
+    shutil.copytree(Path(impls.__file__).parent, copy / "impls", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(copy)}
+
+    def hits_and_misses() -> str:
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert hits_and_misses().split() == ["0", "1"]
+    assert hits_and_misses().split() == ["1", "0"]
+    (copy / "impls" / "pytorch" / "engine" / "activations.py").touch()
+    assert hits_and_misses().split() == ["0", "1"]

@@ -14,16 +14,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
+from impls.pytorch.engine.compiled import FUSED, compiled
+
 TANH, RELU, SIGMOID, IDENTITY = range(4)  # in the order of `impls.contract.ACTIVATIONS`
-
-# Only fused multiply-adds and reciprocals are allowed: infinities, NaN and the order of sums are kept. Without the
-# check for a division by zero, which would be a branch.
-# The functions are called by compiled code alone: the ways in from Python would take longer to compile than they do.
-INNER: Any = {"cache": True, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-OPTIONS: Any = {"fastmath": {"contract", "arcp", "nsz"}, "error_model": "numpy"}
-
-# For sums, whose order is free.
-SUMMING: Any = {"contract", "arcp", "nsz", "reassoc"}
 
 _LOG2_E = np.float32(1.0 / math.log(2.0))
 _LN2_HIGH = np.float32(0.693359375)  # 9 bits of ln 2: its product with a small whole number is exact
@@ -68,7 +61,7 @@ def _clamp(typingctx: Any, x: Any, limit: Any) -> Any:
     return x(x, x), generate
 
 
-@njit(inline="always", **OPTIONS)
+@njit(inline="always", **FUSED)
 def _split(x):
     """`(e^r − 1, 2^k)` with `x = k ln 2 + r`, float32."""
     x = _clamp(x, _LIMIT)
@@ -88,7 +81,7 @@ def hyperbolic_tangent(x: Any) -> Any:
     raise NotImplementedError("for compiled code")
 
 
-@overload(sigmoid, jit_options=OPTIONS, inline="always")
+@overload(sigmoid, jit_options=FUSED, inline="always")
 def _sigmoid(x: Any) -> Any:
     if x == types.float32:
 
@@ -104,7 +97,7 @@ def _sigmoid(x: Any) -> Any:
     return double
 
 
-@overload(hyperbolic_tangent, jit_options=OPTIONS, inline="always")
+@overload(hyperbolic_tangent, jit_options=FUSED, inline="always")
 def _hyperbolic_tangent(x: Any) -> Any:
     if x == types.float32:
         # From e^2x − 1, which is exact to rounding where x is small.
@@ -121,14 +114,14 @@ def _hyperbolic_tangent(x: Any) -> Any:
     return double
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def apply_sigmoid(vector, bias):
     """Replaces every element by `σ(element + bias)`."""
     for index in range(vector.size):
         vector[index] = sigmoid(vector[index] + bias)
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def apply_activation(kind, vector):
     """Replaces every element by its activation."""
     zero = vector.dtype.type(0)
@@ -143,7 +136,7 @@ def apply_activation(kind, vector):
             vector[index] = sigmoid(vector[index])
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def apply_derivative(kind, values, vector):
     """Multiplies every element by the activation's derivative, told from the activation's `values`."""
     zero, one = vector.dtype.type(0), vector.dtype.type(1)

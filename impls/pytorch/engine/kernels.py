@@ -10,17 +10,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from impls.contract import Array
 from impls.pytorch.engine.activations import (
-    INNER,
-    OPTIONS,
-    SUMMING,
     apply_activation,
     apply_derivative,
     apply_sigmoid,
 )
+from impls.pytorch.engine.compiled import FUSED, SUMMED, compiled
 from impls.pytorch.engine.layout import (
     ALWAYS,
     CANDIDATE_BACK_AT,
@@ -124,25 +121,25 @@ class Gradients(NamedTuple):
     gate_bias: Array  # [slabs, 1]
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _copy(source, target):
     for index in range(target.size):
         target[index] = source[index]
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _add(source, target):
     for index in range(source.size):
         target[index] += source[index]
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _add_scaled(factor, source, target):
     for index in range(source.size):
         target[index] += factor * source[index]
 
 
-@njit(**INNER)
+@compiled()
 def _next_update(decision, probability, stored, start, steps, draws, cumulative):
     """The next time step at which the gate fires, or `steps`: eq. 5 repeated, rounding for rounding."""
     if decision == ALWAYS:
@@ -162,7 +159,7 @@ def _next_update(decision, probability, stored, start, steps, draws, cumulative)
     return steps
 
 
-@njit(fastmath=SUMMING, error_model="numpy", **INNER)
+@compiled(SUMMED)
 def _propose(weights, bias, fed):
     """Eq. 4: `Δũ = σ(s W + b)`; the sum in float64, since a gate may hang on its last digit."""
     total = np.float64(bias)
@@ -171,13 +168,13 @@ def _propose(weights, bias, fed):
     return total
 
 
-@njit(error_model="numpy", **INNER)
+@compiled()
 def _probability(logit, like):
     one = like.dtype.type(1)
     return one / (one + like.dtype.type(math.exp(-np.float64(like.dtype.type(logit)))))
 
 
-@njit(fastmath=SUMMING, error_model="numpy", **INNER)
+@compiled(SUMMED)
 def _normalise(pre, gain, bias, units, target):
     """Layer norm of one gate; returns the mean and the deviation."""
     mean = pre.dtype.type(0)
@@ -194,7 +191,7 @@ def _normalise(pre, gain, bias, units, target):
     return mean, deviation
 
 
-@njit(fastmath=SUMMING, error_model="numpy", **INNER)
+@compiled(SUMMED)
 def _normalise_back(pre, gain, units, change, gain_change, bias_change):
     """The gradient of `_normalise`: replaces `change`, of the result, by that of `pre`."""
     one, count = pre.dtype.type(1), pre.dtype.type(units)
@@ -223,7 +220,7 @@ def _normalise_back(pre, gain, units, change, gain_change, bias_change):
         change[index] -= average
 
 
-@njit(**INNER)
+@compiled()
 def _recur(layout, forward, old, records, at, rows):
     """The products of old states, into the early gates of records `at` and following."""
     for layer in layout.layers:
@@ -234,7 +231,7 @@ def _recur(layout, forward, old, records, at, rows):
         multiply(old, 0, h_at, False, rows, width, forward, weights_at, columns, records, at, layer[GATES_AT], False)
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _lstm_candidate(activation, forget, gates, old_c, c, h):
     width = c.size
     zero = forget.dtype.type(0)
@@ -252,7 +249,7 @@ def _lstm_candidate(activation, forget, gates, old_c, c, h):
         h[index] *= o[index]
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _gru_candidate(activation, gates, old_h, h):
     width = h.size
     one = h.dtype.type(1)
@@ -262,13 +259,13 @@ def _gru_candidate(activation, gates, old_h, h):
         h[index] = z[index] * old_h[index] + (one - z[index]) * a[index]
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _reset(gates, old_h, reset):
     for index in range(reset.size):
         reset[index] = gates[index] * old_h[index]
 
 
-@njit(**INNER)
+@compiled()
 def _advance(layout, weights, read, reset, old, records, at, rows):
     """Candidates of `rows` records, whose early gates hold the products of the old states.
 
@@ -337,7 +334,7 @@ def _advance(layout, weights, read, reset, old, records, at, rows):
                 )
 
 
-@njit(**INNER)
+@compiled()
 def _take_state(layout, records, at, target):
     """Copies the candidate state of a record."""
     for layer in layout.layers:
@@ -345,14 +342,14 @@ def _take_state(layout, records, at, target):
         _copy(records[at, layer[STATE_AT] : layer[STATE_AT] + size], target[layer[OLD_AT] : layer[OLD_AT] + size])
 
 
-@njit(**INNER)
+@compiled()
 def _take_input(inputs, row, time, read):
     features = inputs.shape[2]
     _copy(inputs[row, time], read[:features])
     read[features] = 1
 
 
-@njit(**INNER)
+@compiled()
 def _hold(layout, records, at, held, slot):
     """Keeps the early gates of a record, while they are still products of the old state alone."""
     for layer in layout.layers:
@@ -361,7 +358,7 @@ def _hold(layout, records, at, held, slot):
         _copy(source, held[slot, layer[HELD_AT] : layer[HELD_AT] + size])
 
 
-@njit(cache=True, nogil=True)
+@compiled(from_python=True)
 def run_forward(layout, weights, given, results, tape, keep, first, end):
     """Runs the sequences `first` to `end` and, where `keep`, writes what the gradient needs on the tape."""
     count, steps = end - first, given.inputs.shape[1]
@@ -467,7 +464,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
             _hold_last(layout, weights.forward, results, tape, old, first, end, slot)
 
 
-@njit(**INNER)
+@compiled()
 def _hold_last(layout, forward, results, tape, old, first, end, slot):
     """Holds the products of the final states that the last steps skipped with."""
     rows = np.int64(0)
@@ -487,7 +484,7 @@ def _hold_last(layout, forward, results, tape, old, first, end, slot):
         multiply(old, 0, h_at, False, rows, width, forward, weights_at, columns, tape.held, slot, layer[HELD_AT], False)
 
 
-@njit(fastmath=SUMMING, error_model="numpy", **INNER)
+@compiled(SUMMED)
 def _along(flow, new, old):
     """`⟨flow, new − old⟩`: what a gate's gradient gets from the state."""
     total = flow.dtype.type(0)
@@ -496,7 +493,7 @@ def _along(flow, new, old):
     return total
 
 
-@njit(**INNER)
+@compiled()
 def _before(given, results, row, t):
     """The stored ũ before a step: the cumulative value, or 0 after an update."""
     if t == 0:
@@ -505,7 +502,7 @@ def _before(given, results, row, t):
     return zero if results.gates[row, t - 1] != 0 else results.cumulative[row, t - 1]
 
 
-@njit(**INNER)
+@compiled()
 def _skip_back(layout, weights, given, results, tape, flow, state, probability, stored, skips, rows, scratch):
     """The gradient through skipped steps: a scalar recursion, fed by each step's candidate.
 
@@ -555,7 +552,7 @@ def _skip_back(layout, weights, given, results, tape, flow, state, probability, 
             stored[row] = 0
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _lstm_back(activation, gates, c, old_c, flow_c, flow_h, change, tanh_c):
     """From gradients of the candidate to those of the pre-activations and, in `flow_c`, of the old c."""
     width = c.size
@@ -579,7 +576,7 @@ def _lstm_back(activation, gates, c, old_c, flow_c, flow_h, change, tanh_c):
     apply_derivative(activation, j, dj)
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _gru_back(activation, gates, old_h, flow_h, change):
     """From the gradient of the candidate state to those of z's and the candidate's pre-activations."""
     width = old_h.size
@@ -593,7 +590,7 @@ def _gru_back(activation, gates, old_h, flow_h, change):
     apply_derivative(activation, a, da)
 
 
-@njit(**OPTIONS, **INNER)
+@compiled(FUSED)
 def _reset_back(gates, old_h, reset_change, flow_h, change):
     """From the gradient of `r h` to that of r's pre-activation, and on to the old h."""
     one = old_h.dtype.type(1)
@@ -603,7 +600,7 @@ def _reset_back(gates, old_h, reset_change, flow_h, change):
         flow_h[index] += reset_change[index] * r
 
 
-@njit(**INNER)
+@compiled()
 def _update_back(layout, weights, tape, at, rows, flow, old, read, reset, changes, chunk_at, work, norms):
     """The gradient through the layers at `rows` updates.
 
@@ -692,7 +689,7 @@ def _update_back(layout, weights, tape, at, rows, flow, old, read, reset, change
             )
 
 
-@njit(**INNER)
+@compiled()
 def _gather_weights(layout, old, read, reset, changes, rows, packed, weights):
     """Adds the weight gradients of `rows` gathered updates to the flat `weights`."""
     for layer in layout.layers:
@@ -710,7 +707,7 @@ def _gather_weights(layout, old, read, reset, changes, rows, packed, weights):
             multiply(reset, 0, layer[RESET_AT], True, width, rows, packed, late, width, square, 0, early, True)
 
 
-@njit(cache=True, nogil=True)
+@compiled(from_python=True)
 def run_backward(layout, weights, given, results, tape, flow, gradients, slab, first, end):
     """The gradient of `run_forward` for the same sequences; parameters' gradients go to row `slab`."""
     count, steps = end - first, given.inputs.shape[1]

@@ -19,6 +19,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from impls.pytorch.engine.compiled import compiled
+
 
 def _vector_bytes() -> int:
     return 64 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 32
@@ -177,7 +179,7 @@ def multiply(
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _multiply(
     left, left_row, left_column, transposed, rows, depth, packed, first, columns, result, result_row, result_column, add
 ):
@@ -215,7 +217,7 @@ def _multiply(
                 row += many
 
 
-@njit(cache=True, nogil=True)
+@compiled(from_python=True)
 def pack(source, row, column, depth, columns, packed, first):
     """Packs `source[row:row + depth, column:column + columns]` into the flat `packed` from `first` on.
 

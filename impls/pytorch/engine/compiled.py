@@ -1,0 +1,43 @@
+"""How the kernels are compiled: their arithmetic, and a cache on disk that knows when it is out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+from impls import reference
+
+# Of the liberties that a compiler can take, those that keep infinities, NaN and the order of sums. A division by zero
+# gives an infinity, since the check for it would be a branch.
+FUSED: Any = {"fastmath": {"contract", "arcp", "nsz"}, "error_model": "numpy"}
+# For sums, whose order is free.
+SUMMED: Any = {"fastmath": {"contract", "arcp", "nsz", "reassoc"}, "error_model": "numpy"}
+# Every operation rounded as it is written.
+EXACT: Any = {"error_model": "numpy"}
+
+
+def _stamp() -> tuple[tuple[str, float, int], ...]:
+    """Name, time and size of every file that kernels are made from."""
+    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(str(reference.__file__))]
+    return tuple((file.name, file.stat().st_mtime, file.stat().st_size) for file in files)
+
+
+def compiled(arithmetic: Any = EXACT, *, from_python: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compiles a function at its first call, without holding Python's lock, and caches it on disk.
+
+    Args:
+        arithmetic: `EXACT`, `FUSED` or `SUMMED`.
+        from_python: whether it is called from Python, and not by compiled code alone; the way in takes long to compile.
+    """
+    wrappers = {} if from_python else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher: Any = njit(cache=True, nogil=True, **arithmetic, **wrappers)(function)  # type: ignore[call-overload]
+        # Numba would look at the function's own file alone, and run old copies of what it calls in the others.
+        dispatcher._cache._cache_file._source_stamp = _stamp()
+        return dispatcher
+
+    return decorate
