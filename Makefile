@@ -14,7 +14,7 @@ quick: $(INSTALLED)  ## Run the quick sweep and write its report.
 	$(VENV)/bin/python run_all.py quick --workers $(WORKERS)
 
 test: $(INSTALLED)  ## Run the whole test suite.
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(VENV)/bin/ruff check .

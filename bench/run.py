@@ -25,8 +25,8 @@ from bench.tasks.base import Split, Task
 from bench.trial import Trial
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
 from impls.parameters import checksum as checksum_of
-from impls.work import work_macs
 from impls.parameters import initial_parameters
+from impls.work import work_macs
 
 # Batches whose contents enter a record's checksum.
 CHECKED_BATCHES = 3

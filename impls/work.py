@@ -20,7 +20,9 @@ def _products(spec: CellSpec) -> tuple[int, int, int, int]:
     return bottom, sum(upper), early * squares, late * squares
 
 
-def work_macs(spec: CellSpec, *, updates_per_sequence: float, steps: float, engine: str, training: bool = False) -> float:
+def work_macs(
+    spec: CellSpec, *, updates_per_sequence: float, steps: float, engine: str, training: bool = False
+) -> float:
     """Multiply–accumulates of one sequence.
 
     `reference` does every step, whatever the gate says; three times over in training (forward, the gradient of

@@ -34,21 +34,23 @@ class Learner:
             self.model = Model(model, parameters=parameters, engine=engine)
             self.variables = list(self.model.parameters_by_name().values())
             self.optimizer = Adam(optimizer, self.variables)
-        # One compiled program a step: without XLA a loop over time costs many times as much.
-        self._compiled_train = tf.function(self._train, jit_compile=True)
-        self._compiled_evaluate = tf.function(self._evaluate, jit_compile=True)
+        # A reference step is one compiled program: without XLA a loop over time costs many times as much. The fast
+        # engine compiles its own blocks, and is slower inside a program that must hold the largest number of rounds.
+        compiled = engine == "reference"
+        self._traced_train = tf.function(self._train, jit_compile=compiled)
+        self._traced_evaluate = tf.function(self._evaluate, jit_compile=compiled)
 
     def train_step(self, batch: Batch) -> StepResult:
         """Forward, backward, clip, Adam; returns when the device has finished."""
         with tf.device(self.device):
-            results = self._compiled_train(self._tensors(batch), tf.constant(self.optimizer.next_rate()))
+            results = self._traced_train(self._tensors(batch), tf.constant(self.optimizer.next_rate()))
         results = results.numpy().tolist()  # waits for the device
         return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
 
     def evaluate(self, batch: Batch) -> Evaluation:
         """Forward alone; returns when the device has finished."""
         with tf.device(self.device):
-            loss, outputs, gates = self._compiled_evaluate(self._tensors(batch))
+            loss, outputs, gates = self._traced_evaluate(self._tensors(batch))
         return Evaluation(loss=float(loss), predictions=outputs.numpy(), gates=gates.numpy())
 
     def export_parameters(self) -> Parameters:
