@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -23,6 +23,9 @@ SKIP_CELLS = ("skip_lstm", "skip_gru")
 FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
+# What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products
+# alone, which are the floor.
+BASELINES = {"pytorch": ("native", "products"), "tensorflow": ("native", "native_jit", "products")}
 DEVICES = ("cpu", "cuda")
 GATES = ("round", "bernoulli")
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
@@ -229,6 +232,44 @@ def build_learner(
         threads=threads,
     )
     return cast(Learner, learner)
+
+
+def build_baseline(
+    framework: str,
+    *,
+    baseline: str,
+    model: ModelSpec,
+    optimizer: OptimizerSpec,
+    batch: Batch,
+    training: bool,
+    device: str = "cpu",
+    threads: int = 0,
+) -> Callable[[], object]:
+    """Imports one framework and builds one step of a baseline, which returns when the device has finished.
+
+    Args:
+        framework: one of `FRAMEWORKS`.
+        baseline: one of `BASELINES[framework]`. `native` and `native_jit` are the framework's own layer with the
+            readout, loss, clipping and Adam that engines have; `products` is the matrix products of a cell that
+            updates at every step, and nothing else.
+        model, optimizer: as for `build_learner`; of the cell, its kind and sizes are read, of one layer, and of
+            the loss, cross-entropy at the last step.
+        batch: what every step reads; of it, `products` takes the sizes.
+        training: forward, backward, clip, Adam (of `products`: those of forward and backward), else forward alone.
+        device: `cpu` or `cuda`.
+        threads: worker threads of the framework; 0 leaves its own default.
+    """
+    module = importlib.import_module(f"impls.{framework}.baselines")
+    step = module.build_baseline(
+        baseline=baseline,
+        model=model,
+        optimizer=optimizer,
+        batch=batch,
+        training=training,
+        device=device,
+        threads=threads,
+    )
+    return cast(Callable[[], object], step)
 
 
 def describe_device(framework: str) -> DeviceReport:

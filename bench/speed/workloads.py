@@ -1,0 +1,253 @@
+"""What the benchmarks run: the grid of workloads, and how one becomes a step that can be timed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from impls.contract import (
+    BASELINES,
+    ENGINES,
+    SKIP_CELLS,
+    Batch,
+    CellSpec,
+    Evaluation,
+    Learner,
+    ModelSpec,
+    OptimizerSpec,
+    Parameters,
+    StepResult,
+    as_float32,
+    build_baseline,
+    build_learner,
+)
+from impls.parameters import initial_parameters
+
+PLAIN_CELLS = ("lstm", "gru")
+CLASSES = 10
+# A skip cell updates at every step, at every second, at every tenth.
+UPDATES_EVERY = (1, 2, 10)
+# How far the gate's step is moved off the tie at 0.5, where rounding errors would decide.
+NUDGE = 1.001
+SEED = 1
+
+
+class UpdateRatioError(Exception):
+    """A workload did not update as often as it was set to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One thing to time.
+
+    Attributes:
+        framework: one of `FRAMEWORKS`.
+        subject: an engine, or a baseline of the framework.
+        cell: one of `CELLS`; baselines have a plain one.
+        input_size, units, length, batch_size: sizes.
+        updates_every: n, where the state is updated at every n-th step, from the first on.
+        training: forward, backward, clip and Adam, else forward alone.
+        device: `cpu` or `cuda`.
+        threads: of the framework; 0 leaves its own default.
+    """
+
+    framework: str
+    subject: str
+    cell: str
+    input_size: int
+    units: int
+    length: int
+    batch_size: int
+    updates_every: int
+    training: bool
+    device: str = "cpu"
+    threads: int = 0
+
+    @property
+    def updates(self) -> int:
+        """Updates of a sequence: at the first step (eq. 2 starts from ũ = 1) and every n-th after it."""
+        return math.ceil(self.length / self.updates_every)
+
+    def __str__(self) -> str:
+        words = f"{self.framework}-{self.subject}-{self.cell}-T{self.length}-B{self.batch_size}"
+        return f"{words}-1of{self.updates_every}" if self.updates_every > 1 else words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        passes: how many times all workloads are measured, one after the other.
+        seconds: about how long one workload is measured in a pass.
+        sequences: pairs of length and input size.
+        plain_lengths: the lengths at which engines run plain cells too.
+        single_lengths: the lengths at which inference has batches of one sequence too.
+    """
+
+    passes: int
+    seconds: float
+    sequences: tuple[tuple[int, int], ...]
+    plain_lengths: tuple[int, ...]
+    single_lengths: tuple[int, ...]
+    batch_size: int = 256
+    units: int = 110
+
+
+SCALES = {
+    "full": Scale(passes=5, seconds=0.25, sequences=((50, 2), (784, 1)), plain_lengths=(50,), single_lengths=(784,)),
+    "quick": Scale(passes=3, seconds=0.1, sequences=((50, 2),), plain_lengths=(), single_lengths=()),
+    # For the test suite, which runs everything once, untimed.
+    "tiny": Scale(
+        passes=1, seconds=0, sequences=((12, 2),), plain_lengths=(12,), single_lengths=(), batch_size=3, units=4
+    ),
+}
+
+
+def grid(framework: str, *, scale: Scale, training: bool, device: str = "cpu", threads: int = 0) -> list[Workload]:
+    """The workloads of a framework in the order of a pass: what is compared stands close together."""
+    workloads = []
+    for length, input_size in scale.sequences:
+        single = not training and length in scale.single_lengths
+        for batch_size in (scale.batch_size, 1) if single else (scale.batch_size,):
+            for plain in PLAIN_CELLS:
+                of_baseline = Workload(
+                    framework=framework,
+                    subject=BASELINES[framework][0],
+                    cell=plain,
+                    input_size=input_size,
+                    units=scale.units,
+                    length=length,
+                    batch_size=batch_size,
+                    updates_every=1,
+                    training=training,
+                    device=device,
+                    threads=threads,
+                )
+                workloads += [replace(of_baseline, subject=subject) for subject in BASELINES[framework]]
+                for engine in ENGINES:
+                    if length in scale.plain_lengths:
+                        workloads.append(replace(of_baseline, subject=engine))
+                    workloads += [
+                        replace(of_baseline, subject=engine, cell=f"skip_{plain}", updates_every=every)
+                        for every in UPDATES_EVERY
+                    ]
+    return workloads
+
+
+def model_spec(workload: Workload) -> ModelSpec:
+    """One layer with a readout of ten classes at its last step."""
+    cell = CellSpec(cell=workload.cell, input_size=workload.input_size, units=(workload.units,))
+    return ModelSpec(cell=cell, output_size=CLASSES, loss="cross_entropy", budget_cost=1e-4)
+
+
+def random_batch(workload: Workload) -> Batch:
+    """Inputs from N(0, 1), never zero, and random classes."""
+    generator = np.random.default_rng(SEED)
+    shape = (workload.batch_size, workload.length, workload.input_size)
+    return Batch(
+        inputs=as_float32(generator.standard_normal(shape)),
+        targets=generator.integers(CLASSES, size=workload.batch_size, dtype=np.int32),
+    )
+
+
+def parameters_of(workload: Workload) -> Parameters:
+    """Initial parameters with a skip gate that fires at the n-th step after an update, whatever the state.
+
+    The gate's weights are 0 and its bias is logit(p), so that ũ grows by p at every step: with p a little above
+    0.5 / n it first rounds to 1 after n of them.
+    """
+    parameters = initial_parameters(model_spec(workload), seed=SEED)
+    if workload.cell in SKIP_CELLS:
+        p = NUDGE * 0.5 / workload.updates_every
+        parameters["update_gate.weights"] = np.zeros_like(parameters["update_gate.weights"])
+        parameters["update_gate.biases"] = np.full_like(parameters["update_gate.biases"], math.log(p / (1 - p)))
+    return parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A workload that is compiled and warm.
+
+    Attributes:
+        step: runs it once; returns when the device has finished.
+        first_seconds: the first step of its shape, which compiles.
+        later_seconds: the step before this moment.
+    """
+
+    step: Callable[[], object]
+    first_seconds: float
+    later_seconds: float
+
+
+class Preparation:
+    """Prepares workloads, and keeps what they share: one model serves all update ratios, so it compiles once.
+
+    A learning rate of 0 keeps the parameters, and with them the update ratio, while every operation is done.
+    """
+
+    def __init__(self) -> None:
+        self._learners: dict[Workload, Learner] = {}
+        self._baselines: dict[Workload, Callable[[], object]] = {}
+        self._first_seconds: dict[Workload, float] = {}
+
+    def prepare(self, workload: Workload) -> Prepared:
+        """Builds the workload, or takes it up again, and runs it; raises `UpdateRatioError` as `check_updates`."""
+        step = self._engine_step(workload) if workload.subject in ENGINES else self._baseline_step(workload)
+        shape = replace(workload, updates_every=1)
+        if shape not in self._first_seconds:
+            started = time.perf_counter()
+            step()
+            self._first_seconds[shape] = time.perf_counter() - started
+        started = time.perf_counter()
+        result = step()
+        seconds = time.perf_counter() - started
+        check_updates(workload, result)
+        return Prepared(step=step, first_seconds=self._first_seconds[shape], later_seconds=seconds)
+
+    def _engine_step(self, workload: Workload) -> Callable[[], object]:
+        model = replace(workload, length=0, batch_size=0, updates_every=1, training=False)
+        if model not in self._learners:
+            self._learners[model] = build_learner(
+                workload.framework,
+                model=model_spec(workload),
+                optimizer=OptimizerSpec(learning_rate=0.0),
+                parameters=parameters_of(workload),
+                engine=workload.subject,
+                device=workload.device,
+                threads=workload.threads,
+            )
+        learner, batch = self._learners[model], random_batch(workload)
+        learner.load_parameters(parameters_of(workload))
+        return partial(learner.train_step if workload.training else learner.evaluate, batch)
+
+    def _baseline_step(self, workload: Workload) -> Callable[[], object]:
+        if workload not in self._baselines:
+            self._baselines[workload] = build_baseline(
+                workload.framework,
+                baseline=workload.subject,
+                model=model_spec(workload),
+                optimizer=OptimizerSpec(learning_rate=0.0),
+                batch=random_batch(workload),
+                training=workload.training,
+                device=workload.device,
+                threads=workload.threads,
+            )
+        return self._baselines[workload]
+
+
+def check_updates(workload: Workload, result: object) -> None:
+    """Raises `UpdateRatioError` where an engine's step tells of other updates than were set."""
+    if isinstance(result, StepResult):
+        updates = result.updates
+    elif isinstance(result, Evaluation):
+        updates = float(result.gates.sum(axis=1).mean())
+    else:  # a baseline
+        return
+    if updates != workload.updates:
+        raise UpdateRatioError(f"{workload}: {updates:g} updates a sequence where {workload.updates} were set")
