@@ -21,3 +21,7 @@ class RecordError(UserError):
 
 class DeviceError(UserError):
     """A framework or device that this machine lacks."""
+
+
+class SpeedError(UserError):
+    """Benchmarks that cannot be run as asked, or whose results cannot be read."""

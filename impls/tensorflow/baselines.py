@@ -111,7 +111,6 @@ def _products_step(*, model: ModelSpec, batch: Batch, training: bool) -> Callabl
             products.append(tf.matmul(states[turn], gradient[turn], transpose_a=True))
         return products
 
-    @tf.function(jit_compile=True)
     def run_products() -> list[Tensor]:
         last: list[Tensor] = []
         for products in [forward, backward] if training else [forward]:
@@ -123,7 +122,9 @@ def _products_step(*, model: ModelSpec, batch: Batch, training: bool) -> Callabl
             )[1:]
         return last
 
+    compiled = tf.function(run_products, jit_compile=True)
+
     def step() -> object:
-        return run_products()[-1][0, 0].numpy()  # waits for the device
+        return compiled()[-1][0, 0].numpy()  # waits for the device
 
     return step

@@ -1,0 +1,93 @@
+"""Runs the benchmarks, one framework after the other in processes of their own, and merges what they measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import devices
+from bench.errors import SpeedError
+from bench.launch.child import THREAD_VARIABLES
+from bench.records import write_atomically
+from impls.contract import FRAMEWORKS, PACKAGES, installed
+from impls.errors import nearest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+# What pytest returns where every test ran, whether all passed or some failed.
+ALL_PASSED, SOME_FAILED = 0, 1
+
+
+def run_benchmarks(*, scale: str, frameworks: Sequence[str], device: str, threads: int, results: Path) -> Path:
+    """Measures, writes `<results>/speed/benchmarks.json`, and returns its path.
+
+    The file is that of pytest-benchmark, raw times included; `failed` lists the benchmarks that failed, and
+    `left_out` says which frameworks were not measured and why. It replaces that of the run before.
+
+    Args:
+        scale: one of `bench.speed.workloads.SCALES`.
+        frameworks: the frameworks asked for; none means all, of which those that are missing are left out.
+        device: `cpu` or `cuda`.
+        threads: of the frameworks; 0 leaves their own default.
+        results: the folder of results.
+
+    Raises `SpeedError` or `DeviceError` where nothing can be measured as asked.
+    """
+    left_out: dict[str, str] = {}
+    for framework in frameworks:
+        if framework not in FRAMEWORKS:
+            known = ", ".join(FRAMEWORKS)
+            raise SpeedError(f"--framework {framework}: not one of {known}{nearest(framework, FRAMEWORKS)}")
+        if not installed(framework):
+            raise SpeedError(f"--framework {framework}: the package {PACKAGES[framework]!r} is not installed")
+    for framework in FRAMEWORKS:
+        if not installed(framework):
+            left_out[framework] = f"the package {PACKAGES[framework]!r} is not installed"
+        elif frameworks and framework not in frameworks:
+            left_out[framework] = "not asked for"
+    wanted = [framework for framework in FRAMEWORKS if framework not in left_out]
+    if not wanted:
+        raise SpeedError(f"no framework is installed: install one of {', '.join(PACKAGES.values())}")
+    devices.check((framework, device) for framework in wanted)
+    for framework, why in left_out.items():
+        print(f"{framework} is left out: {why}", file=sys.stderr)
+    measured = [_run(framework, scale=scale, device=device, threads=threads) for framework in wanted]
+    content = merged(measured) | {"scale": scale, "left_out": left_out}
+    path = results / "speed" / "benchmarks.json"
+    text = json.dumps(content, indent=1)
+    write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
+    return path
+
+
+def merged(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One of pytest-benchmark's JSON objects out of several of one machine and version."""
+    lists = {name: [entry for content in contents for entry in content[name]] for name in ("benchmarks", "failed")}
+    return {**contents[0], **lists}
+
+
+def _run(framework: str, *, scale: str, device: str, threads: int) -> dict[str, Any]:
+    print(f"{framework}:", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        measured = Path(folder) / "benchmarks.json"
+        command = [sys.executable, "-m", "pytest", str(HERE), "-q", "--no-header", "-p", "no:cacheprovider"]
+        command += ["-o", "addopts=--import-mode=importlib", "--benchmark-quiet", f"--benchmark-json={measured}"]
+        command += [f"--speed-scale={scale}", f"--speed-framework={framework}"]
+        command += [f"--speed-device={device}", f"--speed-threads={threads}"]
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+        if threads:
+            environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        if code not in (ALL_PASSED, SOME_FAILED) or not measured.is_file():
+            raise SpeedError(f"the benchmarks of {framework} ended with pytest's exit code {code}; see above")
+        content: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
+        return content
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
