@@ -1,4 +1,4 @@
-"""The single steps as commands: `python -m bench list | run | report | compare | doctor | extract`."""
+"""The single steps as commands: `python -m bench list | run | report | compare | speed | doctor | extract`."""
 
 from __future__ import annotations
 
@@ -39,18 +39,22 @@ RESULTS, REPORTS, DATA = Path("results"), Path("reports"), Path("data")
 def load_sweep(name: str, *, where: list[str] | None, device: str | None) -> Any:
     """The sweep, narrowed and moved to a device. Raises `SweepError`."""
     from bench import sweep as sweeps
-    from bench.errors import SweepError
-    from impls.contract import DEVICES
-    from impls.errors import nearest
 
     sweep = sweeps.load(name)
     if where:
         sweep = sweep.narrowed(where)
-    if device is not None:
-        if device not in DEVICES:
-            raise SweepError(f"--device {device}: not one of {', '.join(DEVICES)}{nearest(device, DEVICES)}")
-        sweep = sweep.on(device)
-    return sweep
+    return sweep if device is None else sweep.on(check_device(device))
+
+
+def check_device(device: str) -> str:
+    """The device. Raises `DeviceError` where it is not one."""
+    from bench.errors import DeviceError
+    from impls.contract import DEVICES
+    from impls.errors import nearest
+
+    if device not in DEVICES:
+        raise DeviceError(f"--device {device}: not one of {', '.join(DEVICES)}{nearest(device, DEVICES)}")
+    return device
 
 
 def execute(
@@ -169,6 +173,40 @@ def compare_command(sweep: SweepArgument = "quick", results: ResultsOption = RES
 
     loaded = load_sweep(sweep, where=None, device=None)
     print_comparison(loaded.name, results=results, console=Console())
+
+
+@app.command("speed")
+def speed_command(
+    quick: Annotated[bool, typer.Option("--quick", help="Short sequences and fewer passes: about a minute.")] = False,
+    framework: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this framework; may be repeated.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the frameworks; 0: their own default.")] = 2,
+    results: ResultsOption = RESULTS,
+    reports: ReportsOption = REPORTS,
+) -> None:
+    """Time the cells by engine and update ratio, against the native layers and the matrix products alone."""
+    from rich.console import Console
+
+    from bench.report import print_speed, write_speed_report
+    from bench.speed.running import run_benchmarks
+
+    try:
+        everything_ran = run_benchmarks(
+            scale="quick" if quick else "full",
+            frameworks=framework or [],
+            device=check_device(device),
+            threads=threads,
+            results=results,
+        )
+    except KeyboardInterrupt:
+        print("interrupted; what an earlier run measured is kept", file=sys.stderr)
+        raise typer.Exit(130) from None
+    page = write_speed_report(results=results, reports=reports, command=command_line())
+    print_speed(results=results, console=Console())
+    print(f"\nreport: {page}")
+    raise typer.Exit(0 if everything_ran else 1)
 
 
 @app.command("doctor")

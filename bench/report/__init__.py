@@ -63,6 +63,23 @@ def compare(sweep: str, *, results: Path) -> DataFrame:
     return readable_summary(compare_frameworks(trials_frame(read_records(sweep, results=results))))
 
 
+def write_speed_report(*, results: Path, reports: Path, command: str = "") -> Path:
+    """Writes `reports/speed/` from `results/speed/benchmarks.json`; returns the path of its index.html.
+
+    Raises `SpeedError` where that file is missing or cannot be read.
+    """
+    from bench.report.speed_page import write_speed
+
+    return write_speed(results=results, reports=reports, command=command)
+
+
+def print_speed(*, results: Path, console: Console) -> None:
+    """Prints what skipping saves, by engine. Raises `SpeedError` where there are no results."""
+    from bench.report.terminal import show_speed
+
+    show_speed(results=results, console=console)
+
+
 def print_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
     """Prints the results table; those of `trials` without a record are rows too, with the status `missing`."""
     from bench.report.terminal import show_results

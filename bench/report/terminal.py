@@ -13,6 +13,7 @@ from rich.text import Text
 from bench.records import Store
 from bench.report.comparison import compare_frameworks, readable_summary
 from bench.report.frames import read_records, rows_of, trials_frame
+from bench.report.speed_times import glance, passes_frame, read_benchmarks, times_table
 from bench.report.tables import aggregate, readable
 from bench.trial import Trial
 
@@ -52,6 +53,12 @@ def show_comparison(sweep: str, *, results: Path, console: Console) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     for line in comparison.conditions:
         console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_speed(*, results: Path, console: Console) -> None:
+    """Prints one row a skip cell and engine: its time at 100 % updates, and the ratios."""
+    text = glance(times_table(passes_frame(read_benchmarks(results))))
+    _print(text, title="speed: medians over passes", console=console)
 
 
 def _print(text: pd.DataFrame, *, title: str, console: Console) -> None:

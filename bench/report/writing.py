@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +10,11 @@ import pandas as pd
 from bench.records import Store
 from bench.report import figures, sections, sequences
 from bench.report.comparison import Comparison, compare_frameworks
+from bench.report.folder import replacing
 from bench.report.frames import LABELS, curves_frame, read_records, trials_frame
 from bench.report.page import Section, render
+from bench.report.speed_page import speed_sections, write_speed_tables
+from bench.report.speed_times import passes_frame, read_benchmarks, times_table
 from bench.report.style import house_style, save
 from bench.report.tables import ReadableTable, aggregate, readable, to_latex, to_markdown
 from bench.trial import Trial
@@ -28,14 +29,8 @@ def write(
     missing = [trial for trial in trials or () if trial.id not in have]
     frame = trials_frame(records, missing=missing, sweep=sweep)
 
-    reports.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{sweep}-", dir=reports))
-    try:
-        folder.chmod(0o755)
+    with replacing(reports / sweep) as folder:
         _write_into(folder, frame, store=Store(results, sweep), sweep=sweep, command=command, description=description)
-        _exchange(folder, reports / sweep)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return reports / sweep / "index.html"
 
 
@@ -46,6 +41,7 @@ def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, 
     _write_tables(folder, frame, table=table, text=text, comparison=comparison, sweep=sweep)
     with house_style():
         parts = page_sections(frame, text=text, comparison=comparison, store=store, command=command)
+        parts += _speed_sections(folder, results=store.folder.parent)
         for part in parts:
             for picture in part.pictures:
                 save(picture, folder=folder / "figures")
@@ -87,6 +83,16 @@ def page_sections(
     ]
 
 
+def _speed_sections(folder: Path, *, results: Path) -> list[Section]:
+    """What the benchmarks of the cells measured beside the sweep, where they were run."""
+    if not (results / "speed" / "benchmarks.json").exists():
+        return []
+    content = read_benchmarks(results)
+    table = times_table(passes_frame(content))
+    write_speed_tables(folder, table)
+    return speed_sections(content, table)
+
+
 def _write_tables(
     folder: Path,
     frame: pd.DataFrame,
@@ -104,18 +110,3 @@ def _write_tables(
     caption = f"Sweep {sweep}: mean ± sample standard deviation over seeds."
     latex = to_latex(text.varying, caption=caption, label=f"tab:{sweep}")
     (folder / "results.tex").write_text(latex, encoding="utf-8")
-
-
-def _exchange(new: Path, place: Path) -> None:
-    """Puts a finished folder in its place; what was there comes back if that fails."""
-    if not place.exists():
-        new.replace(place)
-        return
-    old = new.with_name(f"{new.name}-old")
-    place.replace(old)
-    try:
-        new.replace(place)
-    except OSError:
-        old.replace(place)
-        raise
-    shutil.rmtree(old)

@@ -24,8 +24,8 @@ ROOT = HERE.parents[1]
 ALL_PASSED, SOME_FAILED = 0, 1
 
 
-def run_benchmarks(*, scale: str, frameworks: Sequence[str], device: str, threads: int, results: Path) -> Path:
-    """Measures, writes `<results>/speed/benchmarks.json`, and returns its path.
+def run_benchmarks(*, scale: str, frameworks: Sequence[str], device: str, threads: int, results: Path) -> bool:
+    """Measures, writes `<results>/speed/benchmarks.json`, and returns whether every benchmark passed.
 
     The file is that of pytest-benchmark, raw times included; `failed` lists the benchmarks that failed, and
     `left_out` says which frameworks were not measured and why. It replaces that of the run before.
@@ -62,7 +62,7 @@ def run_benchmarks(*, scale: str, frameworks: Sequence[str], device: str, thread
     path = results / "speed" / "benchmarks.json"
     text = json.dumps(content, indent=1)
     write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
-    return path
+    return not content["failed"]
 
 
 def merged(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""The speed report: a page of its own, and sections for the report of any sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.report.folder import replacing
+from bench.report.page import PageTable, Section, render
+from bench.report.speed_figures import time_against_update_ratio
+from bench.report.speed_times import glance, passes_frame, read_benchmarks, readable_times, times_table
+from bench.report.style import house_style, save
+from bench.report.tables import to_latex, to_markdown
+
+HOW = (
+    "Median milliseconds of one step, from NumPy arrays to numbers. All workloads of a framework are measured in "
+    "passes, engines beside their baselines; ratios are taken within a pass, and what stands here is their median. "
+    "The update ratio is set through the gate's parameters, so that all sequences update at the same steps."
+)
+WORDS = (
+    "× native: to the framework's own layer (the better of jit on and off) with the same readout, loss, clipping and "
+    "Adam. × products: to the matrix products alone of a cell that updates at every step, the floor at 100 %. "
+    "× own 100 %: to the same engine with an update at every step. Compile seconds: the first step of a shape."
+)
+
+
+def write_speed(*, results: Path, reports: Path, command: str) -> Path:
+    """See `bench.report.write_speed_report`."""
+    content = read_benchmarks(results)
+    table = times_table(passes_frame(content))
+    with replacing(reports / "speed") as folder:
+        write_speed_tables(folder, table)
+        with house_style():
+            parts = speed_sections(content, table, command=command)
+            for part in parts:
+                for picture in part.pictures:
+                    save(picture, folder=folder / "figures")
+        page = render(
+            title="Skip RNN benchmark: speed",
+            description="Training and inference steps of the cells, by engine and update ratio, against baselines.",
+            sections=parts,
+            figures=folder / "figures",
+        )
+        (folder / "index.html").write_text(page, encoding="utf-8")
+    return reports / "speed" / "index.html"
+
+
+def speed_sections(content: dict[str, Any], table: pd.DataFrame, *, command: str = "") -> list[Section]:
+    """What the page says of the benchmarks; draws the figures."""
+    return [
+        Section(
+            title="Speed",
+            prose=[HOW],
+            points=_holes(content),
+            tables=[PageTable(caption="What skipping saves, by engine", text=glance(table), note=WORDS)],
+            pictures=time_against_update_ratio(table),
+        ),
+        Section(
+            title="Speed: all times",
+            tables=[PageTable(caption="Every workload, baselines included", text=readable_times(table), note=WORDS)],
+            links=[("speed.csv (full precision)", "speed.csv"), ("speed.md", "speed.md"), ("speed.tex", "speed.tex")],
+            folded=True,
+        ),
+        Section(title="Speed: what was measured", facts=_facts(content, table, command=command)),
+    ]
+
+
+def write_speed_tables(folder: Path, table: pd.DataFrame) -> None:
+    """Writes `speed.csv`, all numbers, and `speed.md` and `speed.tex`, the table by engine."""
+    table.to_csv(folder / "speed.csv", index=False)
+    text = glance(table)
+    (folder / "speed.md").write_text(to_markdown(text), encoding="utf-8")
+    latex = to_latex(text, caption="What skipping saves: medians over passes.", label="tab:speed")
+    (folder / "speed.tex").write_text(latex, encoding="utf-8")
+
+
+def _holes(content: dict[str, Any]) -> list[str]:
+    points = [f"{framework} was left out: {why}." for framework, why in content["left_out"].items()]
+    if content["failed"]:
+        points.append(f"{len(content['failed'])} benchmarks failed and are missing: {', '.join(content['failed'])}.")
+    return points
+
+
+def _facts(content: dict[str, Any], table: pd.DataFrame, *, command: str) -> list[tuple[str, str]]:
+    machine, told = content["machine_info"], content["benchmarks"][0]["extra_info"]
+    facts = [("command", command)] if command else []
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    return [
+        *facts,
+        ("measured", f"{content['datetime'][:16].replace('T', ' ')} UTC"),
+        ("processor", f"{machine['processor']}, {machine['cores']} cores"),
+        ("memory", f"{machine['memory_bytes'] / 2**30:.0f} GiB"),
+        ("system", machine["system"]),
+        ("device", told["device"]),
+        ("threads", str(told["threads"] or "the framework's default")),
+        ("Python", machine["python"]),
+        ("packages", packages),
+        ("sizes", f"{told['units']} units, float32, {content['scale']} scale"),
+        ("passes", f"{table['passes'].max()}, with {table['rounds'].min()} to {table['rounds'].max()} rounds in all"),
+    ]

@@ -1,0 +1,173 @@
+"""The benchmarks' times: one row a workload, with its ratios to the native layer, to the floor and to itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import SpeedError
+from bench.report.frames import rows_of
+from bench.report.numbers import NONE, number
+from impls.contract import BASELINES, SKIP_CELLS
+
+NATIVE = ("native", "native_jit")
+PRODUCTS = "products"
+NATIVE_LAYERS = {"pytorch": "torch.nn", "tensorflow": "keras.layers"}
+# What tells one workload from another, in the order of a table.
+WORKLOAD = (
+    "step", "framework", "batch_size", "length", "input_size", "units", "cell", "subject", "updates_every",
+)  # fmt: skip
+
+
+def read_benchmarks(results: Path) -> dict[str, Any]:
+    """What `bench.speed.running` wrote. Raises `SpeedError` where it cannot be read."""
+    path = results / "speed" / "benchmarks.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpeedError(f"{path}: no such file; run the benchmarks first: python -m bench speed") from None
+    except (OSError, ValueError) as error:
+        raise SpeedError(f"{path}: cannot be read ({error}); delete it and run: python -m bench speed") from None
+    if not isinstance(content, dict) or not {"benchmarks", "failed", "machine_info", "left_out"} <= set(content):
+        raise SpeedError(f"{path}: not written by python -m bench speed; delete it and run that")
+    return content
+
+
+def passes_frame(content: dict[str, Any]) -> pd.DataFrame:
+    """One row a workload and pass: the workload's fields and `milliseconds`, the median over the pass's rounds."""
+    rows = []
+    for benchmark in content["benchmarks"]:
+        told = benchmark["extra_info"]
+        rows.append(
+            {
+                **told,
+                "step": "training" if told["training"] else "inference",
+                "update_ratio": told["updates"] / told["length"],
+                "milliseconds": 1e3 * benchmark["stats"]["median"],
+                "rounds": len(benchmark["stats"]["data"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def times_table(passes: pd.DataFrame) -> pd.DataFrame:
+    """One row a workload, medians over passes.
+
+    Ratios are taken within a pass, and then their median: what slows a whole pass down leaves them alone.
+
+    Columns, after those of the workload and `update_ratio`:
+        milliseconds, milliseconds_lowest, milliseconds_highest: of the passes.
+        native: the native layer it is compared with; where there are several, that with the lower time.
+        native_ratio: to that layer.
+        products_ratio: to the matrix products of a cell that updates at every step.
+        own_ratio: of an engine, to itself at 100 % updates.
+        compile_seconds: the first step of its shape.
+        passes, rounds: how many there were, and rounds in all.
+    """
+    series = {key: rows.set_index("pass_number")["milliseconds"] for key, rows in passes.groupby(list(WORKLOAD))}
+    table = []
+    for _, group in passes.groupby(list(WORKLOAD), sort=False):
+        first = rows_of(group)[0]
+        own = series[_key(first)]
+        plain = first["cell"].removeprefix("skip_")
+        baselines = {
+            name: series[key]
+            for name in BASELINES[first["framework"]]
+            if (key := _key(first, subject=name, cell=plain, updates_every=1)) in series
+        }
+        natives = {name: times for name, times in baselines.items() if name in NATIVE}
+        native = min(natives, key=lambda name: float(natives[name].median())) if natives else None
+        table.append(
+            {
+                **{name: first[name] for name in (*WORKLOAD, "update_ratio")},
+                "milliseconds": own.median(),
+                "milliseconds_lowest": own.min(),
+                "milliseconds_highest": own.max(),
+                "native": "" if native is None else subject_name(first["framework"], native, plain),
+                "native_ratio": _ratio(own, None if native is None else natives[native]),
+                "products_ratio": _ratio(own, baselines.get(PRODUCTS)),
+                "own_ratio": _ratio(own, series.get(_key(first, updates_every=1))),
+                "compile_seconds": first["first_seconds"],
+                "passes": len(own),
+                "rounds": int(group["rounds"].sum()),
+            }
+        )
+    frame = pd.DataFrame(table)
+    ranks = {name: place for place, name in enumerate(("training", "inference"))}
+    return frame.sort_values(
+        ["step", "framework", "batch_size", "length"],
+        key=lambda column: column.map(ranks) if column.name == "step" else column,
+        kind="stable",
+        ignore_index=True,
+    )
+
+
+def _key(row: dict[str, Any], **others: Any) -> tuple[Any, ...]:
+    return tuple((row | others)[name] for name in WORKLOAD)
+
+
+def _ratio(times: pd.Series[float], others: pd.Series[float] | None) -> float:
+    return float("nan") if others is None else float((times / others).median())
+
+
+def glance(table: pd.DataFrame) -> pd.DataFrame:
+    """What skipping saves, as text: one row a skip cell and engine, from `times_table`."""
+    rows = []
+    keys = ["step", "framework", "batch_size", "length", "cell", "subject"]
+    for _, group in table[table["cell"].isin(SKIP_CELLS)].groupby(keys, sort=False):
+        by_ratio = {row["updates_every"]: row for row in rows_of(group)}
+        if 1 not in by_ratio:
+            continue
+        every = by_ratio[1]
+        row = {
+            "step": every["step"],
+            "framework": every["framework"],
+            "cell": every["cell"],
+            "length": str(every["length"]),
+            "batch_size": str(every["batch_size"]),
+            "engine": every["subject"],
+            "milliseconds at 100 %": number(every["milliseconds"], digits=3),
+            "× native": number(every["native_ratio"], digits=3),
+            "native": every["native"] or NONE,
+            "× products": number(every["products_ratio"], digits=3),
+        }
+        for n in sorted(set(table["updates_every"]) - {1}):
+            ratio = by_ratio[n]["own_ratio"] if n in by_ratio else None
+            row[f"1 update in {n}, × own 100 %"] = number(ratio, digits=3)
+        rows.append(row | {"compile_seconds": number(every["compile_seconds"], digits=2)})
+    return pd.DataFrame(rows)
+
+
+def readable_times(table: pd.DataFrame) -> pd.DataFrame:
+    """Every workload as text."""
+    rows = [
+        {
+            "step": row["step"],
+            "framework": row["framework"],
+            "batch_size": str(row["batch_size"]),
+            "length": str(row["length"]),
+            "cell": row["cell"],
+            "what": subject_name(row["framework"], row["subject"], row["cell"]),
+            "update_ratio": number(row["update_ratio"], digits=3),
+            "milliseconds": number(row["milliseconds"], digits=3),
+            "of passes": f"{number(row['milliseconds_lowest'], digits=3)} to "
+            f"{number(row['milliseconds_highest'], digits=3)}",
+            "× native": number(row["native_ratio"], digits=3),
+            "× products": number(row["products_ratio"], digits=3),
+            "× own 100 %": number(row["own_ratio"], digits=3),
+            "compile_seconds": number(row["compile_seconds"], digits=2),
+        }
+        for row in rows_of(table)
+    ]
+    return pd.DataFrame(rows)
+
+
+def subject_name(framework: str, subject: str, cell: str) -> str:
+    """A subject for people: an engine's name, a layer's full name, or the products."""
+    if subject in NATIVE:
+        name = f"{NATIVE_LAYERS[framework]}.{cell.removeprefix('skip_').upper()}"
+        return f"{name}, jit" if subject == "native_jit" else name
+    return "products alone" if subject == PRODUCTS else subject
