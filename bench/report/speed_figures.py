@@ -42,7 +42,8 @@ def time_against_update_ratio(table: pd.DataFrame) -> list[Picture]:
                 axes.set_title(f"{cell}, T = {length}", fontsize=10)
         title = f"{framework}, {step}, batch of {batch_size}"
         figure.suptitle(title, fontsize=11)
-        figure.supxlabel("update ratio (updates / steps)", fontsize=10)
+        for axes in panels[-1]:
+            axes.set_xlabel("update ratio")
         figure.supylabel("milliseconds of a step", fontsize=10)
         subjects = list(rows["subject"].unique())
         handles = [

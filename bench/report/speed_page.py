@@ -79,7 +79,9 @@ def write_speed_tables(folder: Path, table: pd.DataFrame) -> None:
 def _holes(content: dict[str, Any]) -> list[str]:
     points = [f"{framework} was left out: {why}." for framework, why in content["left_out"].items()]
     if content["failed"]:
-        points.append(f"{len(content['failed'])} benchmarks failed and are missing: {', '.join(content['failed'])}.")
+        count = len(content["failed"])
+        words = "benchmark failed and is missing" if count == 1 else "benchmarks failed and are missing"
+        points.append(f"{count} {words}: {', '.join(content['failed'])}.")
     return points
 
 

@@ -32,7 +32,7 @@ def read_benchmarks(results: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise SpeedError(f"{path}: cannot be read ({error}); delete it and run: python -m bench speed") from None
     if not isinstance(content, dict) or not {"benchmarks", "failed", "machine_info", "left_out"} <= set(content):
-        raise SpeedError(f"{path}: not written by python -m bench speed; delete it and run that")
+        raise SpeedError(f"{path}: holds no benchmarks; delete it and run: python -m bench speed")
     return content
 
 

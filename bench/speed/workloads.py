@@ -12,6 +12,7 @@ import numpy as np
 
 from impls.contract import (
     BASELINES,
+    CELLS,
     ENGINES,
     SKIP_CELLS,
     Batch,
@@ -28,7 +29,6 @@ from impls.contract import (
 )
 from impls.parameters import initial_parameters
 
-PLAIN_CELLS = ("lstm", "gru")
 CLASSES = 10
 # A skip cell updates at every step, at every second, at every tenth.
 UPDATES_EVERY = (1, 2, 10)
@@ -79,32 +79,60 @@ class Workload:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What runs beside each other: engines with the cells named, and the baselines of these cells' kinds."""
+
+    training: bool
+    length: int
+    input_size: int
+    cells: tuple[str, ...]
+    batch_size: int = 256
+    units: int = 110
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scale:
     """How much is measured.
 
     Attributes:
         passes: how many times all workloads are measured, one after the other.
         seconds: about how long one workload is measured in a pass.
-        sequences: pairs of length and input size.
-        plain_lengths: the lengths at which engines run plain cells too.
-        single_lengths: the lengths at which inference has batches of one sequence too.
+        settings: what is measured, in order.
     """
 
     passes: int
     seconds: float
-    sequences: tuple[tuple[int, int], ...]
-    plain_lengths: tuple[int, ...]
-    single_lengths: tuple[int, ...]
-    batch_size: int = 256
-    units: int = 110
+    settings: tuple[Setting, ...]
 
 
 SCALES = {
-    "full": Scale(passes=5, seconds=0.25, sequences=((50, 2), (784, 1)), plain_lengths=(50,), single_lengths=(784,)),
-    "quick": Scale(passes=3, seconds=0.1, sequences=((50, 2),), plain_lengths=(), single_lengths=()),
-    # For the test suite, which runs everything once, untimed.
+    "full": Scale(
+        passes=5,
+        seconds=0.25,
+        settings=(
+            Setting(training=True, length=50, input_size=2, cells=CELLS),
+            Setting(training=True, length=784, input_size=1, cells=SKIP_CELLS),
+            Setting(training=False, length=50, input_size=2, cells=CELLS),
+            Setting(training=False, length=784, input_size=1, cells=SKIP_CELLS),
+            Setting(training=False, length=784, input_size=1, cells=SKIP_CELLS, batch_size=1),
+        ),
+    ),
+    "quick": Scale(
+        passes=2,
+        seconds=0.1,
+        settings=(
+            Setting(training=True, length=50, input_size=2, cells=SKIP_CELLS),
+            Setting(training=False, length=50, input_size=2, cells=SKIP_CELLS),
+        ),
+    ),
+    # For the test suite: each engine runs each cell once, untimed.
     "tiny": Scale(
-        passes=1, seconds=0, sequences=((12, 2),), plain_lengths=(12,), single_lengths=(), batch_size=3, units=4
+        passes=1,
+        seconds=0,
+        settings=(
+            Setting(training=True, length=12, input_size=2, cells=("skip_lstm",), batch_size=3, units=4),
+            Setting(training=False, length=12, input_size=2, cells=("lstm", "gru", "skip_gru"), batch_size=3, units=4),
+        ),
     ),
 }
 
@@ -112,31 +140,33 @@ SCALES = {
 def grid(framework: str, *, scale: Scale, training: bool, device: str = "cpu", threads: int = 0) -> list[Workload]:
     """The workloads of a framework in the order of a pass: what is compared stands close together."""
     workloads = []
-    for length, input_size in scale.sequences:
-        single = not training and length in scale.single_lengths
-        for batch_size in (scale.batch_size, 1) if single else (scale.batch_size,):
-            for plain in PLAIN_CELLS:
-                of_baseline = Workload(
-                    framework=framework,
-                    subject=BASELINES[framework][0],
-                    cell=plain,
-                    input_size=input_size,
-                    units=scale.units,
-                    length=length,
-                    batch_size=batch_size,
-                    updates_every=1,
-                    training=training,
-                    device=device,
-                    threads=threads,
-                )
-                workloads += [replace(of_baseline, subject=subject) for subject in BASELINES[framework]]
-                for engine in ENGINES:
-                    if length in scale.plain_lengths:
-                        workloads.append(replace(of_baseline, subject=engine))
-                    workloads += [
-                        replace(of_baseline, subject=engine, cell=f"skip_{plain}", updates_every=every)
-                        for every in UPDATES_EVERY
-                    ]
+    for setting in scale.settings:
+        if setting.training != training:
+            continue
+        for kind in ("lstm", "gru"):
+            cells = [cell for cell in setting.cells if cell.removeprefix("skip_") == kind]
+            if not cells:
+                continue
+            first = Workload(
+                framework=framework,
+                subject=BASELINES[framework][0],
+                cell=kind,
+                input_size=setting.input_size,
+                units=setting.units,
+                length=setting.length,
+                batch_size=setting.batch_size,
+                updates_every=1,
+                training=training,
+                device=device,
+                threads=threads,
+            )
+            workloads += [replace(first, subject=subject) for subject in BASELINES[framework]]
+            workloads += [
+                replace(first, subject=engine, cell=cell, updates_every=every)
+                for cell in cells
+                for engine in ENGINES
+                for every in (UPDATES_EVERY if cell in SKIP_CELLS else (1,))
+            ]
     return workloads
 
 
