@@ -38,6 +38,7 @@ _SLAB_ROWS = 128  # sequences a worker takes at once: enough for dense products,
 _LEAST_ROWS = 8  # fewer are not worth a worker
 
 
+@torch.compiler.disable(reason="the fast engine is compiled already")  # type: ignore[no-untyped-call, untyped-decorator]
 def unroll_fast(
     spec: CellSpec,
     parameters: Mapping[str, Tensor],

@@ -248,6 +248,18 @@ def test_the_gradient_can_be_had_twice() -> None:
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+# torch.compile reads `.grad` of what crosses a break in its graph.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_beside_the_graph_of_a_compiled_module() -> None:
+    layer = SkipLSTM(5, input_size=2, engine="fast", update_bias=-1.0)
+    inputs = torch.randn(3, 9, 2)
+    compiled = torch.compile(layer, backend="aot_eager")
+    for ours, theirs in zip(compiled(inputs)[0], layer(inputs)[0], strict=True):
+        np.testing.assert_array_equal(ours.detach().numpy(), theirs.detach().numpy())
+    with pytest.raises(CellError, match="cannot be exported"):
+        torch.export.export(layer, (inputs,))
+
+
 def test_what_it_refuses() -> None:
     spec = CellSpec(cell="lstm", input_size=2, units=(3,))
     parameters = {name: torch.tensor(value) for name, value in parameters_for(spec).items()}

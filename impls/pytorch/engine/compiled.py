@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 from impls import reference
 
@@ -41,3 +42,29 @@ def compiled(arithmetic: Any = EXACT, *, from_python: bool = False) -> Callable[
         return dispatcher
 
     return decorate
+
+
+@intrinsic
+def borrowed(typingctx: Any, value: Any) -> Any:
+    """The same array, or named tuple with arrays, whose references compiled code does not count.
+
+    Every slice counts a reference to the memory behind it, and workers that slice the same arrays spend longer
+    on those counts than on the slices. The caller keeps the memory alive.
+    """
+
+    def of_array(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+        view = context.make_array(kind)(context, builder, array)
+        view.meminfo = view.meminfo.type(None)
+        return view._getvalue()
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (result,) = arguments
+        if isinstance(value, types.Array):
+            return of_array(context, builder, value, result)
+        for index, kind in enumerate(value.types):
+            if isinstance(kind, types.Array):
+                member = of_array(context, builder, kind, builder.extract_value(result, index))
+                result = builder.insert_value(result, member, index)
+        return result
+
+    return value(value), generate

@@ -17,7 +17,7 @@ from impls.pytorch.engine.activations import (
     apply_derivative,
     apply_sigmoid,
 )
-from impls.pytorch.engine.compiled import FUSED, SUMMED, compiled
+from impls.pytorch.engine.compiled import FUSED, SUMMED, borrowed, compiled
 from impls.pytorch.engine.layout import (
     ALWAYS,
     CANDIDATE_BACK_AT,
@@ -361,6 +361,8 @@ def _hold(layout, records, at, held, slot):
 @compiled(from_python=True)
 def run_forward(layout, weights, given, results, tape, keep, first, end):
     """Runs the sequences `first` to `end` and, where `keep`, writes what the gradient needs on the tape."""
+    layout, weights, given = borrowed(layout), borrowed(weights), borrowed(given)
+    results, tape = borrowed(results), borrowed(tape)
     count, steps = end - first, given.inputs.shape[1]
     top = layout.layers[layout.layers.shape[0] - 1]
     units, top_at = top[UNITS], top[OLD_AT] + (layout.leaves - 1) * top[WIDTH]
@@ -710,6 +712,8 @@ def _gather_weights(layout, old, read, reset, changes, rows, packed, weights):
 @compiled(from_python=True)
 def run_backward(layout, weights, given, results, tape, flow, gradients, slab, first, end):
     """The gradient of `run_forward` for the same sequences; parameters' gradients go to row `slab`."""
+    layout, weights, given = borrowed(layout), borrowed(weights), borrowed(given)
+    results, tape, flow, gradients = borrowed(results), borrowed(tape), borrowed(flow), borrowed(gradients)
     count, steps = end - first, given.inputs.shape[1]
     features = given.inputs.shape[2]
     top = layout.layers[layout.layers.shape[0] - 1]
