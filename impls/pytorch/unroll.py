@@ -80,5 +80,10 @@ def unroll(
     gate_noise: Tensor | None = None,
     engine: str = "reference",
 ) -> Unrolled:
-    """Runs the cell by the named engine; arguments and result as in `unroll_reference`."""
+    """Runs the cell by the named engine; arguments and result as in `unroll_reference`.
+
+    `torch.export` always records the reference's operations, which compute the same: kernels cannot be exported.
+    """
+    if torch.compiler.is_exporting():
+        engine = "reference"
     return UNROLLS[engine](spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise)
