@@ -96,13 +96,10 @@ def times_table(passes: pd.DataFrame) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(table)
-    ranks = {name: place for place, name in enumerate(("training", "inference"))}
-    return frame.sort_values(
-        ["step", "framework", "batch_size", "length"],
-        key=lambda column: column.map(ranks) if column.name == "step" else column,
-        kind="stable",
-        ignore_index=True,
-    )
+    # Training before inference, large batches before small ones.
+    falling = {"step": True, "framework": False, "batch_size": True, "length": False}
+    order = [not falls for falls in falling.values()]
+    return frame.sort_values(list(falling), ascending=order, kind="stable", ignore_index=True)
 
 
 def _key(row: dict[str, Any], **others: Any) -> tuple[Any, ...]:

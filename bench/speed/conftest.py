@@ -14,6 +14,8 @@ from impls.contract import DEVICES, FRAMEWORKS, installed
 
 # In one pass.
 MOST_ROUNDS = 50
+# A step that takes longer is measured in the first pass alone.
+LONG_SECONDS = 2.0
 FAILED: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
@@ -65,6 +67,8 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, preparation: Prepara
     seconds = SCALES[request.config.option.speed_scale].seconds
 
     def run(workload: Workload, *, pass_number: int) -> None:
+        if preparation.seconds(workload) > LONG_SECONDS:
+            pytest.skip(f"a step takes {preparation.seconds(workload):.1f} s: one pass is enough")
         prepared = preparation.prepare(workload)
         benchmark.extra_info.update(
             asdict(workload), updates=workload.updates, pass_number=pass_number, first_seconds=prepared.first_seconds

@@ -75,11 +75,14 @@ def _run(framework: str, *, scale: str, device: str, threads: int) -> dict[str, 
     print(f"{framework}:", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         measured = Path(folder) / "benchmarks.json"
-        command = [sys.executable, "-m", "pytest", str(HERE), "-q", "--no-header", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", str(HERE), "-q", "--no-header"]
+        command += ["-p", "no:cacheprovider", "-p", "no:xdist"]
         command += ["-o", "addopts=--import-mode=importlib", "--benchmark-quiet", f"--benchmark-json={measured}"]
         command += [f"--speed-scale={scale}", f"--speed-framework={framework}"]
         command += [f"--speed-device={device}", f"--speed-threads={threads}"]
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+        # A pytest that runs this one, maybe on several processes, has settings of its own.
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        environment = outer | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
         if threads:
             environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -225,6 +225,11 @@ class Preparation:
         self._learners: dict[Workload, Learner] = {}
         self._baselines: dict[Workload, Callable[[], object]] = {}
         self._first_seconds: dict[Workload, float] = {}
+        self._seconds: dict[Workload, float] = {}
+
+    def seconds(self, workload: Workload) -> float:
+        """What a warm step of the workload took when it was first prepared; 0 before that."""
+        return self._seconds.get(workload, 0.0)
 
     def prepare(self, workload: Workload) -> Prepared:
         """Builds the workload, or takes it up again, and runs it; raises `UpdateRatioError` as `check_updates`."""
@@ -237,6 +242,7 @@ class Preparation:
         started = time.perf_counter()
         result = step()
         seconds = time.perf_counter() - started
+        self._seconds.setdefault(workload, seconds)
         check_updates(workload, result)
         return Prepared(step=step, first_seconds=self._first_seconds[shape], later_seconds=seconds)
 

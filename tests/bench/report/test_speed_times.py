@@ -109,6 +109,14 @@ def test_ratios_are_taken_within_a_pass_before_their_median(table: pd.DataFrame)
     assert row(table, "fast")["own_ratio"] == 1.0
 
 
+def test_a_workload_of_one_pass_is_compared_within_that_pass(tmp_path: Path) -> None:
+    benchmarks(tmp_path)
+    passes = passes_frame(read_benchmarks(tmp_path))
+    table = times_table(passes[(passes["subject"] != "fast") | (passes["pass_number"] == 1)])
+    assert row(table, "fast")["native_ratio"] == pytest.approx(60 / 120)
+    assert row(table, "fast")["passes"] == 1
+
+
 def test_the_native_layer_is_that_with_the_lower_median(table: pd.DataFrame) -> None:
     # 44 without jit against 52 with it, though jit was faster in the second pass.
     assert set(table["native"]) == {"keras.layers.LSTM"}
