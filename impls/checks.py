@@ -111,7 +111,7 @@ def known_sizes(shape: Any) -> tuple[int | None, ...]:
     """A shape's sizes, None where a graph does not know one; `CellError` where it does not know how many."""
     if getattr(shape, "rank", 0) is None:
         raise CellError("a tensor's rank is unknown: set its shape first")
-    return tuple(getattr(size, "value", size) for size in shape)  # TensorFlow 1 wraps sizes in Dimension
+    return tuple(size if isinstance(size, int) else getattr(size, "value", size) for size in shape)  # or a Dimension
 
 
 def known_features(shape: Any, *, time: bool) -> int:

@@ -59,13 +59,13 @@ def checked_call(
     kind = next(iter(parameters.values())).dtype
     if inputs.is_floating_point() and _autocasts(inputs.device.type):
         inputs = inputs.to(kind)
-    dtype, shape = checks.dtype_name(inputs.dtype), checks.known_sizes(inputs.shape)
+    dtype, shape = checks.dtype_name(inputs.dtype), tuple(inputs.shape)
     checks.check_inputs(spec, shape, dtype=dtype, parameters_dtype=checks.dtype_name(kind), time=time)
     checks.check_draws(
         spec,
         (shape[0], shape[1] if time else 1),
-        updates=None if updates is None else checks.known_sizes(updates.shape),
-        gate_noise=None if gate_noise is None else checks.known_sizes(gate_noise.shape),
+        updates=None if updates is None else updates.shape,
+        gate_noise=None if gate_noise is None else gate_noise.shape,
     )
     if updates is not None:
         updates = updates.to(inputs.dtype)

@@ -200,13 +200,15 @@ def run_forward(
         counts = tf.TensorArray(tf.int32, size=size, clear_after_read=False)
 
         def body(done: Tensor, position: Position, arrays: list[Any], counts: Any, times: Tensor) -> tuple[Any, ...]:
-            position, count, kept = compiled.forward(used, sequences, position)
+            after, count, kept = compiled.forward(used, sequences, position)
+            position = _shaped_like(after, position)
             arrays = [array.write(done, leaf) for array, leaf in zip(arrays, tf.nest.flatten(kept), strict=True)]
             times = tf.tensor_scatter_nd_update(times, [[done]], kept.time[tf.newaxis])
             return done + 1, position, arrays, counts.write(done, count), times
 
         done, position, arrays, counts, times = tf.while_loop(
-            lambda done, position, *_: tf.reduce_any(position.time < length),
+            # One block at least: where nothing updates at all, its empty rounds are what is gathered from.
+            lambda done, position, *_: tf.logical_or(done < 1, tf.reduce_any(position.time < length)),
             body,
             (tf.constant(0), start, arrays, counts, tf.fill([size, rounds + 1, batch], length)),
         )
@@ -257,7 +259,8 @@ def run_backward(
     else:
 
         def body(number: Tensor, adjoint: Adjoint, gradients: Gradients, rows: Any) -> tuple[Any, ...]:
-            adjoint, gradients, of_block = block(number, adjoint, gradients)
+            *carried, of_block = block(number, adjoint, gradients)
+            adjoint, gradients = _shaped_like(tuple(carried), (adjoint, gradients))
             return number - 1, adjoint, gradients, rows.write(number, of_block)
 
         rows = tf.TensorArray(inputs.dtype, size=remembered.blocks, infer_shape=False)
@@ -271,3 +274,10 @@ def run_backward(
         adjoint = compiled.begin_backward(used, sequences, state, start, cotangents, adjoint)
     gate = (adjoint.update_prob[:, tf.newaxis], adjoint.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
     return ginputs, FlatState(adjoint.layers, gate), gradients
+
+
+def _shaped_like(structure: Any, like: Any) -> Any:
+    """The same tensors with the static shapes of `like`: a compiled block traced for any batch has lost them."""
+    for tensor, of in zip(tf.nest.flatten(structure), tf.nest.flatten(like), strict=True):
+        tensor.set_shape(of.shape)
+    return structure
