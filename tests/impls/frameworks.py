@@ -28,7 +28,10 @@ class Run(NamedTuple):
 
 
 def build(framework: str, form: str, spec: CellSpec, *, stacked: bool | None = None, **options: Any) -> Any:
-    """The public class of a framework for this spec; several layers, or `stacked`, are a stack."""
+    """The public class of a framework for this spec; several layers, or `stacked`, are a stack.
+
+    Layers run the reference engine unless told otherwise; `test_fast_….py` hold the fast one to it.
+    """
     stacked = len(spec.units) > 1 if stacked is None else stacked
     name = CLASSES[spec.cell] if form == "layer" else f"{'Multi' if stacked else ''}{CLASSES[spec.cell]}Cell"
     arguments: dict[str, Any] = {
@@ -43,6 +46,8 @@ def build(framework: str, form: str, spec: CellSpec, *, stacked: bool | None = N
         arguments |= {"update_bias": spec.update_bias, "gate": spec.gate}
         if form == "layer" or stacked:
             arguments["gate_layer"] = spec.gate_layer
+    if form == "layer":
+        options = {"engine": "reference"} | options
     module = importlib.import_module(f"impls.{framework}")
     return getattr(module, name)(spec.units if stacked else spec.units[0], **arguments, **options)
 
