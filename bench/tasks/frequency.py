@@ -51,7 +51,7 @@ class Frequency(GeneratedTask):
         times = np.arange(self.length) * self.options.sample_milliseconds
         phases = (times[np.newaxis, :] + shifts[:, np.newaxis]) / periods[:, np.newaxis]
         # The fraction of a turn, in float32, is as exact as its sine needs and far cheaper than float64.
-        inputs = np.sin(np.float32(2 * np.pi) * (phases % 1.0).astype(np.float32))
+        inputs = np.sin(np.float32(2 * np.pi) * (phases - np.floor(phases)).astype(np.float32))
         return Batch(inputs=inputs[:, :, np.newaxis], targets=targets)
 
     @staticmethod
