@@ -17,7 +17,7 @@ PASSES_OF_TRAINING = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Measured on two cores of a 2020s server processor; only the order of magnitude matters.
+    """What a framework and engine cost, guessed from short runs on two cores; for the order of magnitude alone.
 
     `start_seconds` holds imports and compilation; `time_step_seconds` what one time step of a forward pass costs
     whatever the sizes; `macs_per_second` how fast matrix products run at large sizes.
