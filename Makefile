@@ -16,7 +16,7 @@ quick: $(INSTALLED)  ## Run the quick sweep and write its report.
 test: $(INSTALLED)  ## Run the whole test suite.
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
 
-speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it: about a quarter of an hour.
+speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it.
 	$(VENV)/bin/python -m bench speed
 
 lint: $(INSTALLED)  ## Check style and types.
