@@ -14,6 +14,7 @@ from bench.tasks.idx import read_idx
 from tests.bench.tasks.layouts import idx_bytes
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+WHOLE = idx_bytes(IMAGES)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -27,16 +28,18 @@ def test_reads_plain_and_gzipped_files_by_their_content(tmp_path: Path, pack, na
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (idx_bytes(IMAGES)[:-1], "truncated: 23 bytes of data where its header says 2 × 3 × 4 = 24"),
-        (idx_bytes(IMAGES)[:9], "truncated: it ends after 9 bytes, inside its header"),
-        (idx_bytes(IMAGES) + b"0", "too long: 25 bytes"),
-        (idx_bytes(IMAGES[0]), "wrong magic number 0x00000802 where 0x00000803 is expected"),
-        (b"\0\0\x0d\3" + bytes(20), "wrong magic number 0x00000d03"),
-        (b"<html>not found</html>", "wrong magic number 0x3c68746d"),
-        (b"", "wrong magic number"),
-        (gzip.compress(idx_bytes(IMAGES))[:-6], "truncated or damaged gzip file"),
-        (gzip.compress(idx_bytes(IMAGES))[:14] + b"\xff" * 20, "truncated or damaged gzip file"),
-        (gzip.compress(idx_bytes(IMAGES)[:-1]), "truncated: 23 bytes"),
+        pytest.param(WHOLE[:-1], "truncated: 23 bytes of data where its header says 2 × 3 × 4 = 24", id="cut in data"),
+        pytest.param(WHOLE[:9], "truncated: it ends after 9 bytes, inside its header", id="cut in header"),
+        pytest.param(WHOLE + b"0", "too long: 25 bytes", id="too long"),
+        pytest.param(
+            idx_bytes(IMAGES[0]), "wrong magic number 0x00000802 where 0x00000803 is expected", id="dimensions"
+        ),
+        pytest.param(b"\0\0\x0d\3" + bytes(20), "wrong magic number 0x00000d03", id="number type"),
+        pytest.param(b"<html>not found</html>", "wrong magic number 0x3c68746d", id="web page"),
+        pytest.param(b"", "wrong magic number", id="empty"),
+        pytest.param(gzip.compress(WHOLE)[:-6], "truncated or damaged gzip file", id="gzip cut"),
+        pytest.param(gzip.compress(WHOLE)[:14] + b"\xff" * 20, "truncated or damaged gzip file", id="gzip damaged"),
+        pytest.param(gzip.compress(WHOLE[:-1]), "truncated: 23 bytes", id="cut, then gzip"),
     ],
 )
 def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path: Path, content: bytes, said: str):
