@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,6 +30,7 @@ from impls.pytorch.engine.layout import (
     pack_parameters,
     pad_rows,
 )
+from impls.pytorch.engine.workers import in_parallel
 from impls.pytorch.unrolled import Unrolled
 from impls.states import FlatState
 
@@ -237,23 +237,6 @@ def _slabs(batch: int) -> list[tuple[int, int]]:
 
 
 def _in_slabs(batch: int, work: Callable[[int, int, int], None]) -> None:
-    """Does `work(slab, first, end)` for every slab, on as many threads as PyTorch uses."""
+    """Does `work(slab, first, end)` for every slab."""
     slabs = _slabs(batch)
-    workers = min(torch.get_num_threads(), len(slabs))
-    failures: list[BaseException] = []
-
-    def serve(worker: int) -> None:
-        try:
-            for slab in range(worker, len(slabs), workers):
-                work(slab, *slabs[slab])
-        except BaseException as failure:
-            failures.append(failure)
-
-    threads = [threading.Thread(target=serve, args=(worker,)) for worker in range(1, workers)]
-    for thread in threads:
-        thread.start()
-    serve(0)
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    in_parallel(lambda slab: work(slab, *slabs[slab]), len(slabs))

@@ -42,7 +42,7 @@ class Model(NamedParameters):
         inputs, mask = batch["inputs"], batch.get("mask")
         if spec.vocabulary_size:
             inputs = functional.embedding(inputs, parameters["embedding.weights"])
-        h, gates, _ = unroll(
+        h, gates, state = unroll(
             spec.cell,
             parameters,
             inputs,
@@ -53,7 +53,7 @@ class Model(NamedParameters):
         )
         gates = gates[:, :, 0] if mask is None else gates[:, :, 0] * mask
         if spec.readout == "last":
-            h = h[:, -1] if mask is None else last_real_step(h, mask=mask)
+            h = state.layers[-1][-1] if mask is None else last_real_step(h, mask=mask)
         if "dropout" in batch:
             h = h * (batch["dropout"] if spec.readout == "last" else batch["dropout"][:, None])
         outputs = h @ parameters["readout.weights"] + parameters["readout.biases"]

@@ -1,0 +1,70 @@
+"""The threads that the compiled kernels run on: PyTorch's own, where they can be had.
+
+After an operation of PyTorch its OpenMP threads keep their cores busy for some milliseconds, waiting for the next one.
+Threads of our own would share the cores with them; OpenMP's start at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@functools.cache
+def _openmp(process: int) -> Callable[..., Any] | None:
+    """`GOMP_parallel` of the OpenMP that PyTorch is linked with; None where it is another, or none.
+
+    The process is asked for since a forked child has the library, but none of its threads.
+    """
+    if process != _PROCESS:
+        return None
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        start = library.GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    start.argtypes = [_TASK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    start.restype = None
+    return start
+
+
+_PROCESS = os.getpid()
+
+
+def in_parallel(work: Callable[[int], None], count: int) -> None:
+    """Does `work(0)` to `work(count - 1)`, on as many threads as PyTorch uses; raises what one of them raised.
+
+    `work` is to spend its time without Python's lock.
+    """
+    workers = min(torch.get_num_threads(), count)
+    numbers = iter(range(count))
+    failures: list[BaseException] = []
+
+    def serve(_: int | None = None) -> None:
+        try:
+            for number in numbers:
+                work(number)
+        except BaseException as failure:
+            failures.append(failure)
+
+    openmp = _openmp(os.getpid()) if workers > 1 else None
+    if openmp is not None:
+        openmp(_TASK(serve), None, workers, 0)
+    else:
+        threads = [threading.Thread(target=serve) for _ in range(1, workers)]
+        for thread in threads:
+            thread.start()
+        serve()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
