@@ -1,7 +1,7 @@
 """The fast engine: an exact unroll whose cost follows the updates, with a gradient written by hand.
 
 `docs/engines.md` derives the algorithm. Tensors in the CPU's memory go through the compiled kernels of
-`engine/kernels.py`, others through the operations of `engine/dense.py`.
+`engine/forward.py` and `engine/backward.py`, others through the operations of `engine/dense.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from torch import Tensor
 
 from impls.contract import Array, CellSpec
 from impls.errors import CellError
-from impls.pytorch.engine import kernels
+from impls.pytorch.engine.backward import run_backward
 from impls.pytorch.engine.dense import DenseUnroll
 from impls.pytorch.engine.first_order import first_order
+from impls.pytorch.engine.forward import run_forward
 from impls.pytorch.engine.layout import (
     ALWAYS,
     BERNOULLI,
@@ -30,6 +31,7 @@ from impls.pytorch.engine.layout import (
     pack_parameters,
     pad_rows,
 )
+from impls.pytorch.engine.runs import Flow, Given, Gradients, Results, Tape
 from impls.pytorch.engine.workers import in_parallel
 from impls.pytorch.unrolled import Unrolled
 from impls.states import FlatState
@@ -90,14 +92,14 @@ class _KernelUnroll(torch.autograd.Function):
         scalars = [scalar.detach().numpy()[:, 0] for scalar in tensors[count : count + 2 * spec.skips]]
         values = [value.detach().numpy() for value in tensors[count + 2 * spec.skips :]]
         weights = pack_parameters(spec, layout, dict(zip(names, values, strict=True)), dtype=dtype, backward=keep)
-        given = kernels.Given(
+        given = Given(
             inputs=np.ascontiguousarray(inputs.detach().numpy()),
             draws=np.empty((batch, 0)) if draws is None else _contiguous(draws, np.float64),
             state=pad_rows(layout, leaves, batch=batch, dtype=dtype),
             probability=np.ascontiguousarray(scalars[0]) if scalars else np.ones(batch, dtype),
             stored=np.ascontiguousarray(scalars[1]) if scalars else np.zeros(batch, dtype),
         )
-        results = kernels.Results(
+        results = Results(
             h=np.empty((batch, steps, spec.units[-1]), dtype),
             gates=np.zeros((batch, steps), dtype),
             cumulative=np.empty((batch, steps if spec.skips else 0), dtype),
@@ -105,9 +107,7 @@ class _KernelUnroll(torch.autograd.Function):
             probability=np.empty(batch, dtype),
         )
         tape = _empty_tape(layout, batch=batch if keep else 0, steps=steps, dtype=dtype)
-        _in_slabs(
-            batch, lambda _, first, end: kernels.run_forward(layout, weights, given, results, tape, keep, first, end)
-        )
+        _in_slabs(batch, lambda _, first, end: run_forward(layout, weights, given, results, tape, keep, first, end))
         h, gates = torch.from_numpy(results.h), torch.from_numpy(results.gates).unsqueeze(2)
         outputs = [h, gates, *map(torch.from_numpy, cut_rows(layout, results.state))]
         if spec.skips:
@@ -141,7 +141,7 @@ class _KernelUnroll(torch.autograd.Function):
         given = given._replace(inputs=np.ascontiguousarray(inputs.detach().numpy()))
         dtype = given.inputs.dtype
         tape = tape._replace(records=records.numpy(), held=held.numpy())
-        results = kernels.Results(
+        results = Results(
             h=np.empty((0, 0, 0), dtype),
             gates=gates.detach().numpy()[:, :, 0],
             cumulative=cumulative.numpy(),
@@ -151,7 +151,7 @@ class _KernelUnroll(torch.autograd.Function):
         count = layout.leaves * len(spec.units)
         flow_h, flow_gates, *rest = flows
         scalars = [np.zeros(batch, dtype) if part is None else _contiguous(part[:, 0]) for part in rest[count:]]
-        flow = kernels.Flow(
+        flow = Flow(
             h=np.empty((0, 0, 0), dtype) if flow_h is None else _contiguous(flow_h),
             gates=np.empty((0, 0), dtype) if flow_gates is None else _contiguous(flow_gates[:, :, 0]),
             state=pad_rows(
@@ -165,7 +165,7 @@ class _KernelUnroll(torch.autograd.Function):
         )
         slabs = len(_slabs(batch))
         wanted = ctx.needs_input_grad[4]
-        gradients = kernels.Gradients(
+        gradients = Gradients(
             inputs=np.zeros(inputs.shape if wanted else (0, 0, 0), dtype),
             state=np.empty((batch, layout.state), dtype),
             probability=np.empty(batch, dtype),
@@ -177,7 +177,7 @@ class _KernelUnroll(torch.autograd.Function):
         )
         _in_slabs(
             batch,
-            lambda slab, first, end: kernels.run_backward(
+            lambda slab, first, end: run_backward(
                 layout, weights, given, results, tape, flow, gradients, slab, first, end
             ),
         )
@@ -211,11 +211,11 @@ def _contiguous(tensor: Tensor, dtype: Any = None) -> Array:
     return np.ascontiguousarray(tensor.detach().numpy(), dtype)
 
 
-def _empty_tape(layout: Layout, *, batch: int, steps: int, dtype: np.dtype[Any]) -> kernels.Tape:
+def _empty_tape(layout: Layout, *, batch: int, steps: int, dtype: np.dtype[Any]) -> Tape:
     """Room for as many updates as there can be; memory is taken only as it is written."""
     updates = batch * steps
     runs = batch * ((steps + 1) // 2 + 1) if layout.decision in (ROUND, BERNOULLI) else 0
-    return kernels.Tape(
+    return Tape(
         records=np.empty((updates, layout.record), dtype),
         row=np.empty(updates, np.int64),
         time=np.empty(updates, np.int64),

@@ -54,6 +54,7 @@ class Layout(NamedTuple):
     early: int  # those that do not wait for r: 4 or 2; they are the ones that layer norm acts on
     leaves: int  # of a layer's state: 2 or 1
     fed_at: int  # state: the leaf that feeds the skip gate
+    fed_record_at: int  # record: the same
     record: int
     state: int
     held: int
@@ -116,6 +117,7 @@ def layout_of(spec: CellSpec, *, decision: int, dtype: np.dtype) -> Layout:
         early=early,
         leaves=leaves,
         fed_at=int(fed[OLD_AT]),
+        fed_record_at=int(fed[STATE_AT]),
         record=record,
         state=state,
         held=held,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -20,15 +19,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from impls.pytorch.engine.compiled import compiled
-
-
-def _vector_bytes() -> int:
-    return 64 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 32
-
+from impls.pytorch.engine.lanes import vector_bytes
 
 TILE_ROWS = 6
 TILE_VECTORS = 2
-WIDTH_BYTES = TILE_VECTORS * _vector_bytes()
+WIDTH_BYTES = TILE_VECTORS * vector_bytes()
 DEPTH_BLOCK = 256  # products deeper than this are cut, so that a panel stays in the nearest cache
 
 
@@ -71,7 +66,7 @@ def _tile(rows: int) -> Any:
 
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
             element = context.get_value_type(like.dtype)
-            lanes = _vector_bytes() // (like.dtype.bitwidth // 8)
+            lanes = vector_bytes() // (like.dtype.bitwidth // 8)
             vector = ir.VectorType(element, lanes)
             word = context.get_value_type(types.intp)
             _, left, panel, result, row_stride, column_stride, result_stride, depth, add = arguments

@@ -1,0 +1,184 @@
+"""Element-wise passes inside compiled kernels, in vector instructions.
+
+From a loop over many arrays the compiler makes scalar code, since the arrays might overlap. `lanewise` writes the loop
+in LLVM IR instead, a vector register at a time, from an expression over `Lanes`. Sizes are multiples of a register:
+`layout.py` pads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_CONTRACT = ("contract",)  # a product and a sum may become one instruction
+
+
+def vector_bytes() -> int:
+    """The size of this machine's vector registers."""
+    return 64 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 32
+
+
+class Lanes:
+    """Neighbouring numbers in one vector register, as an operand of expressions that become LLVM IR."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder = builder
+        self.value = value
+
+    @property
+    def is_single(self) -> bool:
+        """Whether these are float32."""
+        return isinstance(self.value.type.element, ir.FloatType)
+
+    def constant(self, number: float) -> Lanes:
+        """The number in every lane."""
+        kind = self.value.type
+        return Lanes(self.builder, ir.Constant(kind, [ir.Constant(kind.element, float(number))] * kind.count))
+
+    def _other(self, other: Lanes | float) -> Any:
+        return other.value if isinstance(other, Lanes) else self.constant(other).value
+
+    def __add__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fadd(self.value, self._other(other), flags=_CONTRACT))
+
+    def __sub__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fsub(self.value, self._other(other), flags=_CONTRACT))
+
+    def __mul__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fmul(self.value, self._other(other), flags=_CONTRACT))
+
+    def __truediv__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fdiv(self.value, self._other(other), flags=_CONTRACT))
+
+    def __rsub__(self, other: float) -> Lanes:
+        return self.constant(other) - self
+
+    def __rtruediv__(self, other: float) -> Lanes:
+        return self.constant(other) / self
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Lanes:
+        return Lanes(self.builder, self.builder.fneg(self.value))
+
+    def where(self, comparison: str, bound: float, other: Lanes | float) -> Lanes:
+        """`other` in the lanes where `self <comparison> bound` holds; NaN stays NaN."""
+        chosen = self.builder.fcmp_ordered(comparison, self.value, self.constant(bound).value)
+        return Lanes(self.builder, self.builder.select(chosen, self._other(other), self.value))
+
+    def where_positive(self, values: Lanes) -> Lanes:
+        """These where `values > 0`, else 0."""
+        chosen = self.builder.fcmp_ordered(">", values.value, self.constant(0).value)
+        return Lanes(self.builder, self.builder.select(chosen, self.value, self.constant(0).value))
+
+    def rounded(self) -> Lanes:
+        """The nearest whole numbers, as floats."""
+        kind = self.value.type
+        name = f"llvm.rint.v{kind.count}{kind.element.intrinsic_name}"
+        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(kind, [kind]), name)
+        return Lanes(self.builder, self.builder.call(function, [self.value]))
+
+    def power_of_two(self) -> Lanes:
+        """`2^k` for whole float32 in the range of normal numbers, by writing the exponent's bits."""
+        count = self.value.type.count
+        words = ir.VectorType(ir.IntType(32), count)
+        exponent = self.builder.fptosi(self.value, words)
+        biased = self.builder.add(exponent, ir.Constant(words, [127] * count))
+        bits = self.builder.shl(biased, ir.Constant(words, [23] * count))
+        return Lanes(self.builder, self.builder.bitcast(bits, self.value.type))
+
+    def by_library(self, name: str) -> Lanes:
+        """The mathematical library's function of each lane."""
+        element = self.value.type.element
+        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(element, [element]), name)
+        result = self.value
+        for lane in range(self.value.type.count):
+            index = ir.Constant(ir.IntType(32), lane)
+            called = self.builder.call(function, [self.builder.extract_element(self.value, index)])
+            result = self.builder.insert_element(result, called, index)
+        return Lanes(self.builder, result)
+
+
+def lanewise(kinds: int = 1, **parts: int) -> Callable[[Callable[..., Mapping[str, Any]]], Any]:
+    """Makes a pass over arrays, for compiled code, out of an expression over their lanes.
+
+    The decorated function takes the kind, then by name the lanes of the arrays that it reads, and returns by name
+    those to write: of an array with one part `Lanes`, with several a tuple of them. The result is called with the
+    kind, a number below `kinds`, and a tuple of all arrays in the order of `parts`.
+
+    Args:
+        kinds: how many variants there are; the choice is outside of the loop.
+        parts: each array's parts, of equal width, one after the other; 0 for one number that every lane gets.
+    """
+    names = list(parts)
+
+    def decorate(expression: Callable[..., Mapping[str, Any]]) -> Any:
+        reads = expression.__code__.co_varnames[1 : expression.__code__.co_argcount]
+
+        @intrinsic
+        def run(typingctx: Any, kind: Any, arrays: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+                chosen, bundle = arguments
+                structs = [
+                    context.make_array(of)(context, builder, builder.extract_value(bundle, at))
+                    for at, of in enumerate(arrays.types)
+                ]
+                bases = dict(zip(names, (struct.data for struct in structs), strict=True))
+                sizes = [cgutils.unpack_tuple(builder, struct.shape, 1)[0] for struct in structs]
+                whole = next(at for at, name in enumerate(names) if parts[name])
+                word = sizes[whole].type
+                width = builder.udiv(sizes[whole], ir.Constant(word, parts[names[whole]]))
+                element = context.get_value_type(arrays.types[0].dtype)
+                bytes_each = arrays.types[0].dtype.bitwidth // 8
+                lanes = vector_bytes() // bytes_each
+                vector = ir.VectorType(element, lanes)
+
+                def place(name: str, part: int, index: Any) -> Any:
+                    at = builder.add(builder.mul(width, ir.Constant(word, part)), index)
+                    return builder.bitcast(builder.gep(bases[name], [at]), vector.as_pointer())
+
+                def load(name: str, part: int, index: Any) -> Lanes:
+                    loaded = builder.load(place(name, part, index))
+                    loaded.align = bytes_each
+                    return Lanes(builder, loaded)
+
+                def spread(name: str) -> Lanes:
+                    single = builder.insert_element(
+                        ir.Constant(vector, ir.Undefined), builder.load(bases[name]), ir.Constant(ir.IntType(32), 0)
+                    )
+                    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+                    return Lanes(builder, builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), mask))
+
+                def loop(number: int) -> None:
+                    numbers = {name: spread(name) for name in reads if not parts[name]}
+                    steps = builder.udiv(width, ir.Constant(word, lanes))
+                    with cgutils.for_range(builder, steps) as step:
+                        index = builder.mul(step.index, ir.Constant(word, lanes))
+                        taken: dict[str, Any] = {}
+                        for name in reads:
+                            several = tuple(load(name, part, index) for part in range(parts[name]))
+                            taken[name] = numbers.get(name) or (several[0] if parts[name] == 1 else several)
+                        for name, results in expression(number, **taken).items():
+                            for part, result in enumerate((results,) if parts[name] == 1 else results):
+                                stored = builder.store(result.value, place(name, part, index))
+                                stored.align = bytes_each
+
+                if kinds == 1:
+                    loop(0)
+                for number in range(kinds if kinds > 1 else 0):
+                    with builder.if_then(builder.icmp_signed("==", chosen, ir.Constant(chosen.type, number))):
+                        loop(number)
+                return context.get_dummy_value()
+
+            return types.void(types.intp, arrays), generate
+
+        return run
+
+    return decorate

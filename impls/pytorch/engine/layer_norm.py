@@ -1,0 +1,53 @@
+"""Layer norm of one gate of one sequence, and its gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from impls.pytorch.engine.compiled import SUMMED, compiled
+from impls.reference import LAYER_NORM_EPSILON
+
+
+@compiled(SUMMED)
+def normalise(pre, gain, bias, units, target):
+    """The normalised, scaled and shifted pre-activations, into `target`."""
+    mean = pre.dtype.type(0)
+    for index in range(units):
+        mean += pre[index]
+    mean /= pre.dtype.type(units)
+    variance = pre.dtype.type(0)
+    for index in range(units):
+        variance += (pre[index] - mean) * (pre[index] - mean)
+    deviation = np.sqrt(variance / pre.dtype.type(units))
+    scale = pre.dtype.type(1) / (deviation + pre.dtype.type(LAYER_NORM_EPSILON))
+    for index in range(target.size):
+        target[index] = gain[index] * (pre[index] - mean) * scale + bias[index]
+
+
+@compiled(SUMMED)
+def normalise_back(pre, gain, units, change, gain_change, bias_change):
+    """The gradient of `normalise`: replaces `change`, of the result, by that of `pre`."""
+    one, count = pre.dtype.type(1), pre.dtype.type(units)
+    mean = pre.dtype.type(0)
+    for index in range(units):
+        mean += pre[index]
+    mean /= count
+    variance = pre.dtype.type(0)
+    for index in range(units):
+        variance += (pre[index] - mean) * (pre[index] - mean)
+    deviation = np.sqrt(variance / count)
+    scale = one / (deviation + pre.dtype.type(LAYER_NORM_EPSILON))
+    along = pre.dtype.type(0)
+    for index in range(units):
+        gain_change[index] += change[index] * (pre[index] - mean) * scale
+        bias_change[index] += change[index]
+        along += change[index] * gain[index] * (pre[index] - mean)
+    # A layer of one unit has no deviation, and its gradient is 0.
+    slope = along * scale * scale / (count * deviation) if deviation > 0 else pre.dtype.type(0)
+    average = pre.dtype.type(0)
+    for index in range(units):
+        change[index] = change[index] * gain[index] * scale - slope * (pre[index] - mean)
+        average += change[index]
+    average /= count
+    for index in range(units):
+        change[index] -= average

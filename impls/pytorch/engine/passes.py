@@ -1,0 +1,71 @@
+"""The element-wise part of the cells: what stands between two matrix products, one pass over memory each.
+
+Equations and names as in `steps.py`; the gradients are derived in `docs/engines.md`. Each is called with the number
+of the activation and a tuple of arrays, in the order given to `lanewise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from impls.pytorch.engine.activations import KINDS, activate, sigmoid, slope
+from impls.pytorch.engine.lanes import Lanes, lanewise
+
+Several = tuple[Lanes, ...]
+Written = Mapping[str, Any]
+
+
+@lanewise(KINDS, gates=4, forget=0, old_c=1, c=1, h=1)
+def lstm_candidate(kind: int, gates: Several, forget: Lanes, old_c: Lanes) -> Written:
+    """From pre-activations to the gates `(i, j, f, o)` and the candidate state."""
+    i, j, f, o = sigmoid(gates[0]), activate(kind, gates[1]), sigmoid(gates[2] + forget), sigmoid(gates[3])
+    c = old_c * f + i * j
+    return {"gates": (i, j, f, o), "c": c, "h": activate(kind, c) * o}
+
+
+@lanewise(KINDS, gates=4, c=1, old_c=1, flow_c=1, flow_h=1, change=4)
+def lstm_back(kind: int, gates: Several, c: Lanes, old_c: Lanes, flow_c: Lanes, flow_h: Lanes) -> Written:
+    """From gradients of the candidate state to those of the pre-activations and, in `flow_c`, of the old c."""
+    i, j, f, o = gates
+    active = activate(kind, c)
+    dc = flow_c + slope(kind, active, flow_h * o)
+    di = dc * j * (i * (1.0 - i))
+    dj = slope(kind, j, dc * i)
+    df = dc * old_c * (f * (1.0 - f))
+    do = flow_h * active * (o * (1.0 - o))
+    return {"change": (di, dj, df, do), "flow_c": dc * f}
+
+
+@lanewise(gates=2, old_h=1, reset=1)
+def gru_gates(_: int, gates: Several, old_h: Lanes) -> Written:
+    """From pre-activations to the gates `(r, z)`, and `r h`."""
+    r, z = sigmoid(gates[0]), sigmoid(gates[1])
+    return {"gates": (r, z), "reset": r * old_h}
+
+
+@lanewise(KINDS, z=1, proposal=1, old_h=1, h=1)
+def gru_candidate(kind: int, z: Lanes, proposal: Lanes, old_h: Lanes) -> Written:
+    """From the proposal's pre-activation to the proposal and the candidate state."""
+    proposal = activate(kind, proposal)
+    return {"proposal": proposal, "h": z * old_h + (1.0 - z) * proposal}
+
+
+@lanewise(KINDS, z=1, proposal=1, old_h=1, flow_h=1, z_change=1, proposal_change=1)
+def gru_back(kind: int, z: Lanes, proposal: Lanes, old_h: Lanes, flow_h: Lanes) -> Written:
+    """From the gradient of the candidate state to those of two pre-activations and, in `flow_h`, of the old h."""
+    return {
+        "z_change": flow_h * (old_h - proposal) * (z * (1.0 - z)),
+        "proposal_change": slope(kind, proposal, flow_h * (1.0 - z)),
+        "flow_h": flow_h * z,
+    }
+
+
+@lanewise(r=1, old_h=1, reset=1, reset_change=1, flow_h=1, r_change=1)
+def gru_reset_back(_: int, r: Lanes, old_h: Lanes, reset_change: Lanes, flow_h: Lanes) -> Written:
+    """From the gradient of `r h` to that of r's pre-activation, and on to the old h; `r h` made again."""
+    return {
+        "reset": r * old_h,
+        "r_change": reset_change * old_h * (r * (1.0 - r)),
+        "flow_h": flow_h + reset_change * r,
+    }
