@@ -21,9 +21,10 @@ from numba.extending import intrinsic
 from impls.pytorch.engine.compiled import compiled
 from impls.pytorch.engine.lanes import vector_bytes
 
-TILE_ROWS = 6
-TILE_VECTORS = 2
-WIDTH_BYTES = TILE_VECTORS * vector_bytes()
+WIDTH_BYTES = 64  # of a panel: what a cache line holds, and the least that sizes are padded to
+TILE_VECTORS = WIDTH_BYTES // vector_bytes()
+# Twelve sums keep the multipliers busy: twelve rows of one vector, or six of two.
+LARGE_TILE = TILE_VECTORS == 1
 DEPTH_BLOCK = 256  # products deeper than this are cut, so that a panel stays in the nearest cache
 
 
@@ -127,7 +128,7 @@ def _tile(rows: int) -> Any:
     return tile
 
 
-_tile_1, _tile_2, _tile_3, _tile_4, _tile_5, _tile_6 = (_tile(rows) for rows in range(1, TILE_ROWS + 1))
+_tile_1, _tile_2, _tile_3, _tile_4, _tile_6, _tile_12 = (_tile(rows) for rows in (1, 2, 3, 4, 6, 12))
 
 
 @intrinsic
@@ -194,14 +195,17 @@ def _multiply(
             panel = packed_at + np.uintp((number * depth + start) * width * size)
             row = 0
             while row < rows:
-                many = min(rows - row, TILE_ROWS)
+                many = rows - row
                 a = left_at + np.uintp((row * row_stride + start * column_stride) * size)
                 c = result_at + np.uintp((row * result_stride + number * width) * size)
-                if many == 6:
+                if LARGE_TILE and many >= 12:
+                    many = 12
+                    _tile_12(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
+                elif many >= 6:
+                    many = 6
                     _tile_6(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
-                elif many == 5:
-                    _tile_5(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
-                elif many == 4:
+                elif many >= 4:
+                    many = 4
                     _tile_4(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
                 elif many == 3:
                     _tile_3(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
