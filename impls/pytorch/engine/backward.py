@@ -72,12 +72,12 @@ def _skip_back(layout, weights, given, results, tape, flow, state, probability, 
         skips: `[steps, 3]`: sequence, time step, record of the last update or -1; a sequence's steps stand from
             the last to the first.
         rows: how many of them.
-        scratch: records, old states, read, reset: `[steps, …]`, to work in.
+        scratch: records, old states, candidates, read, reset: `[steps, …]`, to work in.
     """
-    records, old, read, reset = scratch
+    records, old, new, read, reset = scratch
     top = layout.layers[layout.layers.shape[0] - 1]
     top_at = top[OLD_AT] + (layout.leaves - 1) * top[WIDTH]
-    units, fed_at = top[UNITS], layout.fed_record_at
+    units, fed_at = top[UNITS], layout.fed_at
     one = state.dtype.type(1)
     for index in range(rows):
         row, t, last = skips[index]
@@ -91,15 +91,15 @@ def _skip_back(layout, weights, given, results, tape, flow, state, probability, 
             held = tape.held[slot, layer[HELD_AT] : layer[HELD_AT] + size]
             copy(held, records[index, layer[GATES_AT] : layer[GATES_AT] + size])
         take_input(given.inputs, row, t, read[index])
-    advance(layout, weights, read, reset, old, records, np.int64(0), rows)
+    advance(layout, weights, read, reset, old, new, records, np.int64(0), rows)
     for index in range(rows):
         row, t, last = skips[index]
         if flow.h.size > 0:
             add(flow.h[row, t], state[row, top_at : top_at + units])
-        fed = records[index, fed_at : fed_at + weights.gate.size]
+        fed = new[index, fed_at : fed_at + weights.gate.size]
         proposed = update_probability(weights.gate, weights.gate_bias, fed)
         carried = given.probability[row] if last < 0 else tape.proposed[last]
-        change = _state_along(layout, state[row], records, index, old[index])
+        change = along(state[row], new[index], old[index])
         change += probability[row] * (proposed - carried) - stored[row] * results.cumulative[row, t]
         change += stored[row]
         if flow.gates.size > 0:
@@ -250,6 +250,7 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
     rows = SKIPPED_ROWS if gated else 0
     scratch = (
         np.empty((rows, layout.record), dtype),
+        np.empty((rows, layout.state), dtype),
         np.empty((rows, layout.state), dtype),
         np.empty((rows, layout.read), dtype),
         np.empty((rows, layout.reset), dtype),

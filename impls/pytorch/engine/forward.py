@@ -21,7 +21,7 @@ from impls.pytorch.engine.layout import (
 )
 from impls.pytorch.engine.products import multiply
 from impls.pytorch.engine.rows import copy
-from impls.pytorch.engine.step import advance, recur, take_input, take_state
+from impls.pytorch.engine.step import advance, recur, take_input
 
 BLOCK_ROWS = 12  # sequences whose step is done to its end before that of the next: few enough for the nearest cache
 
@@ -89,8 +89,8 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
         # Sequences that have an update left move up, into rows that are done with.
         for start in range(0, alive, BLOCK_ROWS):
             rows = min(BLOCK_ROWS, alive - start)
-            before_block = old[start : start + rows]
-            recur(layout, weights.forward, before_block, records, at, rows)
+            states = old[start : start + rows]
+            recur(layout, weights.forward, states, records, at, rows)
             for index in range(rows):
                 row = live[start + index]
                 if keep:
@@ -108,12 +108,11 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
                     tape.slot[record] = -1
                     tape.last[row] = record
                 take_input(given.inputs, row, time[start + index], read[index])
-            advance(layout, weights, read, reset, before_block, records, at, rows)
+            advance(layout, weights, read, reset, states, states, records, at, rows)
 
             for index in range(rows):
                 row, t = live[start + index], time[start + index]
-                state = old[kept]
-                take_state(layout, records, at + index, state)
+                state = states[index]
                 results.gates[row, t] = 1
                 if gated:
                     fed = state[layout.fed_at : layout.fed_at + weights.gate.size]
@@ -136,6 +135,8 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
                     copy(state, results.state[row])
                 else:
                     live[kept], time[kept], before[kept] = row, following, t
+                    if kept < start + index:
+                        copy(state, old[kept])
                     kept += 1
             at += rows if keep else 0
         alive = kept

@@ -16,12 +16,13 @@ Several = tuple[Lanes, ...]
 Written = Mapping[str, Any]
 
 
-@lanewise(KINDS, gates=4, forget=0, old_c=1, c=1, h=1)
+@lanewise(KINDS, gates=4, forget=0, old_c=1, state=2, new=2)
 def lstm_candidate(kind: int, gates: Several, forget: Lanes, old_c: Lanes) -> Written:
-    """From pre-activations to the gates `(i, j, f, o)` and the candidate state."""
+    """From pre-activations to the gates `(i, j, f, o)` and, twice, the candidate state; `new` may lie on the old."""
     i, j, f, o = sigmoid(gates[0]), activate(kind, gates[1]), sigmoid(gates[2] + forget), sigmoid(gates[3])
     c = old_c * f + i * j
-    return {"gates": (i, j, f, o), "c": c, "h": activate(kind, c) * o}
+    state = (c, activate(kind, c) * o)
+    return {"gates": (i, j, f, o), "state": state, "new": state}
 
 
 @lanewise(KINDS, gates=4, c=1, old_c=1, flow_c=1, flow_h=1, change=4)
@@ -44,11 +45,12 @@ def gru_gates(_: int, gates: Several, old_h: Lanes) -> Written:
     return {"gates": (r, z), "reset": r * old_h}
 
 
-@lanewise(KINDS, z=1, proposal=1, old_h=1, h=1)
+@lanewise(KINDS, z=1, proposal=1, old_h=1, state=1, new=1)
 def gru_candidate(kind: int, z: Lanes, proposal: Lanes, old_h: Lanes) -> Written:
-    """From the proposal's pre-activation to the proposal and the candidate state."""
+    """From the proposal's pre-activation to the proposal and, twice, the candidate state; `new` may lie on the old."""
     proposal = activate(kind, proposal)
-    return {"proposal": proposal, "h": z * old_h + (1.0 - z) * proposal}
+    h = z * old_h + (1.0 - z) * proposal
+    return {"proposal": proposal, "state": h, "new": h}
 
 
 @lanewise(KINDS, z=1, proposal=1, old_h=1, flow_h=1, z_change=1, proposal_change=1)

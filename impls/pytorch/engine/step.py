@@ -36,7 +36,7 @@ def recur(layout, forward, old, records, at, rows):
 
 
 @compiled()
-def advance(layout, weights, read, reset, old, records, at, rows):
+def advance(layout, weights, read, reset, old, new, records, at, rows):
     """Candidates of `rows` records, whose early gates hold the products of the old states.
 
     Args:
@@ -44,6 +44,7 @@ def advance(layout, weights, read, reset, old, records, at, rows):
         read: `[rows, read]`; the bottom layer's columns are filled.
         reset: `[rows, reset]`, to work in.
         old: `[rows, state]`, the states before.
+        new: `[rows, state]`, to be the candidate states; may be `old`.
         records, at, rows: which records to fill.
     """
     forward, norms = weights.forward, weights.norms
@@ -73,15 +74,14 @@ def advance(layout, weights, read, reset, old, records, at, rows):
                     normalise(pre, norms[gain : gain + width], norms[bias : bias + width], layer[UNITS], target)
         if layout.kind == LSTM:
             for row in range(rows):
-                c_at, h_at = state_at, state_at + width
                 lstm_candidate(
                     layout.activation,
                     (
                         records[at + row, gates_at:state_at],
                         weights.forget,
                         old[row, old_at : old_at + width],
-                        records[at + row, c_at : c_at + width],
-                        records[at + row, h_at : h_at + width],
+                        records[at + row, state_at : state_at + 2 * width],
+                        new[row, old_at : old_at + 2 * width],
                     ),
                 )
         else:
@@ -107,6 +107,7 @@ def advance(layout, weights, read, reset, old, records, at, rows):
                         records[at + row, candidate_at:state_at],
                         old[row, old_at : old_at + width],
                         records[at + row, state_at : state_at + width],
+                        new[row, old_at : old_at + width],
                     ),
                 )
 
