@@ -31,6 +31,7 @@ from impls.pytorch.engine.layout import (
     pack_parameters,
     pad_rows,
 )
+from impls.pytorch.engine.reused import reused_array
 from impls.pytorch.engine.runs import Flow, Given, Gradients, Results, Tape
 from impls.pytorch.engine.workers import in_parallel
 from impls.pytorch.unrolled import Unrolled
@@ -212,11 +213,11 @@ def _contiguous(tensor: Tensor, dtype: Any = None) -> Array:
 
 
 def _empty_tape(layout: Layout, *, batch: int, steps: int, dtype: np.dtype[Any]) -> Tape:
-    """Room for as many updates as there can be; memory is taken only as it is written."""
+    """Room for as many updates as there can be; memory is taken only as it is written, and serves the next step."""
     updates = batch * steps
     runs = batch * ((steps + 1) // 2 + 1) if layout.decision in (ROUND, BERNOULLI) else 0
     return Tape(
-        records=np.empty((updates, layout.record), dtype),
+        records=reused_array((updates, layout.record), dtype),
         row=np.empty(updates, np.int64),
         time=np.empty(updates, np.int64),
         previous=np.empty(updates, np.int64),
