@@ -1,4 +1,8 @@
-"""Layer norm of one gate of one sequence, and its gradient."""
+"""Layer norm of one gate of one sequence, and its gradient.
+
+It magnifies rounding errors. Forward, every operation is rounded as it is written: what the compiler may reorder it
+reorders differently from one compilation to the next.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,23 @@ from impls.pytorch.engine.compiled import SUMMED, compiled
 from impls.reference import LAYER_NORM_EPSILON
 
 
-@compiled(SUMMED)
+@compiled()
+def _moments(pre, units):
+    """Mean and deviation, summed in float64."""
+    mean = np.float64(0)
+    for index in range(units):
+        mean += np.float64(pre[index])
+    mean /= units
+    variance = np.float64(0)
+    for index in range(units):
+        variance += (np.float64(pre[index]) - mean) * (np.float64(pre[index]) - mean)
+    return pre.dtype.type(mean), pre.dtype.type(np.sqrt(variance / units))
+
+
+@compiled()
 def normalise(pre, gain, bias, units, target):
     """The normalised, scaled and shifted pre-activations, into `target`."""
-    mean = pre.dtype.type(0)
-    for index in range(units):
-        mean += pre[index]
-    mean /= pre.dtype.type(units)
-    variance = pre.dtype.type(0)
-    for index in range(units):
-        variance += (pre[index] - mean) * (pre[index] - mean)
-    deviation = np.sqrt(variance / pre.dtype.type(units))
+    mean, deviation = _moments(pre, units)
     scale = pre.dtype.type(1) / (deviation + pre.dtype.type(LAYER_NORM_EPSILON))
     for index in range(target.size):
         target[index] = gain[index] * (pre[index] - mean) * scale + bias[index]
@@ -28,14 +38,7 @@ def normalise(pre, gain, bias, units, target):
 def normalise_back(pre, gain, units, change, gain_change, bias_change):
     """The gradient of `normalise`: replaces `change`, of the result, by that of `pre`."""
     one, count = pre.dtype.type(1), pre.dtype.type(units)
-    mean = pre.dtype.type(0)
-    for index in range(units):
-        mean += pre[index]
-    mean /= count
-    variance = pre.dtype.type(0)
-    for index in range(units):
-        variance += (pre[index] - mean) * (pre[index] - mean)
-    deviation = np.sqrt(variance / count)
+    mean, deviation = _moments(pre, units)
     scale = one / (deviation + pre.dtype.type(LAYER_NORM_EPSILON))
     along = pre.dtype.type(0)
     for index in range(units):
