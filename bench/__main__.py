@@ -177,7 +177,7 @@ def compare_command(sweep: SweepArgument = "quick", results: ResultsOption = RES
 
 @app.command("speed")
 def speed_command(
-    quick: Annotated[bool, typer.Option("--quick", help="Short sequences and fewer passes: about a minute.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Short sequences and fewer passes.")] = False,
     framework: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this framework; may be repeated.")
     ] = None,

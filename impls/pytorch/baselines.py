@@ -44,8 +44,9 @@ class NativeModel(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits, `[batch, outputs]`."""
-        h, _ = self.recurrent(inputs)
-        outputs: Tensor = self.readout(h[:, -1])
+        _, state = self.recurrent(inputs)
+        h = state[0] if isinstance(state, tuple) else state
+        outputs: Tensor = self.readout(h[-1])  # as a model: without a gradient as long as the sequence
         return outputs
 
 

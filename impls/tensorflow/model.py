@@ -54,6 +54,7 @@ class Model(NamedParameters):
         )
         gates = gates[:, :, 0] if mask is None else gates[:, :, 0] * mask
         if spec.readout == "last":
+            # The final state is the last step, without a gradient as long as the sequence.
             h = state.layers[-1][-1] if mask is None else last_real_step(h, mask=mask)
         if "dropout" in batch:
             h = h * (batch["dropout"] if spec.readout == "last" else batch["dropout"][:, None])

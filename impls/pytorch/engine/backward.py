@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from impls.pytorch.engine.compiled import borrowed, compiled
-from impls.pytorch.engine.forward import BLOCK_ROWS
 from impls.pytorch.engine.gate import update_probability
 from impls.pytorch.engine.layer_norm import normalise_back
 from impls.pytorch.engine.layout import (
@@ -36,10 +35,9 @@ from impls.pytorch.engine.layout import (
 from impls.pytorch.engine.passes import gru_back, gru_reset_back, lstm_back
 from impls.pytorch.engine.products import multiply, pack
 from impls.pytorch.engine.rows import add, add_scaled, along, copy
-from impls.pytorch.engine.step import advance, take_input, take_state
+from impls.pytorch.engine.step import BLOCK_ROWS, advance, take_input, take_state
 
 CHUNK_ROWS = 128  # updates whose weight gradients are gathered before one product
-SKIPPED_ROWS = 12  # skipped steps whose candidates are computed together
 
 
 @compiled()
@@ -246,8 +244,8 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
     packed = np.empty(CHUNK_ROWS * layout.gates * widest, dtype)
     work = np.empty((BLOCK_ROWS, widest), dtype)
     moving = np.empty((BLOCK_ROWS, layout.state), dtype)
-    skips = np.empty((SKIPPED_ROWS, 3), np.int64)
-    rows = SKIPPED_ROWS if gated else 0
+    skips = np.empty((BLOCK_ROWS, 3), np.int64)
+    rows = BLOCK_ROWS if gated else 0
     scratch = (
         np.empty((rows, layout.record), dtype),
         np.empty((rows, layout.state), dtype),
@@ -277,7 +275,7 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
                     skips[pending, 0], skips[pending, 1] = row, step
                     skips[pending, 2] = -1 if starts else at + index
                     pending += 1
-                    if pending == SKIPPED_ROWS:
+                    if pending == BLOCK_ROWS:
                         _skip_back(
                             layout,
                             weights,

@@ -21,9 +21,7 @@ from impls.pytorch.engine.layout import (
 )
 from impls.pytorch.engine.products import multiply
 from impls.pytorch.engine.rows import copy
-from impls.pytorch.engine.step import advance, recur, take_input
-
-BLOCK_ROWS = 12  # sequences whose step is done to its end before that of the next: few enough for the nearest cache
+from impls.pytorch.engine.step import BLOCK_ROWS, advance, recur, take_input
 
 
 @compiled()

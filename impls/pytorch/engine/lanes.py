@@ -1,8 +1,8 @@
 """Element-wise passes inside compiled kernels, in vector instructions.
 
-From a loop over many arrays the compiler makes scalar code, since the arrays might overlap. `lanewise` writes the loop
-in LLVM IR instead, a vector register at a time, from an expression over `Lanes`. Sizes are multiples of a register:
-`layout.py` pads them.
+Arrays might overlap, so that of a loop over many of them the compiler need not make vector code. `lanewise` writes
+the loop in LLVM IR instead, a vector register at a time, from an expression over `Lanes`. Sizes are multiples of a
+register: `layout.py` pads them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,13 @@ _CONTRACT = ("contract",)  # a product and a sum may become one instruction
 def vector_bytes() -> int:
     """The size of this machine's vector registers."""
     return 64 if llvmlite.binding.get_host_cpu_features().get("avx512f", False) else 32
+
+
+def spread(builder: Any, number: Any, vector: Any) -> Any:
+    """The number in every lane of a vector of this LLVM type."""
+    undefined, word = ir.Constant(vector, ir.Undefined), ir.IntType(32)
+    single = builder.insert_element(undefined, number, ir.Constant(word, 0))
+    return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(word, vector.count), [0] * vector.count))
 
 
 class Lanes:
@@ -149,15 +156,12 @@ def lanewise(kinds: int = 1, **parts: int) -> Callable[[Callable[..., Mapping[st
                     loaded.align = bytes_each
                     return Lanes(builder, loaded)
 
-                def spread(name: str) -> Lanes:
-                    single = builder.insert_element(
-                        ir.Constant(vector, ir.Undefined), builder.load(bases[name]), ir.Constant(ir.IntType(32), 0)
-                    )
-                    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-                    return Lanes(builder, builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), mask))
-
                 def loop(number: int) -> None:
-                    numbers = {name: spread(name) for name in reads if not parts[name]}
+                    numbers = {
+                        name: Lanes(builder, spread(builder, builder.load(bases[name]), vector))
+                        for name in reads
+                        if not parts[name]
+                    }
                     steps = builder.udiv(width, ir.Constant(word, lanes))
                     with cgutils.for_range(builder, steps) as step:
                         index = builder.mul(step.index, ir.Constant(word, lanes))

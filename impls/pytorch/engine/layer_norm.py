@@ -1,14 +1,14 @@
 """Layer norm of one gate of one sequence, and its gradient.
 
-It magnifies rounding errors. Forward, every operation is rounded as it is written: what the compiler may reorder it
-reorders differently from one compilation to the next.
+It magnifies rounding errors, so every operation is rounded as it is written: what the compiler may reorder it reorders
+differently where it compiles and where it finds its work in the cache.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from impls.pytorch.engine.compiled import SUMMED, compiled
+from impls.pytorch.engine.compiled import compiled
 from impls.reference import LAYER_NORM_EPSILON
 
 
@@ -34,7 +34,7 @@ def normalise(pre, gain, bias, units, target):
         target[index] = gain[index] * (pre[index] - mean) * scale + bias[index]
 
 
-@compiled(SUMMED)
+@compiled()
 def normalise_back(pre, gain, units, change, gain_change, bias_change):
     """The gradient of `normalise`: replaces `change`, of the result, by that of `pre`."""
     one, count = pre.dtype.type(1), pre.dtype.type(units)

@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from impls.pytorch.engine.compiled import compiled
-from impls.pytorch.engine.lanes import vector_bytes
+from impls.pytorch.engine.lanes import spread, vector_bytes
 
 WIDTH_BYTES = 64  # of a panel: what a cache line holds, and the least that sizes are padded to
 TILE_VECTORS = WIDTH_BYTES // vector_bytes()
@@ -81,13 +81,6 @@ def _tile(rows: int) -> Any:
                 loaded.align = like.dtype.bitwidth // 8
                 return loaded
 
-            def broadcast(value: Any) -> Any:
-                single = builder.insert_element(
-                    ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
-                )
-                mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-                return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), mask)
-
             left_rows = [builder.gep(left, [builder.mul(row_stride, word(row))]) for row in range(rows)]
             sums = [
                 cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * lanes))
@@ -102,7 +95,7 @@ def _tile(rows: int) -> Any:
                 ]
                 at = builder.mul(loop.index, column_stride)
                 for row in range(rows):
-                    value = broadcast(builder.load(builder.gep(left_rows[row], [at])))
+                    value = spread(builder, builder.load(builder.gep(left_rows[row], [at])), vector)
                     for index, column in enumerate(columns):
                         total = sums[row * TILE_VECTORS + index]
                         product = builder.fmul(value, column, flags=("contract",))

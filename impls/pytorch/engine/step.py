@@ -23,6 +23,8 @@ from impls.pytorch.engine.passes import gru_candidate, gru_gates, lstm_candidate
 from impls.pytorch.engine.products import multiply
 from impls.pytorch.engine.rows import copy
 
+BLOCK_ROWS = 12  # steps that are done to their end before the next ones: few enough for the nearest cache
+
 
 @compiled()
 def recur(layout, forward, old, records, at, rows):

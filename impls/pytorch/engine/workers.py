@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 _TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_PROCESS = os.getpid()
 
 
 @functools.cache
@@ -35,9 +36,6 @@ def _openmp(process: int) -> Callable[..., Any] | None:
     start.argtypes = [_TASK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
     start.restype = None
     return start
-
-
-_PROCESS = os.getpid()
 
 
 def in_parallel(work: Callable[[int], None], count: int) -> None:

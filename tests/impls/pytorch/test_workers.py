@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 
@@ -21,33 +22,36 @@ def two_threads():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(params=["PyTorch's threads", "own threads"])
+def either_kind(request, monkeypatch) -> None:
+    if request.param == "own threads":
+        monkeypatch.setattr(workers, "_openmp", lambda process: None)
+
+
 def run(count: int) -> list[int]:
     done: list[int] = []
     workers.in_parallel(done.append, count)
     return sorted(done)
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or "OpenMP" not in torch.__config__.parallel_info(), reason="this PyTorch has no OpenMP"
+)
+def test_pytorchs_threads_are_found() -> None:
+    assert workers._openmp(os.getpid()) is not None
+
+
 @pytest.mark.parametrize("count", [1, 2, 7])
-@pytest.mark.parametrize("openmp", [True, False], ids=["PyTorch's threads", "own threads"])
-def test_every_piece_is_done_once(monkeypatch, two_threads, openmp: bool, count: int) -> None:
-    if not openmp:
-        monkeypatch.setattr(workers, "_openmp", lambda process: None)
+def test_every_piece_is_done_once(two_threads, either_kind, count: int) -> None:
     assert run(count) == list(range(count))
 
 
-@pytest.mark.parametrize("openmp", [True, False], ids=["PyTorch's threads", "own threads"])
-def test_two_pieces_are_done_at_once(monkeypatch, two_threads, openmp: bool) -> None:
-    if not openmp:
-        monkeypatch.setattr(workers, "_openmp", lambda process: None)
+def test_two_pieces_are_done_at_once(two_threads, either_kind) -> None:
     both = threading.Barrier(2)
     workers.in_parallel(lambda _: both.wait(timeout=60), 2)
 
 
-@pytest.mark.parametrize("openmp", [True, False], ids=["PyTorch's threads", "own threads"])
-def test_a_failure_is_raised_by_the_caller(monkeypatch, two_threads, openmp: bool) -> None:
-    if not openmp:
-        monkeypatch.setattr(workers, "_openmp", lambda process: None)
-
+def test_a_failure_is_raised_by_the_caller(two_threads, either_kind) -> None:
     def fail(number: int) -> None:
         raise ArithmeticError(f"piece {number}")
 
