@@ -10,7 +10,7 @@ Matrices are passed as addresses with strides in elements, so that any slice can
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -22,10 +22,12 @@ from impls.pytorch.engine.compiled import compiled
 from impls.pytorch.engine.lanes import spread, vector_bytes
 
 WIDTH_BYTES = 64  # of a panel: what a cache line holds, and the least that sizes are padded to
-TILE_VECTORS = WIDTH_BYTES // vector_bytes()
-# Twelve sums keep the multipliers busy: twelve rows of one vector, or six of two.
-LARGE_TILE = TILE_VECTORS == 1
-DEPTH_BLOCK = 256  # products deeper than this are cut, so that a panel stays in the nearest cache
+PANEL_VECTORS = WIDTH_BYTES // vector_bytes()
+# Two vectors side by side for every number that is spread: twelve rows fill 24 of AVX-512's 32 registers with sums,
+# six rows 12 of the 16 that others have.
+TILE_PANELS = 2 // PANEL_VECTORS
+TILE_ROWS = (12, 6, 4, 3, 2, 1) if PANEL_VECTORS == 1 else (6, 4, 3, 2, 1)
+DEPTH_BLOCK = 256  # products deeper than this are cut, so that a tile's panels stay in the nearest cache
 
 
 def panel_width(dtype: Any) -> int:
@@ -33,87 +35,117 @@ def panel_width(dtype: Any) -> int:
     return WIDTH_BYTES // int(np.dtype(dtype).itemsize)
 
 
-def _tile(rows: int) -> Any:
-    """A product of `rows` rows by one panel, as a function for compiled code.
+class _Operands(NamedTuple):
+    """What a tile is made from, as values of LLVM: pointers, strides and sizes in elements."""
 
-    Its arguments: an array of the element type; addresses of the left rows, the panel and the result; strides, in
-    elements, of the left matrix (row, column) and of the result's rows; the depth; whether to add to the result.
+    left: Any
+    panel: Any
+    result: Any
+    row_stride: Any
+    column_stride: Any
+    panel_stride: Any
+    result_stride: Any
+    depth: Any
+    add: Any
+    alignment: int  # of an element, in bytes
+
+
+def _opaque(builder: Any, value: Any) -> Any:
+    """The same value, of which the compiler knows nothing."""
+    return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=False)
+
+
+def _emit_tile(builder: Any, size: int, panels: int, operands: _Operands) -> None:
+    """Writes the product of `size` rows by some panels."""
+    element, alignment = operands.left.type.pointee, operands.alignment
+    lanes = vector_bytes() // alignment
+    vector, word = ir.VectorType(element, lanes), operands.depth.type
+    zeros = ir.Constant(vector, [0.0] * lanes)
+    columns = [(panel, part * lanes) for panel in range(panels) for part in range(PANEL_VECTORS)]
+
+    def at(pointer: Any, *terms: tuple[Any, int]) -> Any:
+        """The address of a vector: the pointer moved by multiples of strides."""
+        for stride, times in terms:
+            pointer = builder.gep(pointer, [builder.mul(stride, word(times))])
+        return builder.bitcast(pointer, vector.as_pointer())
+
+    def load(pointer: Any) -> Any:
+        loaded = builder.load(pointer)
+        loaded.align = alignment
+        return loaded
+
+    def store(value: Any, pointer: Any) -> None:
+        builder.store(value, pointer).align = alignment
+
+    sums = {(row, column): cgutils.alloca_once_value(builder, zeros) for row in range(size) for column in columns}
+    for total in sums.values():
+        builder.store(zeros, total)
+    # Three rows hang on one pointer, whose way is hidden: of twelve addresses at equal distances the compiler would
+    # make a chain of additions, each waiting for the one before, that takes longer than the sums.
+    leads = {}
+    for row in range(0, size, 3):
+        lead = _opaque(builder, builder.gep(operands.left, [builder.mul(operands.row_stride, word(row))]))
+        leads[row] = cgutils.alloca_once_value(builder, lead)
+        builder.store(lead, leads[row])
+    with cgutils.for_range(builder, operands.depth) as loop:
+        line = builder.gep(operands.panel, [builder.mul(loop.index, word(PANEL_VECTORS * lanes))])
+        taken = {
+            (panel, part): load(at(line, (operands.panel_stride, panel), (word(1), part))) for panel, part in columns
+        }
+        for row in range(size):
+            lead = builder.load(leads[row // 3 * 3])
+            number = builder.load(builder.gep(lead, [builder.mul(operands.row_stride, word(row % 3))]))
+            several = spread(builder, number, vector)
+            for column in columns:
+                product = builder.fmul(several, taken[column], flags=("contract",))
+                total = builder.fadd(builder.load(sums[row, column]), product, flags=("contract",))
+                builder.store(total, sums[row, column])
+        for lead in leads.values():
+            builder.store(_opaque(builder, builder.gep(builder.load(lead), [operands.column_stride])), lead)
+    for (row, (panel, part)), total in sums.items():
+        place = at(operands.result, (operands.result_stride, row), (word(1), panel * PANEL_VECTORS * lanes + part))
+        with builder.if_else(operands.add) as (then, otherwise):
+            with then:
+                store(builder.fadd(load(place), builder.load(total)), place)
+            with otherwise:
+                store(builder.load(total), place)
+
+
+def _tile(panels: int) -> Any:
+    """A product of some rows, one of `TILE_ROWS`, by neighbouring panels, as a function for compiled code.
+
+    Its arguments: the number of rows; an array of the element type; addresses of the left rows, the first panel and the
+    result; strides, in elements, of the left matrix (row, column), of the panels and of the result's rows; the depth;
+    whether to add to the result.
     """
 
     @intrinsic
     def tile(
         typingctx: Any,
+        rows: Any,
         like: Any,
         left: Any,
         panel: Any,
         result: Any,
         row_stride: Any,
         column_stride: Any,
+        panel_stride: Any,
         result_stride: Any,
         depth: Any,
         add: Any,
     ) -> Any:
-        signature = types.void(
-            like,
-            types.uintp,
-            types.uintp,
-            types.uintp,
-            types.intp,
-            types.intp,
-            types.intp,
-            types.intp,
-            types.boolean,
-        )
+        places, strides = (types.uintp,) * 3, (types.intp,) * 4
+        signature = types.void(types.intp, like, *places, *strides, types.intp, types.boolean)
 
         def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+            rows, _, *addresses = arguments[:5]
             element = context.get_value_type(like.dtype)
-            lanes = vector_bytes() // (like.dtype.bitwidth // 8)
-            vector = ir.VectorType(element, lanes)
-            word = context.get_value_type(types.intp)
-            _, left, panel, result, row_stride, column_stride, result_stride, depth, add = arguments
-            left = builder.inttoptr(left, element.as_pointer())
-            panel = builder.inttoptr(panel, element.as_pointer())
-            result = builder.inttoptr(result, element.as_pointer())
-            add = context.cast(builder, add, types.boolean, types.boolean)
-
-            def load(pointer: Any) -> Any:
-                loaded = builder.load(builder.bitcast(pointer, vector.as_pointer()))
-                loaded.align = like.dtype.bitwidth // 8
-                return loaded
-
-            left_rows = [builder.gep(left, [builder.mul(row_stride, word(row))]) for row in range(rows)]
-            sums = [
-                cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * lanes))
-                for _ in range(rows * TILE_VECTORS)
-            ]
-            for total in sums:
-                builder.store(ir.Constant(vector, [0.0] * lanes), total)
-            with cgutils.for_range(builder, depth) as loop:
-                at = builder.mul(loop.index, word(TILE_VECTORS * lanes))
-                columns = [
-                    load(builder.gep(panel, [builder.add(at, word(lanes * index))])) for index in range(TILE_VECTORS)
-                ]
-                at = builder.mul(loop.index, column_stride)
-                for row in range(rows):
-                    value = spread(builder, builder.load(builder.gep(left_rows[row], [at])), vector)
-                    for index, column in enumerate(columns):
-                        total = sums[row * TILE_VECTORS + index]
-                        product = builder.fmul(value, column, flags=("contract",))
-                        builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
-            for row in range(rows):
-                for index in range(TILE_VECTORS):
-                    at = builder.add(builder.mul(result_stride, word(row)), word(lanes * index))
-                    pointer = builder.bitcast(builder.gep(result, [at]), vector.as_pointer())
-                    value = builder.load(sums[row * TILE_VECTORS + index])
-                    with builder.if_else(add) as (then, otherwise):
-                        with then:
-                            old = builder.load(pointer)
-                            old.align = like.dtype.bitwidth // 8
-                            stored = builder.store(builder.fadd(old, value), pointer)
-                            stored.align = like.dtype.bitwidth // 8
-                        with otherwise:
-                            stored = builder.store(value, pointer)
-                            stored.align = like.dtype.bitwidth // 8
+            pointers = [builder.inttoptr(address, element.as_pointer()) for address in addresses]
+            add = context.cast(builder, arguments[-1], types.boolean, types.boolean)
+            operands = _Operands(*pointers, *arguments[5:10], add, like.dtype.bitwidth // 8)
+            for size in TILE_ROWS:
+                with builder.if_then(builder.icmp_signed("==", rows, rows.type(size))):
+                    _emit_tile(builder, size, panels, operands)
             return context.get_dummy_value()
 
         return signature, generate
@@ -121,7 +153,7 @@ def _tile(rows: int) -> Any:
     return tile
 
 
-_tile_1, _tile_2, _tile_3, _tile_4, _tile_6, _tile_12 = (_tile(rows) for rows in (1, 2, 3, 4, 6, 12))
+_single_tile, _wide_tile = _tile(1), _tile(TILE_PANELS)
 
 
 @intrinsic
@@ -184,29 +216,34 @@ def _multiply(
     for start in range(0, depth, DEPTH_BLOCK):
         block = min(DEPTH_BLOCK, depth - start)
         adds = add or start > 0
-        for number in range(columns // width):
+        number = 0
+        while number < columns // width:
+            wide = number + TILE_PANELS <= columns // width
             panel = packed_at + np.uintp((number * depth + start) * width * size)
             row = 0
             while row < rows:
-                many = rows - row
+                many = _tile_rows(rows - row)
                 a = left_at + np.uintp((row * row_stride + start * column_stride) * size)
                 c = result_at + np.uintp((row * result_stride + number * width) * size)
-                if LARGE_TILE and many >= 12:
-                    many = 12
-                    _tile_12(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
-                elif many >= 6:
-                    many = 6
-                    _tile_6(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
-                elif many >= 4:
-                    many = 4
-                    _tile_4(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
-                elif many == 3:
-                    _tile_3(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
-                elif many == 2:
-                    _tile_2(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
+                if wide:
+                    _wide_tile(
+                        many, left, a, panel, c, row_stride, column_stride, depth * width, result_stride, block, adds
+                    )
                 else:
-                    _tile_1(left, a, panel, c, row_stride, column_stride, result_stride, block, adds)
+                    _single_tile(
+                        many, left, a, panel, c, row_stride, column_stride, depth * width, result_stride, block, adds
+                    )
                 row += many
+            number += TILE_PANELS if wide else 1
+
+
+@njit(inline="always")
+def _tile_rows(rows):
+    """Rows of the next tile where `rows` are left."""
+    for size in TILE_ROWS:
+        if rows >= size:
+            return size
+    return 0
 
 
 @compiled(from_python=True)

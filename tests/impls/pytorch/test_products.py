@@ -57,7 +57,7 @@ class Other(binding.FeatureMap):
 binding.get_host_cpu_features = lambda: Other(real())
 
 from impls.pytorch.engine import products
-assert products.LARGE_TILE != real().get("avx512f", False)
+assert (products.TILE_PANELS == 2) != real().get("avx512f", False)
 from tests.impls.pytorch.test_products import np, test_products
 test_products(np.float32, True, False)
 """
