@@ -70,9 +70,9 @@ def _skip_back(layout, weights, given, results, tape, flow, state, probability, 
         skips: `[steps, 3]`: sequence, time step, record of the last update or -1; a sequence's steps stand from
             the last to the first.
         rows: how many of them.
-        scratch: records, old states, candidates, read, reset: `[steps, …]`, to work in.
+        scratch: pre-activations, records, old states, candidates, read, reset: `[steps, …]`, to work in.
     """
-    records, old, new, read, reset = scratch
+    pre, records, old, new, read, reset = scratch
     top = layout.layers[layout.layers.shape[0] - 1]
     top_at = top[OLD_AT] + (layout.leaves - 1) * top[WIDTH]
     units, fed_at = top[UNITS], layout.fed_at
@@ -87,9 +87,9 @@ def _skip_back(layout, weights, given, results, tape, flow, state, probability, 
         for layer in layout.layers:
             size = layout.early * layer[WIDTH]
             held = tape.held[slot, layer[HELD_AT] : layer[HELD_AT] + size]
-            copy(held, records[index, layer[GATES_AT] : layer[GATES_AT] + size])
+            copy(held, pre[index, layer[CHANGE_AT] : layer[CHANGE_AT] + size])
         take_input(given.inputs, row, t, read[index])
-    advance(layout, weights, read, reset, old, new, records, np.int64(0), rows)
+    advance(layout, weights, pre, read, reset, old, new, records, np.int64(0), rows)
     for index in range(rows):
         row, t, last = skips[index]
         if flow.h.size > 0:
@@ -247,6 +247,7 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
     skips = np.empty((BLOCK_ROWS, 3), np.int64)
     rows = BLOCK_ROWS if gated else 0
     scratch = (
+        np.empty((rows, layout.changes), dtype),
         np.empty((rows, layout.record), dtype),
         np.empty((rows, layout.state), dtype),
         np.empty((rows, layout.state), dtype),

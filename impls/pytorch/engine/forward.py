@@ -11,7 +11,7 @@ import numpy as np
 from impls.pytorch.engine.compiled import borrowed, compiled
 from impls.pytorch.engine.gate import next_update, update_probability
 from impls.pytorch.engine.layout import (
-    GATES_AT,
+    CHANGE_AT,
     HELD_AT,
     OLD_AT,
     ROUND,
@@ -25,11 +25,11 @@ from impls.pytorch.engine.step import BLOCK_ROWS, advance, recur, take_input
 
 
 @compiled()
-def _hold(layout, records, at, held, slot):
-    """Keeps the early gates of a record, while they are still products of the old state alone."""
+def _hold(layout, pre, row, held, slot):
+    """Keeps a row of early gates, while they are still products of the old state alone."""
     for layer in layout.layers:
         size = layout.early * layer[WIDTH]
-        source = records[at, layer[GATES_AT] : layer[GATES_AT] + size]
+        source = pre[row, layer[CHANGE_AT] : layer[CHANGE_AT] + size]
         copy(source, held[slot, layer[HELD_AT] : layer[HELD_AT] + size])
 
 
@@ -47,6 +47,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
     at = np.int64(first * steps if keep else 0)
     slot = first * ((steps + 1) // 2 + 1)
     old = np.empty((count, layout.state), dtype)
+    pre = np.empty((BLOCK_ROWS, layout.changes), dtype)
     read = np.empty((BLOCK_ROWS, layout.read), dtype)
     reset = np.empty((BLOCK_ROWS, layout.reset), dtype)
     live = np.empty(count, np.int64)  # the sequences that have an update to come
@@ -88,13 +89,13 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
         for start in range(0, alive, BLOCK_ROWS):
             rows = min(BLOCK_ROWS, alive - start)
             states = old[start : start + rows]
-            recur(layout, weights.forward, states, records, at, rows)
+            recur(layout, weights.forward, states, pre, rows)
             for index in range(rows):
                 row = live[start + index]
                 if keep:
                     record, previous = at + index, tape.last[row]
                     if gated and time[start + index] > before[start + index] + 1:
-                        _hold(layout, records, record, tape.held, slot)
+                        _hold(layout, pre, index, tape.held, slot)
                         if previous < 0:
                             tape.first_slot[row] = slot
                         else:
@@ -106,7 +107,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
                     tape.slot[record] = -1
                     tape.last[row] = record
                 take_input(given.inputs, row, time[start + index], read[index])
-            advance(layout, weights, read, reset, states, states, records, at, rows)
+            advance(layout, weights, pre, read, reset, states, states, records, at, rows)
 
             for index in range(rows):
                 row, t = live[start + index], time[start + index]

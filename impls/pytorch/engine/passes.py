@@ -16,10 +16,10 @@ Several = tuple[Lanes, ...]
 Written = Mapping[str, Any]
 
 
-@lanewise(KINDS, gates=4, forget=0, old_c=1, state=2, new=2)
-def lstm_candidate(kind: int, gates: Several, forget: Lanes, old_c: Lanes) -> Written:
+@lanewise(KINDS, pre=4, gates=4, forget=0, old_c=1, state=2, new=2)
+def lstm_candidate(kind: int, pre: Several, forget: Lanes, old_c: Lanes) -> Written:
     """From pre-activations to the gates `(i, j, f, o)` and, twice, the candidate state; `new` may lie on the old."""
-    i, j, f, o = sigmoid(gates[0]), activate(kind, gates[1]), sigmoid(gates[2] + forget), sigmoid(gates[3])
+    i, j, f, o = sigmoid(pre[0]), activate(kind, pre[1]), sigmoid(pre[2] + forget), sigmoid(pre[3])
     c = old_c * f + i * j
     state = (c, activate(kind, c) * o)
     return {"gates": (i, j, f, o), "state": state, "new": state}
@@ -38,17 +38,17 @@ def lstm_back(kind: int, gates: Several, c: Lanes, old_c: Lanes, flow_c: Lanes, 
     return {"change": (di, dj, df, do), "flow_c": dc * f}
 
 
-@lanewise(gates=2, old_h=1, reset=1)
-def gru_gates(_: int, gates: Several, old_h: Lanes) -> Written:
+@lanewise(pre=2, gates=2, old_h=1, reset=1)
+def gru_gates(_: int, pre: Several, old_h: Lanes) -> Written:
     """From pre-activations to the gates `(r, z)`, and `r h`."""
-    r, z = sigmoid(gates[0]), sigmoid(gates[1])
+    r, z = sigmoid(pre[0]), sigmoid(pre[1])
     return {"gates": (r, z), "reset": r * old_h}
 
 
-@lanewise(KINDS, z=1, proposal=1, old_h=1, state=1, new=1)
-def gru_candidate(kind: int, z: Lanes, proposal: Lanes, old_h: Lanes) -> Written:
+@lanewise(KINDS, z=1, pre=1, proposal=1, old_h=1, state=1, new=1)
+def gru_candidate(kind: int, z: Lanes, pre: Lanes, old_h: Lanes) -> Written:
     """From the proposal's pre-activation to the proposal and, twice, the candidate state; `new` may lie on the old."""
-    proposal = activate(kind, proposal)
+    proposal = activate(kind, pre)
     h = z * old_h + (1.0 - z) * proposal
     return {"proposal": proposal, "state": h, "new": h}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from impls.pytorch.engine.compiled import compiled
 from impls.pytorch.engine.layer_norm import normalise
 from impls.pytorch.engine.layout import (
+    CHANGE_AT,
     GATES_AT,
     INPUT_WEIGHTS_AT,
     INPUTS,
@@ -27,22 +28,23 @@ BLOCK_ROWS = 12  # steps that are done to their end before the next ones: few en
 
 
 @compiled()
-def recur(layout, forward, old, records, at, rows):
-    """The products of old states, into the early gates of records `at` and following."""
+def recur(layout, forward, old, pre, rows):
+    """The products of old states, into the early gates of `pre`, `[rows, changes]`."""
     for layer in layout.layers:
         width = layer[WIDTH]
         h_at = layer[OLD_AT] + (layout.leaves - 1) * width
         columns = layout.early * width
         weights_at = layer[STATE_WEIGHTS_AT]
-        multiply(old, 0, h_at, False, rows, width, forward, weights_at, columns, records, at, layer[GATES_AT], False)
+        multiply(old, 0, h_at, False, rows, width, forward, weights_at, columns, pre, 0, layer[CHANGE_AT], False)
 
 
 @compiled()
-def advance(layout, weights, read, reset, old, new, records, at, rows):
-    """Candidates of `rows` records, whose early gates hold the products of the old states.
+def advance(layout, weights, pre, read, reset, old, new, records, at, rows):
+    """Candidates of `rows` records.
 
     Args:
         layout, weights: the cell.
+        pre: `[rows, changes]`, pre-activations; the early gates hold the products of the old states.
         read: `[rows, read]`; the bottom layer's columns are filled.
         reset: `[rows, reset]`, to work in.
         old: `[rows, state]`, the states before.
@@ -53,6 +55,7 @@ def advance(layout, weights, read, reset, old, new, records, at, rows):
     for number in range(layout.layers.shape[0]):
         layer = layout.layers[number]
         width, inputs, gates_at, state_at = layer[WIDTH], layer[INPUTS], layer[GATES_AT], layer[STATE_AT]
+        pre_at = layer[CHANGE_AT]
         read_at, old_at, reset_at = layer[READ_AT], layer[OLD_AT], layer[RESET_AT]
         if number > 0:
             lower = layout.layers[number - 1]
@@ -62,23 +65,24 @@ def advance(layout, weights, read, reset, old, new, records, at, rows):
                 read[row, read_at + inputs] = 1
         early = layout.early * width
         first = layer[INPUT_WEIGHTS_AT]
-        multiply(read, 0, read_at, False, rows, inputs + 1, forward, first, early, records, at, gates_at, True)
+        multiply(read, 0, read_at, False, rows, inputs + 1, forward, first, early, pre, 0, pre_at, True)
         if layout.norm:
             for row in range(rows):
                 for gate in range(layout.early):
-                    place = gates_at + gate * width
+                    place = pre_at + gate * width
                     kept = layer[PRE_AT] + gate * width
                     gain = layer[NORM_AT] + gate * width
                     bias = gain + early
-                    pre = records[at + row, kept : kept + width]
-                    target = records[at + row, place : place + width]
-                    copy(target, pre)
-                    normalise(pre, norms[gain : gain + width], norms[bias : bias + width], layer[UNITS], target)
+                    source = records[at + row, kept : kept + width]
+                    target = pre[row, place : place + width]
+                    copy(target, source)
+                    normalise(source, norms[gain : gain + width], norms[bias : bias + width], layer[UNITS], target)
         if layout.kind == LSTM:
             for row in range(rows):
                 lstm_candidate(
                     layout.activation,
                     (
+                        pre[row, pre_at : pre_at + early],
                         records[at + row, gates_at:state_at],
                         weights.forget,
                         old[row, old_at : old_at + width],
@@ -87,25 +91,27 @@ def advance(layout, weights, read, reset, old, new, records, at, rows):
                     ),
                 )
         else:
-            candidate_at = gates_at + early
+            candidate_at, late_at = gates_at + early, pre_at + early
             first += early * (inputs + 1)
-            multiply(read, 0, read_at, False, rows, inputs + 1, forward, first, width, records, at, candidate_at, False)
+            multiply(read, 0, read_at, False, rows, inputs + 1, forward, first, width, pre, 0, late_at, False)
             for row in range(rows):
                 gru_gates(
                     0,
                     (
+                        pre[row, pre_at:late_at],
                         records[at + row, gates_at:candidate_at],
                         old[row, old_at : old_at + width],
                         reset[row, reset_at : reset_at + width],
                     ),
                 )
             first = layer[STATE_WEIGHTS_AT] + early * width
-            multiply(reset, 0, reset_at, False, rows, width, forward, first, width, records, at, candidate_at, True)
+            multiply(reset, 0, reset_at, False, rows, width, forward, first, width, pre, 0, late_at, True)
             for row in range(rows):
                 gru_candidate(
                     layout.activation,
                     (
                         records[at + row, gates_at + width : candidate_at],
+                        pre[row, late_at : late_at + width],
                         records[at + row, candidate_at:state_at],
                         old[row, old_at : old_at + width],
                         records[at + row, state_at : state_at + width],
