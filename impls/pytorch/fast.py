@@ -171,7 +171,7 @@ class _KernelUnroll(torch.autograd.Function):
             state=np.empty((batch, layout.state), dtype),
             probability=np.empty(batch, dtype),
             stored=np.empty(batch, dtype),
-            weights=np.zeros((slabs, layout.weights), dtype),
+            weights=np.zeros((slabs, layout.gradient), dtype),
             norms=np.zeros((slabs, layout.norms), dtype),
             gate=np.zeros((slabs, weights.gate.size), dtype),
             gate_bias=np.zeros((slabs, 1), dtype),

@@ -14,21 +14,20 @@ from impls.pytorch.engine.layout import (
     CANDIDATE_BACK_AT,
     CHANGE_AT,
     GATES_AT,
+    GRADIENT_AT,
     HELD_AT,
     INPUT_BACK_AT,
-    INPUT_WEIGHTS_AT,
     INPUT_WIDTH,
-    INPUTS,
     LSTM,
     NORM_AT,
     OLD_AT,
     PRE_AT,
     READ_AT,
+    READ_WIDTH,
     RESET_AT,
     ROUND,
     STATE_AT,
     STATE_BACK_AT,
-    STATE_WEIGHTS_AT,
     UNITS,
     WIDTH,
 )
@@ -205,21 +204,22 @@ def _update_back(layout, weights, tape, at, rows, flow, old, read, reset, change
 
 
 @compiled()
-def _gather_weights(layout, old, read, reset, changes, rows, packed, weights):
-    """Adds the weight gradients of `rows` gathered updates to the flat `weights`."""
+def _gather_weights(layout, old, read, reset, changes, rows, packed, gradient):
+    """Adds the weight gradients of `rows` gathered updates to the flat `gradient`."""
     for layer in layout.layers:
-        width, inputs = layer[WIDTH], layer[INPUTS]
-        columns, early = layout.gates * width, layout.early * width
+        width, read_width, change_at = layer[WIDTH], layer[READ_WIDTH], layer[CHANGE_AT]
+        early, late, across = layout.early * width, (layout.gates - layout.early) * width, width + read_width
         h_at = layer[OLD_AT] + (layout.leaves - 1) * width
-        pack(changes, 0, layer[CHANGE_AT], rows, columns, packed, 0)
-        first, second = layer[INPUT_WEIGHTS_AT], layer[STATE_WEIGHTS_AT]
-        reading = weights[first:second].reshape((inputs + 1, columns))
-        square = weights[second : second + width * columns].reshape((width, columns))
-        multiply(read, 0, layer[READ_AT], True, inputs + 1, rows, packed, 0, columns, reading, 0, 0, True)
-        multiply(old, 0, h_at, True, width, rows, packed, 0, early, square, 0, 0, True)
+        first, second = layer[GRADIENT_AT], layer[GRADIENT_AT] + early * across
+        # What the gates read is narrower than their changes, so that it is the one to pack.
+        pack(read, 0, layer[READ_AT], rows, read_width, packed, width * rows)
+        pack(old, 0, h_at, rows, width, packed, 0)
+        result = gradient[first:second].reshape((early, across))
+        multiply(changes, 0, change_at, True, early, rows, packed, 0, across, result, 0, 0, True)
         if layout.kind != LSTM:
-            late = early * rows
-            multiply(reset, 0, layer[RESET_AT], True, width, rows, packed, late, width, square, 0, early, True)
+            pack(reset, 0, layer[RESET_AT], rows, width, packed, 0)
+            result = gradient[second : second + late * across].reshape((late, across))
+            multiply(changes, 0, change_at + early, True, late, rows, packed, 0, across, result, 0, 0, True)
 
 
 @compiled(from_python=True)
@@ -234,14 +234,15 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
     gated = layout.decision >= ROUND
     dtype = given.state.dtype
     one = dtype.type(1)
-    widest = np.int64(0)
+    widest = across = np.int64(0)
     for layer in layout.layers:
         widest = max(widest, layer[WIDTH], layer[INPUT_WIDTH])
+        across = max(across, layer[WIDTH] + layer[READ_WIDTH])
     old = np.empty((CHUNK_ROWS, layout.state), dtype)
-    read = np.empty((CHUNK_ROWS, layout.read), dtype)
+    read = np.zeros((CHUNK_ROWS, layout.read), dtype)
     reset = np.empty((CHUNK_ROWS, layout.reset), dtype)
     changes = np.empty((CHUNK_ROWS, layout.changes), dtype)
-    packed = np.empty(CHUNK_ROWS * layout.gates * widest, dtype)
+    packed = np.empty(CHUNK_ROWS * across, dtype)
     work = np.empty((BLOCK_ROWS, widest), dtype)
     moving = np.empty((BLOCK_ROWS, layout.state), dtype)
     skips = np.empty((BLOCK_ROWS, 3), np.int64)

@@ -24,22 +24,24 @@ ALWAYS, GIVEN, ROUND, BERNOULLI = range(4)  # what decides an update
     WIDTH,  # the same, padded
     INPUTS,  # width of what it reads: the features, or the padded units of the layer below
     INPUT_WIDTH,  # the same, padded
+    READ_WIDTH,  # width of what it reads and a one, padded
     GATES_AT,  # record: the gates, after their activations
     STATE_AT,  # record: the candidate state, (c, h) or (h,)
     PRE_AT,  # record: pre-activations before layer norm
     OLD_AT,  # state: (c, h) or (h,)
     HELD_AT,  # held: the recurrent product of a state that is skipped with
-    READ_AT,  # read: the layer's input and a one, for the bias
+    READ_AT,  # read: the layer's input and a one, for the bias; then zeros
     CHANGE_AT,  # changes: gradients of the pre-activations
     RESET_AT,  # reset: r h of a GRU
-    INPUT_WEIGHTS_AT,  # forward and gradient weights: [inputs + 1, gates]
-    STATE_WEIGHTS_AT,  # forward and gradient weights: [units, gates]
+    INPUT_WEIGHTS_AT,  # forward weights: [inputs + 1, gates]
+    STATE_WEIGHTS_AT,  # forward weights: [units, gates]
     INPUT_BACK_AT,  # backward weights: [gates, inputs]
     STATE_BACK_AT,  # backward weights: [early gates, units]
     CANDIDATE_BACK_AT,  # backward weights of a GRU: [units, units]
+    GRADIENT_AT,  # weights' gradient: [gates, units, then inputs and a one]
     NORM_AT,  # norms: gains, then biases
     FIELDS,
-) = range(19)
+) = range(21)
 
 
 class Layout(NamedTuple):
@@ -63,6 +65,7 @@ class Layout(NamedTuple):
     reset: int
     weights: int
     back: int
+    gradient: int
     norms: int
 
 
@@ -87,22 +90,25 @@ def layout_of(spec: CellSpec, *, decision: int, dtype: np.dtype) -> Layout:
     lstm = spec.kind == "lstm"
     gates, early, leaves = (4, 4, 2) if lstm else (3, 2, 1)
     layers = np.zeros((len(spec.units), FIELDS), np.int64)
-    record = state = held = read = changes = reset = weights = back = norms = 0
+    record = state = held = read = changes = reset = weights = back = gradient = norms = 0
     below = spec.input_size
     for row, units in zip(layers, spec.units, strict=True):
         width, input_width = _padded(units, panel), _padded(below, panel)
-        row[[UNITS, WIDTH, INPUTS, INPUT_WIDTH]] = units, width, below, input_width
+        read_width = _padded(below + 1, panel)
+        row[[UNITS, WIDTH, INPUTS, INPUT_WIDTH, READ_WIDTH]] = units, width, below, input_width, read_width
         row[GATES_AT], row[STATE_AT] = record, record + gates * width
         row[PRE_AT] = record + (gates + leaves) * width
         record += (gates + leaves + early * spec.layer_norm) * width
         row[[OLD_AT, HELD_AT, READ_AT, CHANGE_AT, RESET_AT]] = state, held, read, changes, reset
-        state, held, read = state + leaves * width, held + early * width, read + below + 1
+        state, held, read = state + leaves * width, held + early * width, read + read_width
         changes, reset = changes + gates * width, reset + (0 if lstm else width)
         row[INPUT_WEIGHTS_AT], row[STATE_WEIGHTS_AT] = weights, weights + (below + 1) * gates * width
         weights += (below + 1 + width) * gates * width
         row[INPUT_BACK_AT], row[STATE_BACK_AT] = back, back + gates * width * input_width
         row[CANDIDATE_BACK_AT] = row[STATE_BACK_AT] + early * width * width
         back += gates * width * (input_width + width)
+        row[GRADIENT_AT] = gradient
+        gradient += gates * width * (width + read_width)
         row[NORM_AT] = norms
         norms += 2 * early * width * spec.layer_norm
         below = width
@@ -126,6 +132,7 @@ def layout_of(spec: CellSpec, *, decision: int, dtype: np.dtype) -> Layout:
         reset=reset,
         weights=weights,
         back=back,
+        gradient=gradient,
         norms=norms,
     )
 
@@ -213,11 +220,11 @@ def cut_gradients(
     for number, (layer, inputs) in enumerate(zip(layout.layers, layer_input_sizes(spec), strict=True)):
         units, width, below = int(layer[UNITS]), int(layer[WIDTH]), int(layer[INPUTS])
         prefix = f"layers.{number}."
-        first, second = int(layer[INPUT_WEIGHTS_AT]), int(layer[STATE_WEIGHTS_AT])
-        reading = weights[first:second].reshape(below + 1, layout.gates, width)[:, :, :units]
-        end = second + width * layout.gates * width
-        square = weights[second:end].reshape(width, layout.gates, width)[:units, :, :units]
-        whole = np.concatenate([reading[:inputs], square])
+        across, first = width + int(layer[READ_WIDTH]), int(layer[GRADIENT_AT])
+        rows = weights[first : first + layout.gates * width * across].reshape(layout.gates, width, across)
+        turned = rows[:, :units].transpose(2, 0, 1)
+        reading = turned[width:]
+        whole = np.concatenate([reading[:inputs], turned[:units]])
         shared = len(GATE_NAMES[spec.kind])
         names = ("",) if spec.kind == "lstm" else ("gate_", "candidate_")
         for name, part in zip(names, (slice(0, shared), slice(shared, None)), strict=False):

@@ -73,7 +73,7 @@ class Gradients(NamedTuple):
     state: Array
     probability: Array
     stored: Array
-    weights: Array  # [slabs, weights]
+    weights: Array  # [slabs, gradient]
     norms: Array  # [slabs, norms]
     gate: Array  # [slabs, units of the gate's layer]
     gate_bias: Array  # [slabs, 1]
