@@ -33,7 +33,7 @@ from impls.pytorch.engine.layout import (
 )
 from impls.pytorch.engine.passes import gru_back, gru_reset_back, lstm_back
 from impls.pytorch.engine.products import multiply, pack
-from impls.pytorch.engine.rows import add, add_scaled, along, copy
+from impls.pytorch.engine.rows import add, add_scaled, along, copy, expect
 from impls.pytorch.engine.step import BLOCK_ROWS, advance, take_input, take_state
 
 CHUNK_ROWS = 128  # updates whose weight gradients are gathered before one product
@@ -259,6 +259,8 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
     for row in range(first, end):
         copy(flow.state[row], state[row])
         probability[row], stored[row] = flow.probability[row], flow.stored[row]
+    first_state = layout.layers[0][STATE_AT]
+    last_state = top[STATE_AT] + layout.leaves * top[WIDTH]
     until = np.full(count, steps)  # the first step after the run of skips that comes next, going back
     filled = np.int64(0)  # rows of the chunk
 
@@ -336,6 +338,10 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
                         change = dtype.type(0)
                     probability[row] = change
                     stored[row] = change
+            for record in range(at + start + rows, at + min(start + rows + BLOCK_ROWS, alive)):
+                expect(tape.records, record, 0, layout.record, False)
+                if tape.previous[record] >= 0:
+                    expect(tape.records, tape.previous[record], first_state, last_state, False)
             _update_back(
                 layout,
                 weights,

@@ -20,7 +20,7 @@ from impls.pytorch.engine.layout import (
     WIDTH,
 )
 from impls.pytorch.engine.products import multiply
-from impls.pytorch.engine.rows import copy
+from impls.pytorch.engine.rows import copy, expect
 from impls.pytorch.engine.step import BLOCK_ROWS, advance, recur, take_input
 
 
@@ -89,6 +89,8 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
         for start in range(0, alive, BLOCK_ROWS):
             rows = min(BLOCK_ROWS, alive - start)
             states = old[start : start + rows]
+            for index in range(rows if keep else 0):
+                expect(records, at + index, 0, layout.record, True)
             recur(layout, weights.forward, states, pre, rows)
             for index in range(rows):
                 row = live[start + index]
