@@ -50,6 +50,7 @@ def unroll_fast(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    every_step: bool = True,
 ) -> Unrolled:
     """Jumps from update to update; arguments and result as those of `unroll_reference`.
 
@@ -64,10 +65,12 @@ def unroll_fast(
     draws = gate_noise if spec.skips else updates
     function = _KernelUnroll if _is_for_kernels(inputs) else DenseUnroll
     h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
-        spec, draws, keep, names, inputs, *leaves, *state.gate, *tensors
+        spec, draws, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
     )
     width = len(state.layers[0])
     layers = tuple(tuple(last[at : at + width]) for at in range(0, len(leaves), width))
+    if not every_step:  # the final state is the last step, without a gradient as long as the sequence
+        h = layers[-1][-1].unsqueeze(1)
     return Unrolled(h, gates, FlatState(layers, tuple(last[len(leaves) :])))
 
 
@@ -80,6 +83,7 @@ class _KernelUnroll(torch.autograd.Function):
         spec: CellSpec,
         draws: Tensor | None,
         keep: bool,
+        every_step: bool,
         names: list[str],
         inputs: Tensor,
         *tensors: Tensor,
@@ -101,7 +105,7 @@ class _KernelUnroll(torch.autograd.Function):
             stored=np.ascontiguousarray(scalars[1]) if scalars else np.zeros(batch, dtype),
         )
         results = Results(
-            h=np.empty((batch, steps, spec.units[-1]), dtype),
+            h=np.empty((batch, steps if every_step else 0, spec.units[-1]), dtype),
             gates=np.zeros((batch, steps), dtype),
             cumulative=np.empty((batch, steps if spec.skips else 0), dtype),
             state=np.empty((batch, layout.state), dtype),
@@ -165,7 +169,7 @@ class _KernelUnroll(torch.autograd.Function):
             stored=scalars[1] if scalars else np.zeros(batch, dtype),
         )
         slabs = len(_slabs(batch))
-        wanted = ctx.needs_input_grad[4]
+        wanted = ctx.needs_input_grad[5]
         gradients = Gradients(
             inputs=np.zeros(inputs.shape if wanted else (0, 0, 0), dtype),
             state=np.empty((batch, layout.state), dtype),
@@ -193,7 +197,7 @@ class _KernelUnroll(torch.autograd.Function):
         of_gate = (gradients.probability[:, None], gradients.stored[:, None]) if spec.skips else ()
         arrays = [*cut_rows(layout, gradients.state), *of_gate, *(by_name[name] for name in names)]
         of_inputs = torch.from_numpy(gradients.inputs) if wanted else None
-        return (None, None, None, None, of_inputs, *map(torch.from_numpy, arrays))
+        return (None, None, None, None, None, of_inputs, *map(torch.from_numpy, arrays))
 
 
 def _is_for_kernels(inputs: Tensor) -> bool:

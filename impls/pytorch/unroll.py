@@ -40,6 +40,7 @@ def unroll_reference(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    every_step: bool = True,
 ) -> Unrolled:
     """Runs the cell one step after the other.
 
@@ -50,6 +51,7 @@ def unroll_reference(
         state: the state before the first step.
         updates: `[batch, time]`, the random skip's gate, for plain cells.
         gate_noise: `[batch, time]`, for Bernoulli gates.
+        every_step: whether h is wanted at every step; else it is that of the last one, `[batch, 1, units]`.
     """
     hs: list[Tensor] = []
     us: list[Tensor] = []
@@ -62,7 +64,8 @@ def unroll_reference(
             updates=None if updates is None else updates[:, t : t + 1],
             gate_noise=None if gate_noise is None else gate_noise[:, t : t + 1],
         )
-        hs.append(state.layers[-1][-1])
+        if every_step or t == inputs.shape[1] - 1:
+            hs.append(state.layers[-1][-1])
         us.append(u)
     return Unrolled(torch.stack(hs, dim=1), torch.stack(us, dim=1), state)
 
@@ -78,6 +81,7 @@ def unroll(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    every_step: bool = True,
     engine: str = "reference",
 ) -> Unrolled:
     """Runs the cell by the named engine; arguments and result as in `unroll_reference`.
@@ -86,4 +90,6 @@ def unroll(
     """
     if torch.compiler.is_exporting():
         engine = "reference"
-    return UNROLLS[engine](spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise)
+    return UNROLLS[engine](
+        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, every_step=every_step
+    )

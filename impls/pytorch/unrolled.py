@@ -10,7 +10,7 @@ from impls.states import FlatState
 
 
 class Unrolled(NamedTuple):
-    """An unrolled cell: h `[batch, time, units]` of the top layer, gates `[batch, time, 1]`, the final state."""
+    """An unrolled cell: h `[batch, time or 1, units]` of the top layer, gates `[batch, time, 1]`, the final state."""
 
     h: Tensor
     gates: Tensor

@@ -28,6 +28,7 @@ def unroll_fast(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    every_step: bool = True,
 ) -> Unrolled:
     """Jumps from update to update; arguments and result as those of `unroll_reference`.
 
@@ -44,12 +45,12 @@ def unroll_fast(
     def run(*flat: Tensor) -> tuple[list[Tensor], Callable[..., list[Tensor]]]:
         inputs, state, used = tf.nest.pack_sequence_as(like, [tf.stop_gradient(leaf) for leaf in flat])
         sequences = Sequences(inputs, draws)
-        outputs, remembered = run_forward(spec, source, keep, used, sequences, state)
+        outputs, remembered = run_forward(spec, source, keep, every_step, used, sequences, state)
 
         def grad(*cotangents: Tensor) -> list[Tensor]:
             kept = remembered
             if not keep:  # no gradient was in sight when this was traced: run once more, and keep
-                _, kept = run_forward(spec, source, True, used, sequences, state)
+                _, kept = run_forward(spec, source, True, every_step, used, sequences, state)
             given = tf.nest.pack_sequence_as(outputs, list(cotangents))
             of_all: list[Tensor] = tf.nest.flatten(run_backward(spec, source, used, sequences, state, kept, given))
             return of_all
@@ -58,7 +59,9 @@ def unroll_fast(
 
     # Nothing here needs AutoGraph, which would rewrite all of it in a caller's traced function.
     outputs = tf.autograph.experimental.do_not_convert(tf.custom_gradient(run))(*differentiable)
-    unrolled: Unrolled = tf.nest.pack_sequence_as(Unrolled(inputs, inputs, state), outputs)
+    unrolled: Unrolled = tf.nest.pack_sequence_as(Unrolled(inputs if every_step else (), inputs, state), outputs)
+    if not every_step:  # the final state is the last step, without a gradient as long as the sequence
+        unrolled = unrolled._replace(h=unrolled.state.layers[-1][-1][:, tf.newaxis])
     return unrolled
 
 

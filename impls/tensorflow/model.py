@@ -43,19 +43,20 @@ class Model(NamedParameters):
         inputs, mask = batch["inputs"], batch.get("mask")
         if spec.vocabulary_size:
             inputs = tf.gather(parameters["embedding.weights"], inputs)
-        h, gates, state = unroll(
+        every_step = spec.readout != "last" or mask is not None
+        h, gates, _ = unroll(
             spec.cell,
             parameters,
             inputs,
             initial_state(spec.cell, parameters, batch=static_or_dynamic_size(inputs, 0), like=inputs),
             updates=batch.get("updates"),
             gate_noise=batch.get("gate_noise"),
+            every_step=every_step,
             engine=self.engine,
         )
         gates = gates[:, :, 0] if mask is None else gates[:, :, 0] * mask
         if spec.readout == "last":
-            # The final state is the last step, without a gradient as long as the sequence.
-            h = state.layers[-1][-1] if mask is None else last_real_step(h, mask=mask)
+            h = h[:, 0] if mask is None else last_real_step(h, mask=mask)
         if "dropout" in batch:
             h = h * (batch["dropout"] if spec.readout == "last" else batch["dropout"][:, None])
         outputs = h @ parameters["readout.weights"] + parameters["readout.biases"]

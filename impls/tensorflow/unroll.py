@@ -40,6 +40,7 @@ def unroll_reference(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    every_step: bool = True,
 ) -> Unrolled:
     """Runs the cell one step after the other.
 
@@ -50,6 +51,7 @@ def unroll_reference(
         state: the state before the first step.
         updates: `[batch, time]`, the random skip's gate, for plain cells.
         gate_noise: `[batch, time]`, for Bernoulli gates.
+        every_step: whether h is wanted at every step; else it is that of the last one, `[batch, 1, units]`.
     """
     batch, time = tf.compat.dimension_value(inputs.shape[0]), static_or_dynamic_size(inputs, 1)
     # Arrays of steps, because the gradient of an indexed tensor is as long as the sequence at every step.
@@ -66,7 +68,9 @@ def unroll_reference(
             updates=None if update_steps is None else update_steps.read(t),
             gate_noise=None if noise_steps is None else noise_steps.read(t),
         )
-        return t + 1, state, hs.write(t, state.layers[-1][-1]), us.write(t, u)
+        if every_step:
+            hs = hs.write(t, state.layers[-1][-1])
+        return t + 1, state, hs, us.write(t, u)
 
     _, state, hs, us = tf.while_loop(
         lambda t, *_: t < time,
@@ -74,12 +78,13 @@ def unroll_reference(
         (
             tf.constant(0),
             state,
-            tf.TensorArray(inputs.dtype, size=time, element_shape=[batch, spec.units[-1]]),
+            tf.TensorArray(inputs.dtype, size=time if every_step else 0, element_shape=[batch, spec.units[-1]]),
             tf.TensorArray(inputs.dtype, size=time, element_shape=[batch, 1]),
         ),
         maximum_iterations=time,
     )
-    return Unrolled(tf.transpose(hs.stack(), [1, 0, 2]), tf.transpose(us.stack(), [1, 0, 2]), state)
+    h = tf.transpose(hs.stack(), [1, 0, 2]) if every_step else state.layers[-1][-1][:, tf.newaxis]
+    return Unrolled(h, tf.transpose(us.stack(), [1, 0, 2]), state)
 
 
 def _steps(tensor: Tensor, time: int | Tensor) -> tf.TensorArray:
@@ -99,7 +104,10 @@ def unroll(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    every_step: bool = True,
     engine: str = "reference",
 ) -> Unrolled:
     """Runs the cell by the named engine; arguments and result as in `unroll_reference`."""
-    return UNROLLS[engine](spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise)
+    return UNROLLS[engine](
+        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, every_step=every_step
+    )

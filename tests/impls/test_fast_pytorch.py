@@ -95,6 +95,27 @@ def results(case: Case, engine: str, dtype: torch.dtype, device: str = "cpu") ->
     )
 
 
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+@pytest.mark.parametrize("cell", ["lstm", "skip_lstm", "gru", "skip_gru"])
+def test_last_step_alone(cell: str, engine: str) -> None:
+    """Without `every_step`, h is that of the last step, and so is its gradient."""
+    spec = CellSpec(cell=cell, input_size=3, units=(7, 5), initial_state="zeros")
+    case = case_for(spec, batch=4, time=9)
+    found = []
+    for every_step in (True, False):
+        parameters = {name: torch.tensor(value, requires_grad=True) for name, value in case.parameters.items()}
+        inputs = torch.tensor(case.inputs)
+        start = initial_state(case.spec, parameters, batch=4, like=inputs)
+        h, gates, _ = unroll(case.spec, parameters, inputs, start, every_step=every_step, engine=engine)
+        assert h.shape == (4, 9 if every_step else 1, 5)
+        assert gates.shape == (4, 9, 1)
+        loss = torch.sin(h[:, -1]).sum() + (0.1 * gates.sum() if case.spec.skips else 0.0)
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True, materialize_grads=True)
+        found.append((h[:, -1].detach(), *gradients))
+    for whole, last in zip(*found, strict=True):
+        torch.testing.assert_close(last, whole, rtol=1e-12, atol=1e-14)
+
+
 def compare(case: Case, dtype: torch.dtype = torch.float64, device: str = "cpu") -> float:
     """Asserts that both engines agree, to rounding; returns the mean gate."""
     (outputs, gradients), (skipping, skipping_gradients) = (
@@ -165,6 +186,12 @@ def test_odd_sizes(cell: str, batch: int, time: int, units: tuple[int, ...], fea
 def dense(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sends every tensor through the operations that serve other devices."""
     monkeypatch.setattr(fast, "_is_for_kernels", lambda inputs: False)
+
+
+@pytest.mark.usefixtures("dense")
+@pytest.mark.parametrize("cell", ["gru", "skip_lstm"])
+def test_last_step_alone_in_dense_operations(cell: str) -> None:
+    test_last_step_alone(cell, "fast")
 
 
 @pytest.mark.usefixtures("dense")

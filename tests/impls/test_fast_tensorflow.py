@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from impls.contract import Array, CellSpec
 from impls.parameters import cell_shapes
+from impls.tensorflow.engine.blocks import SHORT
 from impls.tensorflow.unroll import initial_state, unroll
 from tests.impls import recorded_runs
 from tests.impls.frameworks import assert_gradients_close, parameters_for
@@ -112,6 +113,37 @@ def compare(spec: CellSpec, case: Case, *, call: str, from_learned: bool = False
     ours, theirs = ({name: np.asarray(value) for name, value in mapping.items()} for mapping in named)
     assert_gradients_close(ours, theirs, tolerance=1e-9)
     return float(np.mean(outputs[1]))
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])
+def test_longer_sequences(cell: str, layer_norm: bool) -> None:
+    """Beyond `SHORT` steps recurrent products are made again on the way back."""
+    spec = CellSpec(cell=cell, input_size=2, units=(6, 4), layer_norm=layer_norm, update_bias=-0.5)
+    assert 0.0 < compare(spec, case_for(spec, batch=3, time=SHORT + 9, gate_weight=2.0), call="graph") < 1.0
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+@pytest.mark.parametrize("cell", ["skip_lstm", "gru"])
+def test_last_step_alone(cell: str, engine: str) -> None:
+    """Without `every_step`, h is that of the last step, and so is its gradient."""
+    spec = CellSpec(cell=cell, input_size=3, units=(7, 5))
+    case = case_for(spec, batch=4, time=9)
+    parameters = {name: tf.constant(value) for name, value in case.parameters.items()}
+    inputs = tf.constant(case.inputs)
+    found = []
+    for every_step in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch(parameters)
+            start = initial_state(spec, parameters, batch=4, like=inputs)
+            h, gates, _ = unroll(spec, parameters, inputs, start, every_step=every_step, engine=engine)
+            loss = tf.reduce_sum(tf.sin(h[:, -1])) + (0.1 * tf.reduce_sum(gates) if spec.skips else 0.0)
+        assert h.shape == (4, 9 if every_step else 1, 5)
+        assert gates.shape == (4, 9, 1)
+        gradients = tape.gradient(loss, parameters, unconnected_gradients="zero")
+        found.append([h[:, -1], *(gradients[name] for name in parameters)])
+    for whole, last in zip(*found, strict=True):
+        np.testing.assert_allclose(last, whole, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])

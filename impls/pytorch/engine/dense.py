@@ -68,6 +68,7 @@ class DenseUnroll(torch.autograd.Function):
         spec: CellSpec,
         draws: Tensor | None,
         keep: bool,
+        every_step: bool,
         names: list[str],
         inputs: Tensor,
         *tensors: Tensor,
@@ -88,9 +89,11 @@ class DenseUnroll(torch.autograd.Function):
             before.append([*(leaf for layer in state.layers for leaf in layer), *state.gate])
             given = {} if draws is None else {draw: draws[:, t : t + 1]}
             u, state = stack_step(spec, parameters, inputs[:, t], state, **given)
-            hs.append(state.layers[-1][-1])
+            if every_step:
+                hs.append(state.layers[-1][-1])
             us.append(u)
-        h, u = torch.stack(hs, dim=1), torch.stack(us, dim=1)
+        u = torch.stack(us, dim=1)
+        h = torch.stack(hs, dim=1) if hs else u.new_empty(len(u), 0, spec.units[-1])
         if not spec.skips:
             ctx.mark_non_differentiable(u)
         ctx.set_materialize_grads(False)
@@ -170,12 +173,12 @@ class DenseUnroll(torch.autograd.Function):
             found = _weight_gradients(spec, layer, candidate, whole)
             gradients |= {f"layers.{number}.{name}": value for name, value in found.items()}
             if number == 0:
-                of_inputs = _below(spec, layer, whole).transpose(0, 1) if ctx.needs_input_grad[4] else None
+                of_inputs = _below(spec, layer, whole).transpose(0, 1) if ctx.needs_input_grad[5] else None
         if spec.skips:
             logit = torch.stack(logits[::-1])
             gradients["update_gate.weights"] = (fed * logit).sum(dim=(0, 1))[:, None]
             gradients["update_gate.biases"] = logit.sum().reshape(1)
-        return (None, None, None, None, of_inputs, *state, *of_gate, *(gradients[name] for name in names))
+        return (None, None, None, None, None, of_inputs, *state, *of_gate, *(gradients[name] for name in names))
 
 
 def _candidates(spec: CellSpec, parameters: dict[str, Tensor], x: Tensor, before: list[Tensor]) -> list[Candidate]:

@@ -41,7 +41,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
     count, steps = end - first, given.inputs.shape[1]
     top = layout.layers[layout.layers.shape[0] - 1]
     units, top_at = top[UNITS], top[OLD_AT] + (layout.leaves - 1) * top[WIDTH]
-    gated = layout.decision >= ROUND
+    gated, every_step = layout.decision >= ROUND, results.h.shape[1] > 0
     dtype = given.state.dtype
     records = tape.records if keep else np.empty((BLOCK_ROWS, layout.record), dtype)
     at = np.int64(first * steps if keep else 0)
@@ -66,7 +66,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
             given.draws[row],
             results.cumulative[row],
         )
-        for skipped in range(t):
+        for skipped in range(t if every_step else 0):
             copy(state[top_at : top_at + units], results.h[row, skipped])
         results.probability[row] = given.probability[row]
         if keep:
@@ -130,7 +130,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
                     given.draws[row],
                     results.cumulative[row],
                 )
-                for step in range(t, following):
+                for step in range(t, following if every_step else t):
                     copy(state[top_at : top_at + units], results.h[row, step])
                 if following == steps:
                     copy(state, results.state[row])

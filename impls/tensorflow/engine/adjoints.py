@@ -68,9 +68,9 @@ def _product_backward(x: Tensor, h: Tensor, g: Tensor, *, weights: Tensor) -> tu
 
 
 def lstm_recur(spec: CellSpec, layer: Parameters, state: LayerState) -> Tensor:
-    """`h U + b`, `[batch, 4 * units]`."""
+    """`h U`, `[batch, 4 * units]`."""
     h = state[-1]
-    return h @ layer["weights"][-h.shape[1] :] + layer["biases"]
+    return h @ layer["weights"][-h.shape[1] :]
 
 
 def _lstm_gates(spec: CellSpec, layer: Parameters, pre: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -89,7 +89,7 @@ def _lstm_state(spec: CellSpec, layer: Parameters, pre: Tensor, c: Tensor) -> La
 
 def lstm_candidate(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor) -> LayerState:
     """`(c̃, h̃)` for the input `x`, from the `recurrent` part."""
-    pre = x @ layer["weights"][: x.shape[1]] + recurrent
+    pre = x @ layer["weights"][: x.shape[1]] + recurrent + layer["biases"]
     return _lstm_state(spec, layer, pre, state[0])
 
 
@@ -105,7 +105,7 @@ def lstm_backward(
     """The adjoint of one step: gradients of x, of `(c, h)` and of the parameters."""
     slope = ACTIVATION_SLOPES[spec.activation]
     (c, h), (new_c, _), (gc, gh) = state, new_state, g
-    pre = x @ layer["weights"][: x.shape[1]] + recurrent
+    pre = x @ layer["weights"][: x.shape[1]] + recurrent + layer["biases"]
     i, j, f, o = _lstm_gates(spec, layer, pre)
     active = ACTIVATION_FUNCTIONS[spec.activation](new_c)
     gc = gc + gh * o * slope(active)
@@ -122,9 +122,9 @@ def lstm_backward(
 
 
 def gru_recur(spec: CellSpec, layer: Parameters, state: LayerState) -> Tensor:
-    """`h U + b` of the gates, `[batch, 2 * units]`; the candidate's product acts on `r h` and must wait for x."""
+    """`h U` of the gates, `[batch, 2 * units]`; the candidate's product acts on `r h` and must wait for x."""
     (h,) = state
-    return h @ layer["gate_weights"][-h.shape[1] :] + layer["gate_biases"]
+    return h @ layer["gate_weights"][-h.shape[1] :]
 
 
 def _gru_gates(spec: CellSpec, layer: Parameters, pre: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,7 +141,8 @@ def _gru_proposal(layer: Parameters, x: Tensor, reset: Tensor) -> Tensor:
 def gru_candidate(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor) -> LayerState:
     """`(h̃,)` for the input `x`, from the `recurrent` part."""
     (h,) = state
-    r, z = _gru_gates(spec, layer, x @ layer["gate_weights"][: x.shape[1]] + recurrent)
+    pre = x @ layer["gate_weights"][: x.shape[1]] + recurrent + layer["gate_biases"]
+    r, z = _gru_gates(spec, layer, pre)
     proposal = ACTIVATION_FUNCTIONS[spec.activation](_gru_proposal(layer, x, r * h))
     return (z * h + (1.0 - z) * proposal,)
 
@@ -157,7 +158,7 @@ def gru_backward(
 ) -> tuple[Tensor, LayerState, Gradients]:
     """The adjoint of one step: gradients of x, of `(h,)` and of the parameters."""
     (h,), (gh,) = state, g
-    pre = x @ layer["gate_weights"][: x.shape[1]] + recurrent
+    pre = x @ layer["gate_weights"][: x.shape[1]] + recurrent + layer["gate_biases"]
     r, z = _gru_gates(spec, layer, pre)
     proposal = ACTIVATION_FUNCTIONS[spec.activation](_gru_proposal(layer, x, r * h))
     gradients: Gradients = {}

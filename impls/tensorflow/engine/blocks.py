@@ -20,11 +20,13 @@ from impls.states import FlatState
 from impls.tensorflow.engine import rounds as loops
 from impls.tensorflow.engine.adjoints import Gradients
 from impls.tensorflow.engine.jumps import latest_update, next_update
-from impls.tensorflow.engine.rounds import Adjoint, Cotangents, Position, Sequences
+from impls.tensorflow.engine.rounds import Adjoint, Cotangents, Kept, Position, Sequences
 from impls.tensorflow.unrolled import Unrolled, static_or_dynamic_size
 
 MOST_BLOCKS = 28  # blocks of rounds that a sequence is cut into: few launches, small buffers
 LEAST_ROUNDS = 25
+
+SHORT = 100  # steps up to which memory is no concern, and recurrent products are kept rather than made again
 
 Parameters = Mapping[str, Tensor]
 
@@ -43,7 +45,7 @@ class Remembered(NamedTuple):
     """
 
     start: Position
-    kept: Position
+    kept: Kept
     counts: Any
     blocks: Any
     latest: Tensor
@@ -54,15 +56,16 @@ class Blocks(NamedTuple):
     """The compiled pieces of one cell."""
 
     begin: Callable[..., Position]
-    forward: Callable[..., tuple[Position, Tensor, Position]]
+    forward: Callable[..., tuple[Position, Tensor, Kept]]
     place: Callable[..., tuple[Tensor, Tensor, Tensor]]
     backward: Callable[..., tuple[Adjoint, Gradients, Tensor]]
     begin_backward: Callable[..., Adjoint]
     rounds: Callable[..., Any]
+    leaves: Callable[[Sequences], Kept]
 
 
 @functools.cache
-def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
+def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole: bool) -> Blocks:
     """The pieces for one cell, `whole` where all rounds are one block; each is compiled once a shape."""
 
     def rounds_in_a_block(length: Any) -> Any:
@@ -74,6 +77,19 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
 
     def rounds_of(sequences: Sequences) -> Any:
         return rounds_in_a_block(static_or_dynamic_size(sequences.inputs, 1))
+
+    def leaves_of(sequences: Sequences) -> Kept:
+        batch, length = sequences.inputs.shape[:2]
+        rounds = rounds_of(sequences)
+        return loops.kept_leaves(
+            spec,
+            rounds=rounds if isinstance(rounds, int) else None,
+            batch=batch,
+            dtype=sequences.inputs.dtype,
+            keep=keep,
+            every_step=every_step,
+            recurrent=length is not None and length <= SHORT,
+        )
 
     def begin(sequences: Sequences, state: FlatState) -> Position:
         prob, stored = _gate_of(spec, state, like=sequences.inputs)
@@ -88,10 +104,9 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
         )
         return Position(time, state.layers, prob, stored)
 
-    def forward(used: Parameters, sequences: Sequences, position: Position) -> tuple[Position, Tensor, Position]:
-        return loops.forward_rounds(
-            spec, used, sequences, position, source=source, rounds=rounds_of(sequences), keep=keep
-        )
+    def forward(used: Parameters, sequences: Sequences, position: Position) -> tuple[Position, Tensor, Kept]:
+        rounds, leaves = rounds_of(sequences), leaves_of(sequences)
+        return loops.forward_rounds(spec, used, sequences, position, source=source, rounds=rounds, leaves=leaves)
 
     def place(times: Tensor, sequences: Sequences) -> tuple[Tensor, Tensor, Tensor]:
         rounds, batch = tf.shape(times)[1] - 1, tf.shape(times)[2]
@@ -107,7 +122,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
     def backward(
         used: Parameters,
         sequences: Sequences,
-        kept: Position,
+        kept: Kept,
         count: Tensor,
         cotangents: Cotangents,
         adjoint: Adjoint,
@@ -142,7 +157,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
             tf.fill(tf.shape(stored), -1),
             stored,
             start,
-            loops.recurrent_parts(spec, used, state.layers),
+            lambda: loops.recurrent_parts(spec, used, state.layers),
             cotangents,
             adjoint,
             loops.new_scratch(sequences),
@@ -158,6 +173,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, whole: bool) -> Blocks:
         compiled(backward),
         compiled(begin_backward),
         rounds_in_a_block,
+        leaves_of,
     )
 
 
@@ -170,29 +186,32 @@ def _gate_of(spec: CellSpec, state: FlatState, *, like: Tensor) -> tuple[Tensor,
 
 
 def run_forward(
-    spec: CellSpec, source: str, keep: bool, used: Parameters, sequences: Sequences, state: FlatState
+    spec: CellSpec,
+    source: str,
+    keep: bool,
+    every_step: bool,
+    used: Parameters,
+    sequences: Sequences,
+    state: FlatState,
 ) -> tuple[Unrolled, Remembered]:
-    """Runs blocks until no sequence has an update left, then puts the rounds' states in the order of time."""
+    """Runs blocks until no sequence has an update left, then puts the rounds' states in the order of time.
+
+    Without `every_step` the result's h is ().
+    """
     whole = compiled_by_caller()
-    compiled = _compile(spec, source=source, keep=keep, whole=whole)
+    compiled = _compile(spec, source=source, keep=keep, every_step=every_step, whole=whole)
     inputs = sequences.inputs
     length = static_or_dynamic_size(inputs, 1)
     start = compiled.begin(sequences, state)
     if whole:
         position, count, kept = compiled.forward(used, sequences, start)
         arrays, counts, done = [leaf[tf.newaxis] for leaf in tf.nest.flatten(kept)], count[tf.newaxis], 1
-        leaves, times = kept, kept.time[tf.newaxis]
+        leaves, times = kept, kept.position.time[tf.newaxis]
     else:
         rounds = compiled.rounds(length)
         size = -(-length // rounds)
         batch = static_or_dynamic_size(inputs, 0)
-        leaves = loops.kept_leaves(
-            spec,
-            rounds=rounds if isinstance(rounds, int) else None,
-            batch=inputs.shape[0],
-            dtype=inputs.dtype,
-            keep=keep,
-        )
+        leaves = compiled.leaves(sequences)
         arrays = [
             tf.TensorArray(leaf.dtype, size=size, clear_after_read=False, element_shape=leaf.shape)
             for leaf in tf.nest.flatten(leaves)
@@ -203,7 +222,7 @@ def run_forward(
             after, count, kept = compiled.forward(used, sequences, position)
             position = _shaped_like(after, position)
             arrays = [array.write(done, leaf) for array, leaf in zip(arrays, tf.nest.flatten(kept), strict=True)]
-            times = tf.tensor_scatter_nd_update(times, [[done]], kept.time[tf.newaxis])
+            times = tf.tensor_scatter_nd_update(times, [[done]], kept.position.time[tf.newaxis])
             return done + 1, position, arrays, counts.write(done, count), times
 
         done, position, arrays, counts, times = tf.while_loop(
@@ -214,8 +233,10 @@ def run_forward(
         )
     index, latest, gates = compiled.place(times, sequences)
     kept = tf.nest.pack_sequence_as(leaves, arrays)
-    h = tf.gather(_rows(kept.layers[-1][-1], done, width=spec.units[-1]), index)
-    h.set_shape([*inputs.shape[:2], spec.units[-1]])
+    h: Any = ()
+    if every_step:
+        h = tf.gather(_rows(kept.position.layers[-1][-1], done, width=spec.units[-1]), index)
+        h.set_shape([*inputs.shape[:2], spec.units[-1]])
     gate = (position.update_prob[:, tf.newaxis], position.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
     outputs = Unrolled(h, tf.cast(gates, inputs.dtype)[:, :, tf.newaxis], FlatState(position.layers, gate))
     return outputs, Remembered(start, kept, counts, done, latest, gates)
@@ -242,7 +263,8 @@ def run_backward(
 ) -> tuple[Tensor, FlatState, Gradients]:
     """The gradients of the inputs, the state and the parameters; blocks from the last to the first."""
     whole = not isinstance(remembered.counts, tf.TensorArray)
-    compiled = _compile(spec, source=source, keep=True, whole=whole)
+    every_step = isinstance(given.h, Tensor)
+    compiled = _compile(spec, source=source, keep=True, every_step=every_step, whole=whole)
     inputs, start = sequences.inputs, remembered.start
     cotangents = Cotangents(given.h, given.gates[:, :, 0])
     gate = tuple(scalar[:, 0] for scalar in given.state.gate) if spec.skips else _gate_of(spec, state, like=inputs)

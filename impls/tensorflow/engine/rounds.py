@@ -7,8 +7,8 @@ Sequential depth is the largest number of updates in the batch, whatever the tim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow import Tensor
@@ -43,10 +43,21 @@ class Position(NamedTuple):
     cum_update_prob: Tensor
 
 
-class Cotangents(NamedTuple):
-    """Gradients of the loss by outputs: h `[batch, time, units]`, gates `[batch, time]`."""
+class Kept(NamedTuple):
+    """What rounds leave to the adjoint: leaves of one axis more in front.
 
-    h: Tensor
+    `position` is before the first round and after every one; so is `recurrent`, `recur` of every layer, which has no
+    leaves where it is made again.
+    """
+
+    position: Position
+    recurrent: tuple[Tensor, ...]
+
+
+class Cotangents(NamedTuple):
+    """Gradients of the loss by outputs: h `[batch, time, units]` or () where there is none, gates `[batch, time]`."""
+
+    h: Any
     gates: Tensor
 
 
@@ -58,7 +69,16 @@ class Adjoint(NamedTuple):
     cum_update_prob: Tensor
 
 
-def kept_leaves(spec: CellSpec, *, rounds: int | None, batch: int | None, dtype: tf.DType, keep: bool) -> Position:
+def kept_leaves(
+    spec: CellSpec,
+    *,
+    rounds: int | None,
+    batch: int | None,
+    dtype: tf.DType,
+    keep: bool,
+    every_step: bool,
+    recurrent: bool,
+) -> Kept:
     """What `forward_rounds` keeps, with a `TensorSpec` for every leaf."""
 
     def leaf(*widths: int) -> tf.TensorSpec:
@@ -66,10 +86,14 @@ def kept_leaves(spec: CellSpec, *, rounds: int | None, batch: int | None, dtype:
 
     time = tf.TensorSpec(leaf().shape, tf.int32)
     if not keep:
-        nothing = tf.TensorSpec([0], dtype)
-        return Position(time, ((leaf(spec.units[-1]),),), nothing, nothing)
+        layers = ((leaf(spec.units[-1]),),) if every_step else ()
+        return Kept(Position(time, layers, (), ()), ())
     states = tuple((leaf(units),) * (2 if spec.kind == "lstm" else 1) for units in spec.units)
-    return Position(time, states, leaf(), leaf())
+    parts = 4 if spec.kind == "lstm" else 2
+    return Kept(
+        Position(time, states, leaf(), leaf()),
+        tuple(leaf(parts * units) for units in spec.units) if recurrent else (),
+    )
 
 
 def _select(mask: Tensor, new: Layers, old: Layers) -> Layers:
@@ -81,7 +105,8 @@ def _select(mask: Tensor, new: Layers, old: Layers) -> Layers:
 def _inner(mine: Layers, others: Layers, less: Layers) -> Tensor:
     """`⟨mine, others − less⟩` over every layer, `[batch]`."""
     flat = zip(*(tf.nest.flatten(part) for part in (mine, others, less)), strict=True)
-    return tf.add_n([tf.reduce_sum(a * (b - c), axis=1) for a, b, c in flat])
+    # A product with ones, of which XLA makes vector code; of a sum along rows it does not.
+    return tf.add_n([tf.matmul(a * (b - c), tf.ones_like(a[:1]), transpose_b=True)[:, 0] for a, b, c in flat])
 
 
 def _propose(parameters: Parameters, spec: CellSpec, layers: Layers) -> Tensor:
@@ -91,6 +116,15 @@ def _propose(parameters: Parameters, spec: CellSpec, layers: Layers) -> Tensor:
         weights=parameters["update_gate.weights"],
         biases=parameters["update_gate.biases"],
     )[:, 0]
+
+
+def _with_outputs(layers: Layers, cotangents: Cotangents, mask: Tensor, time: Tensor) -> Layers:
+    """Gradients of the state after step `time`, with those of the outputs there, where the mask `[batch]` holds."""
+    if not isinstance(cotangents.h, Tensor):
+        return layers
+    *rest, h = layers[-1]
+    h = tf.where(mask[:, tf.newaxis], h + at_times(cotangents.h, time), h)
+    return (*layers[:-1], (*rest, h))
 
 
 def _row(rows: Position, k: Tensor) -> Position:
@@ -106,28 +140,34 @@ def forward_rounds(
     *,
     source: str,
     rounds: int | Tensor,
-    keep: bool,
-) -> tuple[Position, Tensor, Position]:
-    """Runs up to `rounds` rounds.
+    leaves: Kept,
+) -> tuple[Position, Tensor, Kept]:
+    """Runs up to `rounds` rounds; `leaves` is what `kept_leaves` says of them.
 
-    Returns:
-        Where the sequences stand then; how many rounds were run; and the positions before and after every round,
-        `Position` with one axis more in front, which is all that the adjoint needs. Without `keep` these are the
-        times and the top layer's h alone.
+    Returns where the sequences stand then, how many rounds were run, and what is kept.
     """
-    step = LAYER_STEPS[spec.kind]
+    step, pieces = LAYER_STEPS[spec.kind], PIECES[spec.kind]
     length = tf.shape(sequences.inputs)[1]
     weights = [layer_parameters(parameters, number) for number in range(len(spec.units))]
+    whole = len(tf.nest.flatten(leaves.position)) == len(tf.nest.flatten(start))
 
     def chosen(position: Position) -> list[Tensor]:
-        return tf.nest.flatten(position) if keep else [position.time, position.layers[-1][-1]]
+        if whole:
+            flat: list[Tensor] = tf.nest.flatten(position)
+            return flat
+        return [position.time, *((position.layers[-1][-1],) if leaves.position.layers else ())]
 
-    def body(k: Tensor, position: Position, rows: list[tf.TensorArray]) -> tuple[object, ...]:
+    def body(k: Tensor, position: Position, rows: list[tf.TensorArray], parts: list[tf.TensorArray]) -> Any:
         updates = position.time < length
         below = at_times(sequences.inputs, tf.minimum(position.time, length - 1))
         candidates: list[LayerState] = []
-        for layer, state in zip(weights, position.layers, strict=True):
-            candidates.append(step(spec, layer, below, state))
+        recurrent = recurrent_parts(spec, parameters, position.layers) if leaves.recurrent else ()
+        parts = [part.write(k, value) for part, value in zip(parts, recurrent, strict=True)]
+        for number, (layer, state) in enumerate(zip(weights, position.layers, strict=True)):
+            if recurrent:
+                candidates.append(pieces.candidate(spec, layer, below, state, recurrent[number]))
+            else:
+                candidates.append(step(spec, layer, below, state))
             below = candidates[-1][-1]
         layers = _select(updates, tuple(candidates), position.layers)
         update_prob, stored = position.update_prob, position.cum_update_prob
@@ -144,30 +184,32 @@ def forward_rounds(
         )
         position = Position(time, layers, update_prob, stored)
         rows = [row.write(k + 1, leaf) for row, leaf in zip(rows, chosen(position), strict=True)]
-        return k + 1, position, rows
+        return k + 1, position, rows, parts
 
     rows = [
         tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape).write(0, leaf) for leaf in chosen(start)
     ]
-    k, position, rows = tf.while_loop(
+    parts = [tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape[1:]) for leaf in leaves.recurrent]
+    k, position, rows, parts = tf.while_loop(
         lambda k, position, *_: (k < rounds) & tf.reduce_any(position.time < length),
         body,
-        (tf.constant(0), start, rows),
+        (tf.constant(0), start, rows, parts),
     )
+    if parts:
+        after = recurrent_parts(spec, parameters, position.layers)
+        parts = [part.write(k, value) for part, value in zip(parts, after, strict=True)]
     stacked = [row.stack() for row in rows]
     # Rounds that were not run have no update: their time is the end.
     stacked[0] = tf.where(tf.range(rounds + 1)[:, tf.newaxis] <= k, stacked[0], length)
-    if keep:
-        return position, k, tf.nest.pack_sequence_as(start, stacked)
-    nothing = tf.zeros([0], sequences.inputs.dtype)
-    return position, k, Position(stacked[0], ((stacked[1],),), nothing, nothing)
+    kept: Kept = tf.nest.pack_sequence_as(leaves, [*stacked, *(part.stack() for part in parts)])
+    return position, k, kept
 
 
 def backward_rounds(
     spec: CellSpec,
     parameters: Parameters,
     sequences: Sequences,
-    kept: Position,
+    kept: Kept,
     count: Tensor,
     cotangents: Cotangents,
     adjoint: Adjoint,
@@ -188,12 +230,12 @@ def backward_rounds(
     def body(
         k: Tensor,
         adjoint: Adjoint,
-        recurrent: tuple[Tensor, ...],
+        carried: tuple[Tensor, ...],
         gradients: Gradients,
         scratch: tf.TensorArray,
         ginputs: tf.TensorArray,
     ) -> tuple[object, ...]:
-        before, after = _row(kept, k), _row(kept, k + 1)
+        before, after = _row(kept.position, k), _row(kept.position, k + 1)
         updates = before.time < length
         time = tf.minimum(before.time, length - 1)
         adjoint, scratch = backward_skips(
@@ -203,16 +245,17 @@ def backward_rounds(
             before.time,
             nothing,
             after,
-            recurrent,
+            lambda: carried or tuple(part[k + 1] for part in kept.recurrent),
             cotangents,
             adjoint,
             scratch,
             source=source,
         )
-        recurrent = recurrent_parts(spec, parameters, before.layers)
-        top = adjoint.layers[-1]
-        gh = tf.where(updates[:, tf.newaxis], top[-1] + at_times(cotangents.h, time), top[-1])
-        layers = (*adjoint.layers[:-1], (*top[:-1], gh))
+        if kept.recurrent:
+            recurrent = tuple(part[k] for part in kept.recurrent)
+        else:
+            recurrent = carried = recurrent_parts(spec, parameters, before.layers)
+        layers = _with_outputs(adjoint.layers, cotangents, updates, time)
 
         zeros = tf.nest.map_structure(tf.zeros_like, layers)
         entering, staying = _select(updates, layers, zeros), _select(updates, zeros, layers)
@@ -255,17 +298,17 @@ def backward_rounds(
             added.update({f"layers.{number}.{name}": value for name, value in of_layer.items()})
         layers = tf.nest.map_structure(tf.add, tuple(leaving), staying)
         gradients = {name: value + added[name] for name, value in gradients.items()}
-        return k - 1, Adjoint(layers, gprob, gcum), recurrent, gradients, scratch, ginputs.write(k, gbelow)
+        return k - 1, Adjoint(layers, gprob, gcum), carried, gradients, scratch, ginputs.write(k, gbelow)
 
     # Gathered, not sliced: XLA would make a slice's bound a constant, and compile again for every count.
-    last = tf.nest.map_structure(lambda leaf: tf.gather(leaf, count), kept.layers)
+    last = tf.nest.map_structure(lambda leaf: tf.gather(leaf, count), kept.position.layers)
     _, adjoint, _, gradients, _, ginputs = tf.while_loop(
         lambda k, *_: k >= 0,
         body,
         (
             count - 1,
             adjoint,
-            recurrent_parts(spec, parameters, last),
+            () if kept.recurrent else recurrent_parts(spec, parameters, last),
             gradients,
             new_scratch(sequences),
             tf.TensorArray(inputs.dtype, size=rounds, element_shape=[inputs.shape[0], inputs.shape[2]]),
@@ -287,7 +330,7 @@ def backward_skips(
     time: Tensor,
     stored: Tensor,
     position: Position,
-    recurrent: tuple[Tensor, ...],
+    recurrent: Callable[[], tuple[Tensor, ...]],
     cotangents: Cotangents,
     adjoint: Adjoint,
     scratch: tf.TensorArray,
@@ -319,14 +362,12 @@ def backward_skips(
     def body(j: Tensor, adjoint: Adjoint) -> tuple[Tensor, Adjoint]:
         skipped = j <= skips
         at = tf.minimum(time + j, length - 1)
-        top = adjoint.layers[-1]
-        gh = tf.where(skipped[:, tf.newaxis], top[-1] + at_times(cotangents.h, at), top[-1])
-        glayers = (*adjoint.layers[:-1], (*top[:-1], gh))
+        glayers = _with_outputs(adjoint.layers, cotangents, skipped, at)
         if not spec.skips:
             return j - 1, adjoint._replace(layers=glayers)
         below = at_times(sequences.inputs, at)
         candidates: list[LayerState] = []
-        for layer, state, part in zip(weights, layers, recurrent, strict=True):
+        for layer, state, part in zip(weights, layers, recurrent(), strict=True):
             candidates.append(pieces.candidate(spec, layer, below, state, part))
             below = candidates[-1][-1]
         stored = scratch.read(j)
