@@ -21,6 +21,11 @@ def describe_device() -> DeviceReport:
 
 
 def set_threads(threads: int) -> None:
-    """Lets PyTorch use this many threads for its operators; 0 leaves its own default."""
+    """Lets PyTorch use this many threads for its operators; 0 leaves its own default.
+
+    They take denormal numbers as zero, as TensorFlow's do: on some processors a gradient that fades over hundreds of
+    steps takes several times as long otherwise. Threads that PyTorch has started before keep what they had.
+    """
+    torch.set_flush_denormal(True)
     if threads:
         torch.set_num_threads(threads)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from impls.pytorch.engine.compiled import borrowed, compiled
+from impls.pytorch.engine.denormals import denormals_as_before, denormals_to_zero
 from impls.pytorch.engine.gate import update_probability
 from impls.pytorch.engine.layer_norm import normalise_back
 from impls.pytorch.engine.layout import (
@@ -31,9 +32,9 @@ from impls.pytorch.engine.layout import (
     UNITS,
     WIDTH,
 )
-from impls.pytorch.engine.passes import gru_back, gru_reset_back, lstm_back
+from impls.pytorch.engine.passes import gate_back, gru_back, gru_reset_back, leave_update, lstm_back
 from impls.pytorch.engine.products import multiply, pack
-from impls.pytorch.engine.rows import add, add_scaled, along, copy, expect
+from impls.pytorch.engine.rows import add, along, copy, expect
 from impls.pytorch.engine.step import BLOCK_ROWS, advance, take_input, take_state
 
 CHUNK_ROWS = 128  # updates whose weight gradients are gathered before one product
@@ -46,17 +47,6 @@ def _before(given, results, row, t):
         return given.stored[row]
     zero = given.stored.dtype.type(0)
     return zero if results.gates[row, t - 1] != 0 else results.cumulative[row, t - 1]
-
-
-@compiled()
-def _state_along(layout, flow, records, at, old):
-    """`⟨flow, s̃ − s⟩` over all layers, s̃ the candidate of a record: what a gate's gradient gets from the state."""
-    total = flow.dtype.type(0)
-    for layer in layout.layers:
-        size = layout.leaves * layer[WIDTH]
-        first, second = layer[OLD_AT], layer[STATE_AT]
-        total += along(flow[first : first + size], records[at, second : second + size], old[first : first + size])
-    return total
 
 
 @compiled()
@@ -225,6 +215,7 @@ def _gather_weights(layout, old, read, reset, changes, rows, packed, gradient):
 @compiled(from_python=True)
 def run_backward(layout, weights, given, results, tape, flow, gradients, slab, first, end):
     """The gradient of `run_forward` for the same sequences; parameters' gradients go to row `slab`."""
+    control = denormals_to_zero()  # type: ignore[var-annotated]
     layout, weights, given = borrowed(layout), borrowed(weights), borrowed(given)
     results, tape, flow, gradients = borrowed(results), borrowed(tape), borrowed(flow), borrowed(gradients)
     count, steps = end - first, given.inputs.shape[1]
@@ -245,6 +236,7 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
     packed = np.empty(CHUNK_ROWS * across, dtype)
     work = np.empty((BLOCK_ROWS, widest), dtype)
     moving = np.empty((BLOCK_ROWS, layout.state), dtype)
+    scalar = np.empty(1, dtype)
     skips = np.empty((BLOCK_ROWS, 3), np.int64)
     rows = BLOCK_ROWS if gated else 0
     scratch = (
@@ -312,27 +304,49 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
                 record = at + start + index
                 row, t, previous = tape.row[record], tape.time[record], tape.previous[record]
                 take_input(given.inputs, row, t, read[filled + index])
-                before = old[filled + index]
-                if previous < 0:
-                    copy(given.state[row], before)
-                else:
-                    take_state(layout, tape.records, previous, before)
-                moved = moving[index]
-                copy(state[row], moved)
                 if flow.h.size > 0:
-                    add(flow.h[row, t], moved[top_at : top_at + units])
+                    add(flow.h[row, t], state[row, top_at : top_at + units])
+                before, moved = old[filled + index], moving[index]
+                scalar[0] = 0
+                for layer in layout.layers:
+                    first_old, first_new = layer[OLD_AT], layer[STATE_AT]
+                    end_old, end_new = (
+                        first_old + layout.leaves * layer[WIDTH],
+                        first_new + layout.leaves * layer[WIDTH],
+                    )
+                    leave_update(
+                        0,
+                        (
+                            tape.records[record, first_new:end_new],
+                            given.state[row, first_old:end_old]
+                            if previous < 0
+                            else tape.records[previous, first_new:end_new],
+                            state[row, first_old:end_old],
+                            before[first_old:end_old],
+                            moved[first_old:end_old],
+                            scalar,
+                        ),
+                    )
                 if gated:
                     proposed = tape.proposed[record]
                     carried = given.probability[row] if previous < 0 else tape.proposed[previous]
-                    change = _state_along(layout, moved, tape.records, record, before)
+                    change = scalar[0]
                     change += probability[row] * (proposed - carried) - stored[row] * results.cumulative[row, t]
                     if flow.gates.size > 0:
                         change += flow.gates[row, t]
                     logit = probability[row] * proposed * (one - proposed)
                     if logit != 0:
-                        fed = tape.records[record, layout.fed_record_at : layout.fed_record_at + weights.gate.size]
-                        add_scaled(logit, fed, gradients.gate[slab])
-                        add_scaled(logit, weights.gate, moved[layout.fed_at : layout.fed_at + weights.gate.size])
+                        scalar[0] = logit
+                        gate_back(
+                            0,
+                            (
+                                scalar,
+                                tape.records[record, layout.fed_record_at : layout.fed_record_at + weights.gate.size],
+                                weights.gate,
+                                gradients.gate[slab],
+                                moved[layout.fed_at : layout.fed_at + weights.gate.size],
+                            ),
+                        )
                         gradients.gate_bias[slab, 0] += logit
                     if carried > one - _before(given, results, row, t):
                         change = dtype.type(0)
@@ -383,3 +397,4 @@ def run_backward(layout, weights, given, results, tape, flow, gradients, slab, f
             filled += rows
     if filled > 0:
         _gather_weights(layout, old, read, reset, changes, filled, packed, gradients.weights[slab])
+    denormals_as_before(control)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from impls.pytorch.engine.compiled import borrowed, compiled
+from impls.pytorch.engine.denormals import denormals_as_before, denormals_to_zero
 from impls.pytorch.engine.gate import next_update, update_probability
 from impls.pytorch.engine.layout import (
     CHANGE_AT,
@@ -36,6 +37,7 @@ def _hold(layout, pre, row, held, slot):
 @compiled(from_python=True)
 def run_forward(layout, weights, given, results, tape, keep, first, end):
     """Runs the sequences `first` to `end` and, where `keep`, writes what the gradient needs on the tape."""
+    control = denormals_to_zero()  # type: ignore[var-annotated]
     layout, weights, given = borrowed(layout), borrowed(weights), borrowed(given)
     results, tape = borrowed(results), borrowed(tape)
     count, steps = end - first, given.inputs.shape[1]
@@ -147,6 +149,7 @@ def run_forward(layout, weights, given, results, tape, keep, first, end):
         tape.rounds[first] = rounds
         if gated:
             _hold_last(layout, weights.forward, results, tape, old, first, end, slot)
+    denormals_as_before(control)
 
 
 @compiled()

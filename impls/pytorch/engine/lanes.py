@@ -101,6 +101,19 @@ class Lanes:
         bits = self.builder.shl(biased, ir.Constant(words, [23] * count))
         return Lanes(self.builder, self.builder.bitcast(bits, self.value.type))
 
+    def sum(self) -> Any:
+        """The sum of all lanes, one number: halves are added until one lane is left."""
+        result, count = self.value, self.value.type.count
+        while count > 1:
+            count //= 2
+            kind = ir.VectorType(ir.IntType(32), count)
+            low, high = (
+                self.builder.shuffle_vector(result, result, ir.Constant(kind, list(range(first, first + count))))
+                for first in (0, count)
+            )
+            result = self.builder.fadd(low, high)
+        return self.builder.extract_element(result, ir.Constant(ir.IntType(32), 0))
+
     def by_library(self, name: str) -> Lanes:
         """The mathematical library's function of each lane."""
         element = self.value.type.element
@@ -117,7 +130,8 @@ def lanewise(kinds: int = 1, **parts: int) -> Callable[[Callable[..., Mapping[st
     """Makes a pass over arrays, for compiled code, out of an expression over their lanes.
 
     The decorated function takes the kind, then by name the lanes of the arrays that it reads, and returns by name
-    those to write: of an array with one part `Lanes`, with several a tuple of them. The result is called with the
+    those to write: of an array with one part `Lanes`, with several a tuple of them; of one number, what is summed over
+    all lanes and added to it. The result is called with the
     kind, a number below `kinds`, and a tuple of all arrays in the order of `parts`.
 
     Args:
@@ -162,6 +176,12 @@ def lanewise(kinds: int = 1, **parts: int) -> Callable[[Callable[..., Mapping[st
                         for name in reads
                         if not parts[name]
                     }
+                    zeros = ir.Constant(vector, [0.0] * lanes)
+                    sums = {
+                        name: cgutils.alloca_once_value(builder, zeros)
+                        for name in names
+                        if not parts[name] and name not in reads
+                    }
                     steps = builder.udiv(width, ir.Constant(word, lanes))
                     with cgutils.for_range(builder, steps) as step:
                         index = builder.mul(step.index, ir.Constant(word, lanes))
@@ -170,9 +190,17 @@ def lanewise(kinds: int = 1, **parts: int) -> Callable[[Callable[..., Mapping[st
                             several = tuple(load(name, part, index) for part in range(parts[name]))
                             taken[name] = numbers.get(name) or (several[0] if parts[name] == 1 else several)
                         for name, results in expression(number, **taken).items():
+                            if name in sums:
+                                total = Lanes(builder, builder.load(sums[name])) + results
+                                builder.store(total.value, sums[name])
+                                continue
                             for part, result in enumerate((results,) if parts[name] == 1 else results):
                                 stored = builder.store(result.value, place(name, part, index))
                                 stored.align = bytes_each
+
+                    for name, total in sums.items():
+                        result = builder.fadd(builder.load(bases[name]), Lanes(builder, builder.load(total)).sum())
+                        builder.store(result, bases[name])
 
                 if kinds == 1:
                     loop(0)

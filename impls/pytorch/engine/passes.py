@@ -71,3 +71,15 @@ def gru_reset_back(_: int, r: Lanes, old_h: Lanes, reset_change: Lanes, flow_h: 
         "r_change": reset_change * old_h * (r * (1.0 - r)),
         "flow_h": flow_h + reset_change * r,
     }
+
+
+@lanewise(new=1, old=1, flow=1, before=1, moved=1, along=0)
+def leave_update(_: int, new: Lanes, old: Lanes, flow: Lanes) -> Written:
+    """Copies of the state before an update and of its gradient; to `along`, `⟨flow, s̃ − s⟩`."""
+    return {"before": old, "moved": flow, "along": flow * (new - old)}
+
+
+@lanewise(logit=0, fed=1, weights=1, of_weights=1, moved=1)
+def gate_back(_: int, logit: Lanes, fed: Lanes, weights: Lanes, of_weights: Lanes, moved: Lanes) -> Written:
+    """The gradient through the skip gate's logit, added to that of its weights and of the state that feeds it."""
+    return {"of_weights": of_weights + logit * fed, "moved": moved + logit * weights}

@@ -2,7 +2,7 @@
 
 A library packs the weights anew at every call, which at a few rows costs as much as the product, and brings its own
 threads. Here `pack` lays the right-hand matrix out in panels of `panel_width` columns, and `multiply` walks over
-tiles of a few rows by one panel whose sums stay in vector registers. The tile is written in LLVM IR, since the
+tiles of a few rows by one or two panels whose sums stay in vector registers. The tile is written in LLVM IR, since the
 compiler does not find it in a scalar loop.
 
 Matrices are passed as addresses with strides in elements, so that any slice can be read and written in place.

@@ -29,13 +29,6 @@ def add(source, target):
         target[index] += source[index]
 
 
-@compiled(FUSED)
-def add_scaled(factor, source, target):
-    """Adds a multiple of a row."""
-    for index in range(source.size):
-        target[index] += factor * source[index]
-
-
 @compiled(SUMMED)
 def along(flow, new, old):
     """`⟨flow, new − old⟩`."""

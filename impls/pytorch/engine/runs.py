@@ -24,8 +24,8 @@ class Given(NamedTuple):
 class Results(NamedTuple):
     """What a cell returns.
 
-    Shapes: h `[batch, time, units]`; gates `[batch, time]`; cumulative `[batch, time]`, or no columns for plain
-    cells; state and probability as given.
+    Shapes: h `[batch, time, units]`, or no steps where only the last is wanted; gates `[batch, time]`; cumulative
+    `[batch, time]`, or no columns for plain cells; state and probability as given.
     """
 
     h: Array

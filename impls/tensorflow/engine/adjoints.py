@@ -1,10 +1,8 @@
 """The layers of `steps.py` with their adjoints, written by hand, in the pieces that the fast engine needs.
 
-A step is taken by `steps.py`, and nothing but states is kept of it. Going back, `recur` is the part of the
-pre-activations that depends on the state alone, which one update and the skips before it share; `candidate`
-completes it to a step; `backward` is the adjoint of a step, the pre-activations made again rather than kept: a
-product costs less than memory that is written once and read once. Derivatives of the activations are taken
-from their outputs.
+`recur` is the part of the pre-activations that depends on the state alone, which one update and the skips before it
+share; `candidate` completes it to a step; `backward` is the adjoint of a step, activations made again rather than
+kept. Derivatives of the activations are taken from their outputs.
 """
 
 from __future__ import annotations
