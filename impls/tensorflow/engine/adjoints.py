@@ -1,8 +1,8 @@
 """The layers of `steps.py` with their adjoints, written by hand, in the pieces that the fast engine needs.
 
-`recur` is the part of the pre-activations that depends on the state alone, which one update and the skips before it
-share; `candidate` completes it to a step; `backward` is the adjoint of a step, activations made again rather than
-kept. Derivatives of the activations are taken from their outputs.
+`split` cuts the weights once for all steps; `recur` is the part of the pre-activations that depends on the state
+alone, which one update and the skips before it share; `candidate` completes it to a step and records what
+`backward`, the adjoint of a step, asks for. Derivatives of the activations are taken from their outputs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from impls.tensorflow.steps import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, Lay
 
 Parameters = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
+Record = tuple[Tensor, ...]  # what a step leaves to its adjoint beside the states: its gates, or what they come from
+
+FEW_FEATURES = 4  # up to which a product with the inputs is a few element-wise passes that XLA fuses with the next
 
 ACTIVATION_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": lambda y: 1.0 - y * y,
@@ -28,10 +31,11 @@ ACTIVATION_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Pieces(NamedTuple):
-    """The three pieces of one kind of layer."""
+    """The pieces of one kind of layer."""
 
-    recur: Callable[[CellSpec, Parameters, LayerState], Tensor]
-    candidate: Callable[[CellSpec, Parameters, Tensor, LayerState, Tensor], LayerState]
+    split: Callable[[CellSpec, Parameters], Parameters]
+    recur: Callable[[Parameters, LayerState], Tensor]
+    candidate: Callable[[CellSpec, Parameters, Tensor, LayerState, Tensor], tuple[LayerState, Record]]
     backward: Callable[..., tuple[Tensor, LayerState, Gradients]]
 
 
@@ -65,10 +69,28 @@ def _product_backward(x: Tensor, h: Tensor, g: Tensor, *, weights: Tensor) -> tu
     return gxh[:, : x.shape[1]], gxh[:, x.shape[1] :], gweights[:-1], gweights[-1]
 
 
-def lstm_recur(spec: CellSpec, layer: Parameters, state: LayerState) -> Tensor:
+def _input_product(x: Tensor, weights: Tensor) -> Tensor:
+    """`x @ weights`, `[batch, gates * units]`."""
+    features = x.shape[1]
+    if features > FEW_FEATURES:
+        return x @ weights
+    return tf.add_n([x[:, k : k + 1] * weights[k] for k in range(features)])
+
+
+def _split(weights: Tensor, *, units: int) -> tuple[Tensor, Tensor]:
+    """The rows of `weights` that meet x, and those that meet h."""
+    return weights[:-units], weights[-units:]
+
+
+def lstm_split(spec: CellSpec, layer: Parameters) -> Parameters:
+    """The layer's parameters with its weights cut in those of x and those of h."""
+    of_x, of_h = _split(layer["weights"], units=layer["biases"].shape[0] // 4)
+    return {**layer, "weights_of_x": of_x, "weights_of_h": of_h}
+
+
+def lstm_recur(layer: Parameters, state: LayerState) -> Tensor:
     """`h U`, `[batch, 4 * units]`."""
-    h = state[-1]
-    return h @ layer["weights"][-h.shape[1] :]
+    return state[-1] @ layer["weights_of_h"]
 
 
 def _lstm_gates(spec: CellSpec, layer: Parameters, pre: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -79,16 +101,14 @@ def _lstm_gates(spec: CellSpec, layer: Parameters, pre: Tensor) -> tuple[Tensor,
     return tf.sigmoid(i), activation(j), tf.sigmoid(f + spec.forget_bias), tf.sigmoid(o)
 
 
-def _lstm_state(spec: CellSpec, layer: Parameters, pre: Tensor, c: Tensor) -> LayerState:
+def lstm_candidate(
+    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor
+) -> tuple[LayerState, Record]:
+    """`(c̃, h̃)` for the input `x`, from the `recurrent` part; and its gates (i, j, f, o), or what they come from."""
+    (c, _), pre = state, _input_product(x, layer["weights_of_x"]) + recurrent + layer["biases"]
     i, j, f, o = _lstm_gates(spec, layer, pre)
     new_c = c * f + i * j
-    return new_c, ACTIVATION_FUNCTIONS[spec.activation](new_c) * o
-
-
-def lstm_candidate(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor) -> LayerState:
-    """`(c̃, h̃)` for the input `x`, from the `recurrent` part."""
-    pre = x @ layer["weights"][: x.shape[1]] + recurrent + layer["biases"]
-    return _lstm_state(spec, layer, pre, state[0])
+    return (new_c, ACTIVATION_FUNCTIONS[spec.activation](new_c) * o), (pre,) if spec.layer_norm else (i, j, f, o)
 
 
 def lstm_backward(
@@ -97,14 +117,13 @@ def lstm_backward(
     x: Tensor,
     state: LayerState,
     new_state: LayerState,
-    recurrent: Tensor,
+    record: Record,
     g: LayerState,
 ) -> tuple[Tensor, LayerState, Gradients]:
     """The adjoint of one step: gradients of x, of `(c, h)` and of the parameters."""
     slope = ACTIVATION_SLOPES[spec.activation]
     (c, h), (new_c, _), (gc, gh) = state, new_state, g
-    pre = x @ layer["weights"][: x.shape[1]] + recurrent + layer["biases"]
-    i, j, f, o = _lstm_gates(spec, layer, pre)
+    i, j, f, o = _lstm_gates(spec, layer, *record) if spec.layer_norm else record
     active = ACTIVATION_FUNCTIONS[spec.activation](new_c)
     gc = gc + gh * o * slope(active)
     gpre = tf.concat(
@@ -113,16 +132,29 @@ def lstm_backward(
     gradients: Gradients = {}
     if spec.layer_norm:
         gpre, gradients["norm_gains"], gradients["norm_biases"] = layer_norm_backward(
-            pre, gpre, gains=layer["norm_gains"], gates=4
+            *record, gpre, gains=layer["norm_gains"], gates=4
         )
     gx, gh, gradients["weights"], gradients["biases"] = _product_backward(x, h, gpre, weights=layer["weights"])
     return gx, (gc * f, gh), gradients
 
 
-def gru_recur(spec: CellSpec, layer: Parameters, state: LayerState) -> Tensor:
+def gru_split(spec: CellSpec, layer: Parameters) -> Parameters:
+    """The layer's parameters with its weights cut in those of x and those of h."""
+    units = layer["candidate_biases"].shape[0]
+    gates_of_x, gates_of_h = _split(layer["gate_weights"], units=units)
+    of_x, of_reset = _split(layer["candidate_weights"], units=units)
+    return {
+        **layer,
+        "gate_weights_of_x": gates_of_x,
+        "gate_weights_of_h": gates_of_h,
+        "candidate_weights_of_x": of_x,
+        "candidate_weights_of_reset": of_reset,
+    }
+
+
+def gru_recur(layer: Parameters, state: LayerState) -> Tensor:
     """`h U` of the gates, `[batch, 2 * units]`; the candidate's product acts on `r h` and must wait for x."""
-    (h,) = state
-    return h @ layer["gate_weights"][-h.shape[1] :]
+    return state[0] @ layer["gate_weights_of_h"]
 
 
 def _gru_gates(spec: CellSpec, layer: Parameters, pre: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,17 +164,18 @@ def _gru_gates(spec: CellSpec, layer: Parameters, pre: Tensor) -> tuple[Tensor, 
     return r, z
 
 
-def _gru_proposal(layer: Parameters, x: Tensor, reset: Tensor) -> Tensor:
-    return tf.concat([x, reset], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"]
-
-
-def gru_candidate(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor) -> LayerState:
-    """`(h̃,)` for the input `x`, from the `recurrent` part."""
-    (h,) = state
-    pre = x @ layer["gate_weights"][: x.shape[1]] + recurrent + layer["gate_biases"]
+def gru_candidate(
+    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor
+) -> tuple[LayerState, Record]:
+    """`(h̃,)` for the input `x`, from the `recurrent` part; and its (proposal, r, z), or what these come from."""
+    (h,), pre = state, _input_product(x, layer["gate_weights_of_x"]) + recurrent + layer["gate_biases"]
     r, z = _gru_gates(spec, layer, pre)
-    proposal = ACTIVATION_FUNCTIONS[spec.activation](_gru_proposal(layer, x, r * h))
-    return (z * h + (1.0 - z) * proposal,)
+    proposal = ACTIVATION_FUNCTIONS[spec.activation](
+        _input_product(x, layer["candidate_weights_of_x"])
+        + (r * h) @ layer["candidate_weights_of_reset"]
+        + layer["candidate_biases"]
+    )
+    return (z * h + (1.0 - z) * proposal,), (proposal, pre) if spec.layer_norm else (proposal, r, z)
 
 
 def gru_backward(
@@ -151,14 +184,12 @@ def gru_backward(
     x: Tensor,
     state: LayerState,
     new_state: LayerState,
-    recurrent: Tensor,
+    record: Record,
     g: LayerState,
 ) -> tuple[Tensor, LayerState, Gradients]:
     """The adjoint of one step: gradients of x, of `(h,)` and of the parameters."""
-    (h,), (gh,) = state, g
-    pre = x @ layer["gate_weights"][: x.shape[1]] + recurrent + layer["gate_biases"]
-    r, z = _gru_gates(spec, layer, pre)
-    proposal = ACTIVATION_FUNCTIONS[spec.activation](_gru_proposal(layer, x, r * h))
+    (h,), (gh,), (proposal, *of_gates) = state, g, record
+    r, z = _gru_gates(spec, layer, *of_gates) if spec.layer_norm else of_gates
     gradients: Gradients = {}
     gproposal = gh * (1.0 - z) * ACTIVATION_SLOPES[spec.activation](proposal)
     gx, greset, gradients["candidate_weights"], gradients["candidate_biases"] = _product_backward(
@@ -167,7 +198,7 @@ def gru_backward(
     gpre = tf.concat([greset * h * r * (1.0 - r), gh * (h - proposal) * z * (1.0 - z)], axis=1)
     if spec.layer_norm:
         gpre, gradients["norm_gains"], gradients["norm_biases"] = layer_norm_backward(
-            pre, gpre, gains=layer["norm_gains"], gates=2
+            *of_gates, gpre, gains=layer["norm_gains"], gates=2
         )
     gx_gates, gh_gates, gradients["gate_weights"], gradients["gate_biases"] = _product_backward(
         x, h, gpre, weights=layer["gate_weights"]
@@ -175,7 +206,14 @@ def gru_backward(
     return gx + gx_gates, (gh * z + greset * r + gh_gates,), gradients
 
 
+def record_widths(spec: CellSpec, *, units: int) -> tuple[int, ...]:
+    """Widths of the tensors in the record of one layer's update."""
+    if spec.kind == "lstm":
+        return (4 * units,) if spec.layer_norm else (units,) * 4
+    return (units, 2 * units) if spec.layer_norm else (units,) * 3
+
+
 PIECES = {
-    "lstm": Pieces(lstm_recur, lstm_candidate, lstm_backward),
-    "gru": Pieces(gru_recur, gru_candidate, gru_backward),
+    "lstm": Pieces(lstm_split, lstm_recur, lstm_candidate, lstm_backward),
+    "gru": Pieces(gru_split, gru_recur, gru_candidate, gru_backward),
 }

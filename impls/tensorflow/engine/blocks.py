@@ -26,8 +26,6 @@ from impls.tensorflow.unrolled import Unrolled, static_or_dynamic_size
 MOST_BLOCKS = 28  # blocks of rounds that a sequence is cut into: few launches, small buffers
 LEAST_ROUNDS = 25
 
-SHORT = 100  # steps up to which memory is no concern, and recurrent products are kept rather than made again
-
 Parameters = Mapping[str, Tensor]
 
 
@@ -79,16 +77,14 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
         return rounds_in_a_block(static_or_dynamic_size(sequences.inputs, 1))
 
     def leaves_of(sequences: Sequences) -> Kept:
-        batch, length = sequences.inputs.shape[:2]
         rounds = rounds_of(sequences)
         return loops.kept_leaves(
             spec,
             rounds=rounds if isinstance(rounds, int) else None,
-            batch=batch,
+            batch=sequences.inputs.shape[0],
             dtype=sequences.inputs.dtype,
             keep=keep,
             every_step=every_step,
-            recurrent=length is not None and length <= SHORT,
         )
 
     def begin(sequences: Sequences, state: FlatState) -> Position:
@@ -150,20 +146,18 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
         adjoint: Adjoint,
     ) -> Adjoint:
         _, stored = _gate_of(spec, state, like=sequences.inputs)
-        adjoint, _ = loops.backward_skips(
+        return loops.backward_skips(
             spec,
+            loops.split_layers(spec, used),
             used,
             sequences,
             tf.fill(tf.shape(stored), -1),
             stored,
             start,
-            lambda: loops.recurrent_parts(spec, used, state.layers),
             cotangents,
             adjoint,
-            loops.new_scratch(sequences),
             source=source,
         )
-        return adjoint
 
     compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
     return Blocks(

@@ -7,7 +7,7 @@ Sequential depth is the largest number of updates in the batch, whatever the tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -15,9 +15,9 @@ from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.tensorflow import gates
-from impls.tensorflow.engine.adjoints import PIECES, Gradients
+from impls.tensorflow.engine.adjoints import PIECES, Gradients, Record, record_widths
 from impls.tensorflow.engine.jumps import at_times, next_update
-from impls.tensorflow.steps import LAYER_STEPS, LayerState, layer_parameters
+from impls.tensorflow.steps import LayerState, layer_parameters
 
 Parameters = Mapping[str, Tensor]
 Layers = tuple[LayerState, ...]
@@ -46,12 +46,11 @@ class Position(NamedTuple):
 class Kept(NamedTuple):
     """What rounds leave to the adjoint: leaves of one axis more in front.
 
-    `position` is before the first round and after every one; so is `recurrent`, `recur` of every layer, which has no
-    leaves where it is made again.
+    `position` is before the first round and after every one; `records` are of every round, one a layer.
     """
 
     position: Position
-    recurrent: tuple[Tensor, ...]
+    records: tuple[Record, ...]
 
 
 class Cotangents(NamedTuple):
@@ -77,23 +76,21 @@ def kept_leaves(
     dtype: tf.DType,
     keep: bool,
     every_step: bool,
-    recurrent: bool,
 ) -> Kept:
     """What `forward_rounds` keeps, with a `TensorSpec` for every leaf."""
 
-    def leaf(*widths: int) -> tf.TensorSpec:
-        return tf.TensorSpec([None if rounds is None else rounds + 1, batch, *widths], dtype)
+    def leaf(*widths: int, more: int = 1) -> tf.TensorSpec:
+        return tf.TensorSpec([None if rounds is None else rounds + more, batch, *widths], dtype)
 
     time = tf.TensorSpec(leaf().shape, tf.int32)
     if not keep:
         layers = ((leaf(spec.units[-1]),),) if every_step else ()
         return Kept(Position(time, layers, (), ()), ())
     states = tuple((leaf(units),) * (2 if spec.kind == "lstm" else 1) for units in spec.units)
-    parts = 4 if spec.kind == "lstm" else 2
-    return Kept(
-        Position(time, states, leaf(), leaf()),
-        tuple(leaf(parts * units) for units in spec.units) if recurrent else (),
+    records = tuple(
+        tuple(leaf(width, more=0) for width in record_widths(spec, units=units)) for units in spec.units
     )
+    return Kept(Position(time, states, leaf(), leaf()), records)
 
 
 def _select(mask: Tensor, new: Layers, old: Layers) -> Layers:
@@ -146,9 +143,8 @@ def forward_rounds(
 
     Returns where the sequences stand then, how many rounds were run, and what is kept.
     """
-    step, pieces = LAYER_STEPS[spec.kind], PIECES[spec.kind]
     length = tf.shape(sequences.inputs)[1]
-    weights = [layer_parameters(parameters, number) for number in range(len(spec.units))]
+    split = split_layers(spec, parameters)
     whole = len(tf.nest.flatten(leaves.position)) == len(tf.nest.flatten(start))
 
     def chosen(position: Position) -> list[Tensor]:
@@ -157,22 +153,18 @@ def forward_rounds(
             return flat
         return [position.time, *((position.layers[-1][-1],) if leaves.position.layers else ())]
 
-    def body(k: Tensor, position: Position, rows: list[tf.TensorArray], parts: list[tf.TensorArray]) -> Any:
+    def body(k: Tensor, position: Position, rows: list[tf.TensorArray], records: list[tf.TensorArray]) -> Any:
         updates = position.time < length
         below = at_times(sequences.inputs, tf.minimum(position.time, length - 1))
-        candidates: list[LayerState] = []
-        recurrent = recurrent_parts(spec, parameters, position.layers) if leaves.recurrent else ()
-        parts = [part.write(k, value) for part, value in zip(parts, recurrent, strict=True)]
-        for number, (layer, state) in enumerate(zip(weights, position.layers, strict=True)):
-            if recurrent:
-                candidates.append(pieces.candidate(spec, layer, below, state, recurrent[number]))
-            else:
-                candidates.append(step(spec, layer, below, state))
-            below = candidates[-1][-1]
-        layers = _select(updates, tuple(candidates), position.layers)
+        recurrent = recurrent_parts(spec, split, position.layers)
+        candidates, recorded = _candidates(spec, split, below, position.layers, recurrent)
+        if leaves.records:
+            flat = tf.nest.flatten(recorded)
+            records = [array.write(k, leaf) for array, leaf in zip(records, flat, strict=True)]
+        layers = _select(updates, candidates, position.layers)
         update_prob, stored = position.update_prob, position.cum_update_prob
         if spec.skips:
-            update_prob = tf.where(updates, _propose(parameters, spec, tuple(candidates)), update_prob)
+            update_prob = tf.where(updates, _propose(parameters, spec, candidates), update_prob)
             stored = tf.where(updates, tf.zeros_like(stored), stored)
         time, stored = next_update(
             source=source,
@@ -184,24 +176,24 @@ def forward_rounds(
         )
         position = Position(time, layers, update_prob, stored)
         rows = [row.write(k + 1, leaf) for row, leaf in zip(rows, chosen(position), strict=True)]
-        return k + 1, position, rows, parts
+        return k + 1, position, rows, records
 
     rows = [
         tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape).write(0, leaf) for leaf in chosen(start)
     ]
-    parts = [tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape[1:]) for leaf in leaves.recurrent]
-    k, position, rows, parts = tf.while_loop(
+    records = [
+        tf.TensorArray(leaf.dtype, size=rounds, element_shape=leaf.shape[1:])
+        for leaf in tf.nest.flatten(leaves.records)
+    ]
+    k, position, rows, records = tf.while_loop(
         lambda k, position, *_: (k < rounds) & tf.reduce_any(position.time < length),
         body,
-        (tf.constant(0), start, rows, parts),
+        (tf.constant(0), start, rows, records),
     )
-    if parts:
-        after = recurrent_parts(spec, parameters, position.layers)
-        parts = [part.write(k, value) for part, value in zip(parts, after, strict=True)]
     stacked = [row.stack() for row in rows]
     # Rounds that were not run have no update: their time is the end.
     stacked[0] = tf.where(tf.range(rounds + 1)[:, tf.newaxis] <= k, stacked[0], length)
-    kept: Kept = tf.nest.pack_sequence_as(leaves, [*stacked, *(part.stack() for part in parts)])
+    kept: Kept = tf.nest.pack_sequence_as(leaves, [*stacked, *(array.stack() for array in records)])
     return position, k, kept
 
 
@@ -226,35 +218,16 @@ def backward_rounds(
     length = tf.shape(sequences.inputs)[1]
     inputs = sequences.inputs
     nothing = tf.zeros_like(adjoint.update_prob)
+    split = split_layers(spec, parameters)
 
-    def body(
-        k: Tensor,
-        adjoint: Adjoint,
-        carried: tuple[Tensor, ...],
-        gradients: Gradients,
-        scratch: tf.TensorArray,
-        ginputs: tf.TensorArray,
-    ) -> tuple[object, ...]:
+    def body(k: Tensor, adjoint: Adjoint, gradients: Gradients, ginputs: tf.TensorArray) -> tuple[object, ...]:
         before, after = _row(kept.position, k), _row(kept.position, k + 1)
         updates = before.time < length
         time = tf.minimum(before.time, length - 1)
-        adjoint, scratch = backward_skips(
-            spec,
-            parameters,
-            sequences,
-            before.time,
-            nothing,
-            after,
-            lambda: carried or tuple(part[k + 1] for part in kept.recurrent),
-            cotangents,
-            adjoint,
-            scratch,
-            source=source,
+        records = tf.nest.map_structure(lambda leaf: leaf[k], kept.records)
+        adjoint = backward_skips(
+            spec, split, parameters, sequences, before.time, nothing, after, cotangents, adjoint, source=source
         )
-        if kept.recurrent:
-            recurrent = tuple(part[k] for part in kept.recurrent)
-        else:
-            recurrent = carried = recurrent_parts(spec, parameters, before.layers)
         layers = _with_outputs(adjoint.layers, cotangents, updates, time)
 
         zeros = tf.nest.map_structure(tf.zeros_like, layers)
@@ -291,52 +264,35 @@ def backward_rounds(
                 below,
                 before.layers[number],
                 after.layers[number],
-                recurrent[number],
+                records[number],
                 (*rest, gh if gbelow is None else gh + gbelow),
             )
             leaving.insert(0, gstate)
             added.update({f"layers.{number}.{name}": value for name, value in of_layer.items()})
         layers = tf.nest.map_structure(tf.add, tuple(leaving), staying)
         gradients = {name: value + added[name] for name, value in gradients.items()}
-        return k - 1, Adjoint(layers, gprob, gcum), carried, gradients, scratch, ginputs.write(k, gbelow)
+        return k - 1, Adjoint(layers, gprob, gcum), gradients, ginputs.write(k, gbelow)
 
-    # Gathered, not sliced: XLA would make a slice's bound a constant, and compile again for every count.
-    last = tf.nest.map_structure(lambda leaf: tf.gather(leaf, count), kept.position.layers)
-    _, adjoint, _, gradients, _, ginputs = tf.while_loop(
-        lambda k, *_: k >= 0,
-        body,
-        (
-            count - 1,
-            adjoint,
-            () if kept.recurrent else recurrent_parts(spec, parameters, last),
-            gradients,
-            new_scratch(sequences),
-            tf.TensorArray(inputs.dtype, size=rounds, element_shape=[inputs.shape[0], inputs.shape[2]]),
-        ),
+    ginputs = tf.TensorArray(inputs.dtype, size=rounds, element_shape=[inputs.shape[0], inputs.shape[2]])
+    _, adjoint, gradients, ginputs = tf.while_loop(
+        lambda k, *_: k >= 0, body, (count - 1, adjoint, gradients, ginputs)
     )
     return adjoint, gradients, ginputs.stack()
 
 
-def new_scratch(sequences: Sequences) -> tf.TensorArray:
-    """Room for ũ at every step of one run of skips."""
-    inputs = sequences.inputs
-    return tf.TensorArray(inputs.dtype, size=tf.shape(inputs)[1] + 1, element_shape=inputs.shape[:1])
-
-
 def backward_skips(
     spec: CellSpec,
+    split: list[Parameters],
     parameters: Parameters,
     sequences: Sequences,
     time: Tensor,
     stored: Tensor,
     position: Position,
-    recurrent: Callable[[], tuple[Tensor, ...]],
     cotangents: Cotangents,
     adjoint: Adjoint,
-    scratch: tf.TensorArray,
     *,
     source: str,
-) -> tuple[Adjoint, tf.TensorArray]:
+) -> Adjoint:
     """The adjoint of the steps between the update at `time` and the one that `position` stands at.
 
     `stored` is the ũ stored at `time`: 0 after an update. The state does not change there, and no gradient enters
@@ -344,50 +300,71 @@ def backward_skips(
     whole run, the rest is element-wise for an LSTM.
     """
     if source == "always":
-        return adjoint, scratch
-    pieces = PIECES[spec.kind]
+        return adjoint
     length = tf.shape(sequences.inputs)[1]
     skips = tf.where(time < length, position.time - time - 1, tf.zeros_like(time))
     most = tf.reduce_max(skips)
-    weights = [layer_parameters(parameters, number) for number in range(len(spec.units))]
     layers, update_prob = position.layers, position.update_prob
 
-    def replay(j: Tensor, stored: Tensor, scratch: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
+    def replay(j: Tensor, stored: Tensor, cumulatives: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
         following = gates.accumulate(update_prob=update_prob, cum_update_prob=stored)
-        return j + 1, following, scratch.write(j, stored)
+        return j + 1, following, cumulatives.write(j, stored)
 
-    if spec.skips:
-        _, _, scratch = tf.while_loop(lambda j, *_: j <= most, replay, (tf.constant(1), stored, scratch))
+    def run() -> Adjoint:
+        cumulatives = tf.TensorArray(stored.dtype, size=length + 1, element_shape=stored.shape)
+        recurrent: tuple[Tensor, ...] = ()
+        if spec.skips:
+            _, _, cumulatives = tf.while_loop(lambda j, *_: j <= most, replay, (tf.constant(1), stored, cumulatives))
+            recurrent = recurrent_parts(spec, split, layers)
 
-    def body(j: Tensor, adjoint: Adjoint) -> tuple[Tensor, Adjoint]:
-        skipped = j <= skips
-        at = tf.minimum(time + j, length - 1)
-        glayers = _with_outputs(adjoint.layers, cotangents, skipped, at)
-        if not spec.skips:
-            return j - 1, adjoint._replace(layers=glayers)
-        below = at_times(sequences.inputs, at)
-        candidates: list[LayerState] = []
-        for layer, state, part in zip(weights, layers, recurrent(), strict=True):
-            candidates.append(pieces.candidate(spec, layer, below, state, part))
-            below = candidates[-1][-1]
-        stored = scratch.read(j)
-        room = 1.0 - stored
-        gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
-        ggate = (
-            _inner(glayers, tuple(candidates), layers)
-            + gprob * (_propose(parameters, spec, tuple(candidates)) - update_prob)
-            + gcum * (1.0 - stored - tf.minimum(update_prob, room))
-            + at_times(cotangents.gates, at)
-        )
-        gprob = tf.where(skipped & (update_prob <= room), gprob + ggate, gprob)
-        gcum = tf.where(skipped, tf.where(update_prob < room, ggate, 0.0), gcum)
-        return j - 1, Adjoint(glayers, gprob, gcum)
+        def body(j: Tensor, adjoint: Adjoint) -> tuple[Tensor, Adjoint]:
+            skipped = j <= skips
+            at = tf.minimum(time + j, length - 1)
+            glayers = _with_outputs(adjoint.layers, cotangents, skipped, at)
+            if not spec.skips:
+                return j - 1, adjoint._replace(layers=glayers)
+            candidates, _ = _candidates(spec, split, at_times(sequences.inputs, at), layers, recurrent)
+            stored = cumulatives.read(j)
+            room = 1.0 - stored
+            gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
+            ggate = (
+                _inner(glayers, candidates, layers)
+                + gprob * (_propose(parameters, spec, candidates) - update_prob)
+                + gcum * (1.0 - stored - tf.minimum(update_prob, room))
+                + at_times(cotangents.gates, at)
+            )
+            gprob = tf.where(skipped & (update_prob <= room), gprob + ggate, gprob)
+            gcum = tf.where(skipped, tf.where(update_prob < room, ggate, 0.0), gcum)
+            return j - 1, Adjoint(glayers, gprob, gcum)
 
-    _, adjoint = tf.while_loop(lambda j, _: j > 0, body, (most, adjoint))
-    return adjoint, scratch
+        _, after = tf.while_loop(lambda j, _: j > 0, body, (most, adjoint))
+        return after
+
+    # Asked first: where nothing is skipped the recurrent product is spared.
+    return tf.cond(most > 0, run, lambda: tf.nest.map_structure(tf.identity, adjoint))
 
 
-def recurrent_parts(spec: CellSpec, parameters: Parameters, layers: Layers) -> tuple[Tensor, ...]:
+def split_layers(spec: CellSpec, parameters: Parameters) -> list[Parameters]:
+    """The parameters of every layer under their short names, with their weights cut for `recur` and `candidate`."""
+    split = PIECES[spec.kind].split
+    return [split(spec, layer_parameters(parameters, number)) for number in range(len(spec.units))]
+
+
+def recurrent_parts(spec: CellSpec, split: list[Parameters], layers: Layers) -> tuple[Tensor, ...]:
     """`recur` of every layer."""
     recur = PIECES[spec.kind].recur
-    return tuple(recur(spec, layer_parameters(parameters, k), state) for k, state in enumerate(layers))
+    return tuple(recur(layer, state) for layer, state in zip(split, layers, strict=True))
+
+
+def _candidates(
+    spec: CellSpec, split: list[Parameters], below: Tensor, layers: Layers, recurrent: tuple[Tensor, ...]
+) -> tuple[Layers, tuple[Record, ...]]:
+    """The candidates of all layers, each the input of the next, and their records."""
+    candidates: list[LayerState] = []
+    records: list[Record] = []
+    for layer, state, part in zip(split, layers, recurrent, strict=True):
+        candidate, record = PIECES[spec.kind].candidate(spec, layer, below, state, part)
+        below = candidate[-1]
+        candidates.append(candidate)
+        records.append(record)
+    return tuple(candidates), tuple(records)
