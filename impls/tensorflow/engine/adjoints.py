@@ -1,8 +1,11 @@
 """The layers of `steps.py` with their adjoints, written by hand, in the pieces that the fast engine needs.
 
 `split` cuts the weights once for all steps; `recur` is the part of the pre-activations that depends on the state
-alone, which one update and the skips before it share; `candidate` completes it to a step and records what
-`backward`, the adjoint of a step, asks for. Derivatives of the activations are taken from their outputs.
+alone, which one update and the skips before it share; `candidate` completes it to a step; `backward` is the adjoint
+of a step. Derivatives of the activations are taken from their outputs.
+
+A step leaves its adjoint a record of one tensor `[batch, units]` a gate. Of a cell that skips these are the recurrent
+parts, of which the candidates of skipped steps are made, and the gates again; of a plain cell the gates themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from impls.tensorflow.steps import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, Lay
 
 Parameters = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
-Record = tuple[Tensor, ...]  # what a step leaves to its adjoint beside the states: its gates, or what they come from
+Parts = tuple[Tensor, ...]  # one tensor `[batch, units]` a gate
 
 FEW_FEATURES = 4  # up to which a product with the inputs is a few element-wise passes that XLA fuses with the next
 
@@ -34,8 +37,8 @@ class Pieces(NamedTuple):
     """The pieces of one kind of layer."""
 
     split: Callable[[CellSpec, Parameters], Parameters]
-    recur: Callable[[Parameters, LayerState], Tensor]
-    candidate: Callable[[CellSpec, Parameters, Tensor, LayerState, Tensor], tuple[LayerState, Record]]
+    recur: Callable[[Parameters, LayerState], Parts]
+    candidate: Callable[[CellSpec, Parameters, Tensor, LayerState, Parts], tuple[LayerState, Parts]]
     backward: Callable[..., tuple[Tensor, LayerState, Gradients]]
 
 
@@ -88,27 +91,41 @@ def lstm_split(spec: CellSpec, layer: Parameters) -> Parameters:
     return {**layer, "weights_of_x": of_x, "weights_of_h": of_h}
 
 
-def lstm_recur(layer: Parameters, state: LayerState) -> Tensor:
-    """`h U`, `[batch, 4 * units]`."""
-    return state[-1] @ layer["weights_of_h"]
+def _complete(x: Tensor, recurrent: Parts, *, weights: Tensor, biases: Tensor) -> Parts:
+    """Pre-activations: the recurrent parts with those of x and of the biases."""
+    rest = tf.split(_input_product(x, weights) + biases, len(recurrent), axis=1)
+    return tuple(a + b for a, b in zip(rest, recurrent, strict=True))
 
 
-def _lstm_gates(spec: CellSpec, layer: Parameters, pre: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    if spec.layer_norm:
-        pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
-    i, j, f, o = tf.split(pre, 4, axis=1)
-    activation = ACTIVATION_FUNCTIONS[spec.activation]
-    return tf.sigmoid(i), activation(j), tf.sigmoid(f + spec.forget_bias), tf.sigmoid(o)
+def _normalised(layer: Parameters, pre: Tensor, *, gates: int) -> Parts:
+    return tuple(tf.split(layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"]), gates, axis=1))
+
+
+def keeps_gates(spec: CellSpec) -> bool:
+    """Whether the record of a step is its gates, not the recurrent parts."""
+    return not spec.skips and not spec.layer_norm
+
+
+def lstm_recur(layer: Parameters, state: LayerState) -> Parts:
+    """`h U`, in four parts."""
+    return tuple(tf.split(state[-1] @ layer["weights_of_h"], 4, axis=1))
+
+
+def _lstm_gates(spec: CellSpec, pre: Parts) -> Parts:
+    i, j, f, o = pre
+    return tf.sigmoid(i), ACTIVATION_FUNCTIONS[spec.activation](j), tf.sigmoid(f + spec.forget_bias), tf.sigmoid(o)
 
 
 def lstm_candidate(
-    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor
-) -> tuple[LayerState, Record]:
-    """`(c̃, h̃)` for the input `x`, from the `recurrent` part; and its gates (i, j, f, o), or what they come from."""
-    (c, _), pre = state, _input_product(x, layer["weights_of_x"]) + recurrent + layer["biases"]
-    i, j, f, o = _lstm_gates(spec, layer, pre)
-    new_c = c * f + i * j
-    return (new_c, ACTIVATION_FUNCTIONS[spec.activation](new_c) * o), (pre,) if spec.layer_norm else (i, j, f, o)
+    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Parts
+) -> tuple[LayerState, Parts]:
+    """`(c̃, h̃)` for the input `x`, from the `recurrent` parts; and the record."""
+    pre = _complete(x, recurrent, weights=layer["weights_of_x"], biases=layer["biases"])
+    if spec.layer_norm:
+        pre = _normalised(layer, tf.concat(pre, axis=1), gates=4)
+    gates = i, j, f, o = _lstm_gates(spec, pre)
+    new_c = state[0] * f + i * j
+    return (new_c, ACTIVATION_FUNCTIONS[spec.activation](new_c) * o), gates if keeps_gates(spec) else recurrent
 
 
 def lstm_backward(
@@ -117,22 +134,29 @@ def lstm_backward(
     x: Tensor,
     state: LayerState,
     new_state: LayerState,
-    record: Record,
+    record: Parts,
     g: LayerState,
 ) -> tuple[Tensor, LayerState, Gradients]:
     """The adjoint of one step: gradients of x, of `(c, h)` and of the parameters."""
     slope = ACTIVATION_SLOPES[spec.activation]
     (c, h), (new_c, _), (gc, gh) = state, new_state, g
-    i, j, f, o = _lstm_gates(spec, layer, *record) if spec.layer_norm else record
+    pre: Parts = ()
+    unnormalised: Tensor | None = None
+    if not keeps_gates(spec):
+        pre = _complete(x, record, weights=layer["weights_of_x"], biases=layer["biases"])
+    if spec.layer_norm:
+        unnormalised = tf.concat(pre, axis=1)
+        pre = _normalised(layer, unnormalised, gates=4)
+    i, j, f, o = _lstm_gates(spec, pre) if pre else record
     active = ACTIVATION_FUNCTIONS[spec.activation](new_c)
     gc = gc + gh * o * slope(active)
     gpre = tf.concat(
         [gc * j * i * (1.0 - i), gc * i * slope(j), gc * c * f * (1.0 - f), gh * active * o * (1.0 - o)], axis=1
     )
     gradients: Gradients = {}
-    if spec.layer_norm:
+    if unnormalised is not None:
         gpre, gradients["norm_gains"], gradients["norm_biases"] = layer_norm_backward(
-            *record, gpre, gains=layer["norm_gains"], gates=4
+            unnormalised, gpre, gains=layer["norm_gains"], gates=4
         )
     gx, gh, gradients["weights"], gradients["biases"] = _product_backward(x, h, gpre, weights=layer["weights"])
     return gx, (gc * f, gh), gradients
@@ -152,30 +176,26 @@ def gru_split(spec: CellSpec, layer: Parameters) -> Parameters:
     }
 
 
-def gru_recur(layer: Parameters, state: LayerState) -> Tensor:
-    """`h U` of the gates, `[batch, 2 * units]`; the candidate's product acts on `r h` and must wait for x."""
-    return state[0] @ layer["gate_weights_of_h"]
-
-
-def _gru_gates(spec: CellSpec, layer: Parameters, pre: Tensor) -> tuple[Tensor, Tensor]:
-    if spec.layer_norm:
-        pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
-    r, z = tf.split(tf.sigmoid(pre), 2, axis=1)
-    return r, z
+def gru_recur(layer: Parameters, state: LayerState) -> Parts:
+    """`h U` of r and z; the candidate's product acts on `r h` and must wait for x."""
+    return tuple(tf.split(state[0] @ layer["gate_weights_of_h"], 2, axis=1))
 
 
 def gru_candidate(
-    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Tensor
-) -> tuple[LayerState, Record]:
-    """`(h̃,)` for the input `x`, from the `recurrent` part; and its (proposal, r, z), or what these come from."""
-    (h,), pre = state, _input_product(x, layer["gate_weights_of_x"]) + recurrent + layer["gate_biases"]
-    r, z = _gru_gates(spec, layer, pre)
+    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Parts
+) -> tuple[LayerState, Parts]:
+    """`(h̃,)` for the input `x`, from the `recurrent` parts; and the record, in which the proposal comes last."""
+    (h,) = state
+    pre = _complete(x, recurrent, weights=layer["gate_weights_of_x"], biases=layer["gate_biases"])
+    if spec.layer_norm:
+        pre = _normalised(layer, tf.concat(pre, axis=1), gates=2)
+    gates = r, z = tuple(tf.sigmoid(part) for part in pre)
     proposal = ACTIVATION_FUNCTIONS[spec.activation](
         _input_product(x, layer["candidate_weights_of_x"])
         + (r * h) @ layer["candidate_weights_of_reset"]
         + layer["candidate_biases"]
     )
-    return (z * h + (1.0 - z) * proposal,), (proposal, pre) if spec.layer_norm else (proposal, r, z)
+    return (z * h + (1.0 - z) * proposal,), (*(gates if keeps_gates(spec) else recurrent), proposal)
 
 
 def gru_backward(
@@ -184,21 +204,28 @@ def gru_backward(
     x: Tensor,
     state: LayerState,
     new_state: LayerState,
-    record: Record,
+    record: Parts,
     g: LayerState,
 ) -> tuple[Tensor, LayerState, Gradients]:
     """The adjoint of one step: gradients of x, of `(h,)` and of the parameters."""
-    (h,), (gh,), (proposal, *of_gates) = state, g, record
-    r, z = _gru_gates(spec, layer, *of_gates) if spec.layer_norm else of_gates
+    (h,), (gh,), (*gates, proposal) = state, g, record
+    pre: Parts = ()
+    unnormalised: Tensor | None = None
+    if not keeps_gates(spec):
+        pre = _complete(x, tuple(gates), weights=layer["gate_weights_of_x"], biases=layer["gate_biases"])
+    if spec.layer_norm:
+        unnormalised = tf.concat(pre, axis=1)
+        pre = _normalised(layer, unnormalised, gates=2)
+    r, z = (tf.sigmoid(part) for part in pre) if pre else gates
     gradients: Gradients = {}
     gproposal = gh * (1.0 - z) * ACTIVATION_SLOPES[spec.activation](proposal)
     gx, greset, gradients["candidate_weights"], gradients["candidate_biases"] = _product_backward(
         x, r * h, gproposal, weights=layer["candidate_weights"]
     )
     gpre = tf.concat([greset * h * r * (1.0 - r), gh * (h - proposal) * z * (1.0 - z)], axis=1)
-    if spec.layer_norm:
+    if unnormalised is not None:
         gpre, gradients["norm_gains"], gradients["norm_biases"] = layer_norm_backward(
-            *of_gates, gpre, gains=layer["norm_gains"], gates=2
+            unnormalised, gpre, gains=layer["norm_gains"], gates=2
         )
     gx_gates, gh_gates, gradients["gate_weights"], gradients["gate_biases"] = _product_backward(
         x, h, gpre, weights=layer["gate_weights"]
@@ -206,12 +233,8 @@ def gru_backward(
     return gx + gx_gates, (gh * z + greset * r + gh_gates,), gradients
 
 
-def record_widths(spec: CellSpec, *, units: int) -> tuple[int, ...]:
-    """Widths of the tensors in the record of one layer's update."""
-    if spec.kind == "lstm":
-        return (4 * units,) if spec.layer_norm else (units,) * 4
-    return (units, 2 * units) if spec.layer_norm else (units,) * 3
-
+RECORDED = {"lstm": 4, "gru": 3}  # tensors in the record of one layer's step
+RECURRENT = {"lstm": 4, "gru": 2}  # and in what `recur` makes, the first of them
 
 PIECES = {
     "lstm": Pieces(lstm_split, lstm_recur, lstm_candidate, lstm_backward),

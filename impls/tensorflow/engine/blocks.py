@@ -146,18 +146,23 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
         adjoint: Adjoint,
     ) -> Adjoint:
         _, stored = _gate_of(spec, state, like=sequences.inputs)
-        return loops.backward_skips(
+        split = loops.split_layers(spec, used)
+        recurrent = loops.recurrent_parts(spec, split, state.layers)
+        adjoint, _ = loops.backward_skips(
             spec,
-            loops.split_layers(spec, used),
+            split,
             used,
             sequences,
             tf.fill(tf.shape(stored), -1),
             stored,
             start,
+            lambda _: recurrent,
             cotangents,
             adjoint,
+            loops.room_for_cumulatives(sequences),
             source=source,
         )
+        return adjoint
 
     compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
     return Blocks(

@@ -7,7 +7,7 @@ Sequential depth is the largest number of updates in the batch, whatever the tim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.tensorflow import gates
-from impls.tensorflow.engine.adjoints import PIECES, Gradients, Record, record_widths
+from impls.tensorflow.engine.adjoints import PIECES, RECORDED, RECURRENT, Gradients, Parts, keeps_gates
 from impls.tensorflow.engine.jumps import at_times, next_update
 from impls.tensorflow.steps import LayerState, layer_parameters
 
@@ -46,11 +46,12 @@ class Position(NamedTuple):
 class Kept(NamedTuple):
     """What rounds leave to the adjoint: leaves of one axis more in front.
 
-    `position` is before the first round and after every one; `records` are of every round, one a layer.
+    `position` is before the first round and after every one; `records` are of every round, one a layer. Where these
+    are recurrent parts there is one more, of the state after the last round.
     """
 
     position: Position
-    records: tuple[Record, ...]
+    records: tuple[Parts, ...]
 
 
 class Cotangents(NamedTuple):
@@ -79,17 +80,15 @@ def kept_leaves(
 ) -> Kept:
     """What `forward_rounds` keeps, with a `TensorSpec` for every leaf."""
 
-    def leaf(*widths: int, more: int = 1) -> tf.TensorSpec:
-        return tf.TensorSpec([None if rounds is None else rounds + more, batch, *widths], dtype)
+    def leaf(*widths: int) -> tf.TensorSpec:
+        return tf.TensorSpec([None if rounds is None else rounds + 1, batch, *widths], dtype)
 
     time = tf.TensorSpec(leaf().shape, tf.int32)
     if not keep:
         layers = ((leaf(spec.units[-1]),),) if every_step else ()
         return Kept(Position(time, layers, (), ()), ())
     states = tuple((leaf(units),) * (2 if spec.kind == "lstm" else 1) for units in spec.units)
-    records = tuple(
-        tuple(leaf(width, more=0) for width in record_widths(spec, units=units)) for units in spec.units
-    )
+    records = tuple((leaf(units),) * RECORDED[spec.kind] for units in spec.units)
     return Kept(Position(time, states, leaf(), leaf()), records)
 
 
@@ -159,8 +158,7 @@ def forward_rounds(
         recurrent = recurrent_parts(spec, split, position.layers)
         candidates, recorded = _candidates(spec, split, below, position.layers, recurrent)
         if leaves.records:
-            flat = tf.nest.flatten(recorded)
-            records = [array.write(k, leaf) for array, leaf in zip(records, flat, strict=True)]
+            records = _write(records, k, recorded)
         layers = _select(updates, candidates, position.layers)
         update_prob, stored = position.update_prob, position.cum_update_prob
         if spec.skips:
@@ -175,14 +173,13 @@ def forward_rounds(
             draws=sequences.draws,
         )
         position = Position(time, layers, update_prob, stored)
-        rows = [row.write(k + 1, leaf) for row, leaf in zip(rows, chosen(position), strict=True)]
-        return k + 1, position, rows, records
+        return k + 1, position, _write(rows, k + 1, chosen(position)), records
 
     rows = [
         tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape).write(0, leaf) for leaf in chosen(start)
     ]
     records = [
-        tf.TensorArray(leaf.dtype, size=rounds, element_shape=leaf.shape[1:])
+        tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape[1:])
         for leaf in tf.nest.flatten(leaves.records)
     ]
     k, position, rows, records = tf.while_loop(
@@ -190,11 +187,20 @@ def forward_rounds(
         body,
         (tf.constant(0), start, rows, records),
     )
+    if leaves.records and not keeps_gates(spec):
+        after = recurrent_parts(spec, split, position.layers)
+        rest = RECORDED[spec.kind] - RECURRENT[spec.kind]
+        records = _write(records, k, [(*parts, *[tf.zeros_like(parts[0])] * rest) for parts in after])
     stacked = [row.stack() for row in rows]
     # Rounds that were not run have no update: their time is the end.
     stacked[0] = tf.where(tf.range(rounds + 1)[:, tf.newaxis] <= k, stacked[0], length)
     kept: Kept = tf.nest.pack_sequence_as(leaves, [*stacked, *(array.stack() for array in records)])
     return position, k, kept
+
+
+def _write(arrays: list[tf.TensorArray], index: Tensor, values: Any) -> list[tf.TensorArray]:
+    """Each of the arrays with one of the values' leaves written at `index`."""
+    return [array.write(index, leaf) for array, leaf in zip(arrays, tf.nest.flatten(values), strict=True)]
 
 
 def backward_rounds(
@@ -220,13 +226,32 @@ def backward_rounds(
     nothing = tf.zeros_like(adjoint.update_prob)
     split = split_layers(spec, parameters)
 
-    def body(k: Tensor, adjoint: Adjoint, gradients: Gradients, ginputs: tf.TensorArray) -> tuple[object, ...]:
+    def body(
+        k: Tensor, adjoint: Adjoint, gradients: Gradients, cumulatives: tf.TensorArray, ginputs: tf.TensorArray
+    ) -> tuple[object, ...]:
         before, after = _row(kept.position, k), _row(kept.position, k + 1)
         updates = before.time < length
         time = tf.minimum(before.time, length - 1)
         records = tf.nest.map_structure(lambda leaf: leaf[k], kept.records)
-        adjoint = backward_skips(
-            spec, split, parameters, sequences, before.time, nothing, after, cotangents, adjoint, source=source
+
+        def recurrent_after(turn: Tensor) -> tuple[Parts, ...]:
+            # Row k + 1, as turns count from 1; written so that XLA does not copy it ahead of the turns.
+            row = k + tf.minimum(turn, 1)
+            return tuple(tuple(part[row] for part in record[: RECURRENT[spec.kind]]) for record in kept.records)
+
+        adjoint, cumulatives = backward_skips(
+            spec,
+            split,
+            parameters,
+            sequences,
+            before.time,
+            nothing,
+            after,
+            recurrent_after,
+            cotangents,
+            adjoint,
+            cumulatives,
+            source=source,
         )
         layers = _with_outputs(adjoint.layers, cotangents, updates, time)
 
@@ -260,7 +285,7 @@ def backward_rounds(
             below = after.layers[number - 1][-1] if number else at_times(inputs, time)
             gbelow, gstate, of_layer = PIECES[spec.kind].backward(
                 spec,
-                layer_parameters(parameters, number),
+                split[number],
                 below,
                 before.layers[number],
                 after.layers[number],
@@ -271,13 +296,19 @@ def backward_rounds(
             added.update({f"layers.{number}.{name}": value for name, value in of_layer.items()})
         layers = tf.nest.map_structure(tf.add, tuple(leaving), staying)
         gradients = {name: value + added[name] for name, value in gradients.items()}
-        return k - 1, Adjoint(layers, gprob, gcum), gradients, ginputs.write(k, gbelow)
+        return k - 1, Adjoint(layers, gprob, gcum), gradients, cumulatives, ginputs.write(k, gbelow)
 
     ginputs = tf.TensorArray(inputs.dtype, size=rounds, element_shape=[inputs.shape[0], inputs.shape[2]])
-    _, adjoint, gradients, ginputs = tf.while_loop(
-        lambda k, *_: k >= 0, body, (count - 1, adjoint, gradients, ginputs)
+    _, adjoint, gradients, _, ginputs = tf.while_loop(
+        lambda k, *_: k >= 0, body, (count - 1, adjoint, gradients, room_for_cumulatives(sequences), ginputs)
     )
     return adjoint, gradients, ginputs.stack()
+
+
+def room_for_cumulatives(sequences: Sequences) -> tf.TensorArray:
+    """Room for ũ at every step of one run of skips; carried from run to run, as XLA fills new room with zeros."""
+    inputs = sequences.inputs
+    return tf.TensorArray(inputs.dtype, size=tf.shape(inputs)[1] + 1, element_shape=inputs.shape[:1])
 
 
 def backward_skips(
@@ -288,19 +319,21 @@ def backward_skips(
     time: Tensor,
     stored: Tensor,
     position: Position,
+    recurrent: Callable[[Tensor], tuple[Parts, ...]],
     cotangents: Cotangents,
     adjoint: Adjoint,
+    cumulatives: tf.TensorArray,
     *,
     source: str,
-) -> Adjoint:
+) -> tuple[Adjoint, tf.TensorArray]:
     """The adjoint of the steps between the update at `time` and the one that `position` stands at.
 
     `stored` is the ũ stored at `time`: 0 after an update. The state does not change there, and no gradient enters
-    the cell. But each gate's gradient asks for the candidate (eq. 7): its `recurrent` part is the same for the
-    whole run, the rest is element-wise for an LSTM.
+    the cell. But each gate's gradient asks for the candidate (eq. 7): its `recurrent` parts, a function
+    of the turn from 1, are the same for the whole run, the rest is element-wise for an LSTM.
     """
     if source == "always":
-        return adjoint
+        return adjoint, cumulatives
     length = tf.shape(sequences.inputs)[1]
     skips = tf.where(time < length, position.time - time - 1, tf.zeros_like(time))
     most = tf.reduce_max(skips)
@@ -310,38 +343,31 @@ def backward_skips(
         following = gates.accumulate(update_prob=update_prob, cum_update_prob=stored)
         return j + 1, following, cumulatives.write(j, stored)
 
-    def run() -> Adjoint:
-        cumulatives = tf.TensorArray(stored.dtype, size=length + 1, element_shape=stored.shape)
-        recurrent: tuple[Tensor, ...] = ()
-        if spec.skips:
-            _, _, cumulatives = tf.while_loop(lambda j, *_: j <= most, replay, (tf.constant(1), stored, cumulatives))
-            recurrent = recurrent_parts(spec, split, layers)
+    if spec.skips:
+        _, _, cumulatives = tf.while_loop(lambda j, *_: j <= most, replay, (tf.constant(1), stored, cumulatives))
 
-        def body(j: Tensor, adjoint: Adjoint) -> tuple[Tensor, Adjoint]:
-            skipped = j <= skips
-            at = tf.minimum(time + j, length - 1)
-            glayers = _with_outputs(adjoint.layers, cotangents, skipped, at)
-            if not spec.skips:
-                return j - 1, adjoint._replace(layers=glayers)
-            candidates, _ = _candidates(spec, split, at_times(sequences.inputs, at), layers, recurrent)
-            stored = cumulatives.read(j)
-            room = 1.0 - stored
-            gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
-            ggate = (
-                _inner(glayers, candidates, layers)
-                + gprob * (_propose(parameters, spec, candidates) - update_prob)
-                + gcum * (1.0 - stored - tf.minimum(update_prob, room))
-                + at_times(cotangents.gates, at)
-            )
-            gprob = tf.where(skipped & (update_prob <= room), gprob + ggate, gprob)
-            gcum = tf.where(skipped, tf.where(update_prob < room, ggate, 0.0), gcum)
-            return j - 1, Adjoint(glayers, gprob, gcum)
+    def body(j: Tensor, adjoint: Adjoint) -> tuple[Tensor, Adjoint]:
+        skipped = j <= skips
+        at = tf.minimum(time + j, length - 1)
+        glayers = _with_outputs(adjoint.layers, cotangents, skipped, at)
+        if not spec.skips:
+            return j - 1, adjoint._replace(layers=glayers)
+        candidates, _ = _candidates(spec, split, at_times(sequences.inputs, at), layers, recurrent(j))
+        stored = cumulatives.read(j)
+        room = 1.0 - stored
+        gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
+        ggate = (
+            _inner(glayers, candidates, layers)
+            + gprob * (_propose(parameters, spec, candidates) - update_prob)
+            + gcum * (1.0 - stored - tf.minimum(update_prob, room))
+            + at_times(cotangents.gates, at)
+        )
+        gprob = tf.where(skipped & (update_prob <= room), gprob + ggate, gprob)
+        gcum = tf.where(skipped, tf.where(update_prob < room, ggate, 0.0), gcum)
+        return j - 1, Adjoint(glayers, gprob, gcum)
 
-        _, after = tf.while_loop(lambda j, _: j > 0, body, (most, adjoint))
-        return after
-
-    # Asked first: where nothing is skipped the recurrent product is spared.
-    return tf.cond(most > 0, run, lambda: tf.nest.map_structure(tf.identity, adjoint))
+    _, adjoint = tf.while_loop(lambda j, _: j > 0, body, (most, adjoint))
+    return adjoint, cumulatives
 
 
 def split_layers(spec: CellSpec, parameters: Parameters) -> list[Parameters]:
@@ -350,20 +376,20 @@ def split_layers(spec: CellSpec, parameters: Parameters) -> list[Parameters]:
     return [split(spec, layer_parameters(parameters, number)) for number in range(len(spec.units))]
 
 
-def recurrent_parts(spec: CellSpec, split: list[Parameters], layers: Layers) -> tuple[Tensor, ...]:
+def recurrent_parts(spec: CellSpec, split: list[Parameters], layers: Layers) -> tuple[Parts, ...]:
     """`recur` of every layer."""
     recur = PIECES[spec.kind].recur
     return tuple(recur(layer, state) for layer, state in zip(split, layers, strict=True))
 
 
 def _candidates(
-    spec: CellSpec, split: list[Parameters], below: Tensor, layers: Layers, recurrent: tuple[Tensor, ...]
-) -> tuple[Layers, tuple[Record, ...]]:
+    spec: CellSpec, split: list[Parameters], below: Tensor, layers: Layers, recurrent: tuple[Parts, ...]
+) -> tuple[Layers, tuple[Parts, ...]]:
     """The candidates of all layers, each the input of the next, and their records."""
     candidates: list[LayerState] = []
-    records: list[Record] = []
-    for layer, state, part in zip(split, layers, recurrent, strict=True):
-        candidate, record = PIECES[spec.kind].candidate(spec, layer, below, state, part)
+    records: list[Parts] = []
+    for layer, state, parts in zip(split, layers, recurrent, strict=True):
+        candidate, record = PIECES[spec.kind].candidate(spec, layer, below, state, parts)
         below = candidate[-1]
         candidates.append(candidate)
         records.append(record)
