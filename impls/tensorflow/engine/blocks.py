@@ -106,11 +106,8 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
 
     def place(times: Tensor, sequences: Sequences) -> tuple[Tensor, Tensor, Tensor]:
         rounds, batch = tf.shape(times)[1] - 1, tf.shape(times)[2]
-        updates = tf.transpose(tf.reshape(times[:, :-1], [-1, batch]))
-        length = tf.shape(sequences.inputs)[1]
-        latest = latest_update(updates, length=length) - 1
-        last = tf.gather(updates, tf.maximum(latest, 0), axis=1, batch_dims=1)
-        gates = (latest >= 0) & (last == tf.range(length))
+        latest, gates = latest_update(tf.reshape(times[:, :-1], [-1, batch]), length=tf.shape(sequences.inputs)[1])
+        latest -= 1
         rows = tf.where(latest < 0, 0, latest // rounds * (rounds + 1) + latest % rounds + 1)
         sequence = tf.range(batch)[:, tf.newaxis]
         return rows * batch + sequence, tf.maximum(latest, 0) * batch + sequence, gates
@@ -217,19 +214,20 @@ def run_forward(
         ]
         counts = tf.TensorArray(tf.int32, size=size, clear_after_read=False)
 
-        def body(done: Tensor, position: Position, arrays: list[Any], counts: Any, times: Tensor) -> tuple[Any, ...]:
+        def body(done: Tensor, position: Position, arrays: list[Any], counts: Any) -> tuple[Any, ...]:
             after, count, kept = compiled.forward(used, sequences, position)
             position = _shaped_like(after, position)
             arrays = [array.write(done, leaf) for array, leaf in zip(arrays, tf.nest.flatten(kept), strict=True)]
-            times = tf.tensor_scatter_nd_update(times, [[done]], kept.position.time[tf.newaxis])
-            return done + 1, position, arrays, counts.write(done, count), times
+            return done + 1, position, arrays, counts.write(done, count)
 
-        done, position, arrays, counts, times = tf.while_loop(
+        done, position, arrays, counts = tf.while_loop(
             # One block at least: where nothing updates at all, its empty rounds are what is gathered from.
             lambda done, position, *_: tf.logical_or(done < 1, tf.reduce_any(position.time < length)),
             body,
-            (tf.constant(0), start, arrays, counts, tf.fill([size, rounds + 1, batch], length)),
+            (tf.constant(0), start, arrays, counts),
         )
+        times = arrays[0].gather(tf.range(done))
+        times = tf.concat([times, tf.fill([size - done, rounds + 1, batch], length)], axis=0)
     index, latest, gates = compiled.place(times, sequences)
     kept = tf.nest.pack_sequence_as(leaves, arrays)
     h: Any = ()

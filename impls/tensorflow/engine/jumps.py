@@ -69,17 +69,26 @@ def next_update(
     return time, stored
 
 
-def latest_update(times: Tensor, *, length: Tensor) -> Tensor:
-    """How many of the sorted `times` `[batch, updates]` are ≤ t, for every t: `[batch, length]`, by bisection."""
-    batch, most = tf.shape(times)[0], tf.shape(times)[1]
-    steps = tf.broadcast_to(tf.range(length), [batch, length])
-    low, high = tf.zeros_like(steps), tf.fill([batch, length], most)
+def latest_update(times: Tensor, *, length: Tensor) -> tuple[Tensor, Tensor]:
+    """Which update each step belongs to.
 
-    def body(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        middle = (low + high) // 2
-        found = tf.gather(times, tf.minimum(middle, most - 1), axis=1, batch_dims=1) <= steps
-        going = low < high
-        return tf.where(going & found, middle + 1, low), tf.where(going & ~found, middle, high)
+    Args:
+        times: `[updates, batch]`, ascending along updates; the length where there is no more.
+        length: number of time steps.
 
-    low, _ = tf.while_loop(lambda low, high: tf.reduce_any(low < high), body, (low, high))
-    return low
+    Returns:
+        How many of the times are ≤ t, and whether t is one of them; both `[batch, length]`.
+    """
+    most, batch = tf.shape(times)[0], tf.shape(times)[1]
+    flat, sequence = tf.reshape(times, [-1]), tf.range(batch)
+
+    def body(t: Tensor, count: Tensor, counts: tf.TensorArray, gates: tf.TensorArray) -> tuple[object, ...]:
+        fires = tf.gather(flat, tf.minimum(count, most - 1) * batch + sequence) == t
+        count += tf.cast(fires, tf.int32)
+        return t + 1, count, counts.write(t, count), gates.write(t, fires)
+
+    counts = tf.TensorArray(tf.int32, size=length, element_shape=times.shape[1:])
+    gates = tf.TensorArray(tf.bool, size=length, element_shape=times.shape[1:])
+    start = tf.constant(0), tf.zeros_like(sequence), counts, gates
+    _, _, counts, gates = tf.while_loop(lambda t, *_: t < length, body, start)
+    return tf.transpose(counts.stack()), tf.transpose(gates.stack())
