@@ -44,7 +44,7 @@ def unroll_fast(
 
     def run(*flat: Tensor) -> tuple[list[Tensor], Callable[..., list[Tensor]]]:
         inputs, state, used = tf.nest.pack_sequence_as(like, [tf.stop_gradient(leaf) for leaf in flat])
-        sequences = Sequences(inputs, draws)
+        sequences = Sequences(tf.transpose(inputs, [1, 0, 2]), None if draws is None else tf.transpose(draws))
         outputs, remembered = run_forward(spec, source, keep, every_step, used, sequences, state)
 
         def grad(*cotangents: Tensor) -> list[Tensor]:

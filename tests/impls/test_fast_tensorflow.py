@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from impls.contract import Array, CellSpec
 from impls.parameters import cell_shapes
-
+from impls.tensorflow.engine.jumps import latest_update
 from impls.tensorflow.unroll import initial_state, unroll
 from tests.impls import recorded_runs
 from tests.impls.frameworks import assert_gradients_close, parameters_for
@@ -121,6 +121,21 @@ def test_longer_sequences(cell: str, layer_norm: bool) -> None:
     """Several blocks of rounds."""
     spec = CellSpec(cell=cell, input_size=2, units=(6, 4), layer_norm=layer_norm, update_bias=-0.5)
     assert 0.0 < compare(spec, case_for(spec, batch=3, time=109, gate_weight=2.0), call="graph") < 1.0
+
+
+@pytest.mark.parametrize("input_size", [1, 9])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
+def test_few_and_many_features(cell: str, input_size: int) -> None:
+    """A product with few features is made element by element."""
+    spec = CellSpec(cell=cell, input_size=input_size, units=(5,), update_bias=-0.5)
+    compare(spec, case_for(spec, batch=3, time=7, gate_weight=2.0), call="graph")
+
+
+def test_latest_update() -> None:
+    times = tf.constant([[0, 2, 4], [1, 4, 4], [4, 4, 4]])  # of three sequences, the last without any
+    latest, gates = latest_update(times, length=tf.constant(4))
+    np.testing.assert_array_equal(latest, [[1, 2, 2, 2], [0, 0, 1, 1], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(gates, [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])

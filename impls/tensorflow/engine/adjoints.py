@@ -72,10 +72,11 @@ def _product_backward(x: Tensor, h: Tensor, g: Tensor, *, weights: Tensor) -> tu
     return gxh[:, : x.shape[1]], gxh[:, x.shape[1] :], gweights[:-1], gweights[-1]
 
 
-def _input_product(x: Tensor, weights: Tensor) -> Tensor:
+def _input_product(spec: CellSpec, x: Tensor, weights: Tensor) -> Tensor:
     """`x @ weights`, `[batch, gates * units]`."""
     features = x.shape[1]
-    if features > FEW_FEATURES:
+    # Layer norm can make 1e-6 of a rounding error: there as the reference multiplies.
+    if features > FEW_FEATURES or spec.layer_norm:
         return x @ weights
     return tf.add_n([x[:, k : k + 1] * weights[k] for k in range(features)])
 
@@ -91,10 +92,11 @@ def lstm_split(spec: CellSpec, layer: Parameters) -> Parameters:
     return {**layer, "weights_of_x": of_x, "weights_of_h": of_h}
 
 
-def _complete(x: Tensor, recurrent: Parts, *, weights: Tensor, biases: Tensor) -> Parts:
+def _complete(spec: CellSpec, x: Tensor, recurrent: Parts, *, weights: Tensor, biases: Tensor) -> Parts:
     """Pre-activations: the recurrent parts with those of x and of the biases."""
-    rest = tf.split(_input_product(x, weights) + biases, len(recurrent), axis=1)
-    return tuple(a + b for a, b in zip(rest, recurrent, strict=True))
+    of_input = tf.split(_input_product(spec, x, weights), len(recurrent), axis=1)
+    of_biases = tf.split(biases, len(recurrent))
+    return tuple(a + b + c for a, b, c in zip(of_input, recurrent, of_biases, strict=True))
 
 
 def _normalised(layer: Parameters, pre: Tensor, *, gates: int) -> Parts:
@@ -120,7 +122,7 @@ def lstm_candidate(
     spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Parts
 ) -> tuple[LayerState, Parts]:
     """`(c̃, h̃)` for the input `x`, from the `recurrent` parts; and the record."""
-    pre = _complete(x, recurrent, weights=layer["weights_of_x"], biases=layer["biases"])
+    pre = _complete(spec, x, recurrent, weights=layer["weights_of_x"], biases=layer["biases"])
     if spec.layer_norm:
         pre = _normalised(layer, tf.concat(pre, axis=1), gates=4)
     gates = i, j, f, o = _lstm_gates(spec, pre)
@@ -143,7 +145,7 @@ def lstm_backward(
     pre: Parts = ()
     unnormalised: Tensor | None = None
     if not keeps_gates(spec):
-        pre = _complete(x, record, weights=layer["weights_of_x"], biases=layer["biases"])
+        pre = _complete(spec, x, record, weights=layer["weights_of_x"], biases=layer["biases"])
     if spec.layer_norm:
         unnormalised = tf.concat(pre, axis=1)
         pre = _normalised(layer, unnormalised, gates=4)
@@ -186,12 +188,12 @@ def gru_candidate(
 ) -> tuple[LayerState, Parts]:
     """`(h̃,)` for the input `x`, from the `recurrent` parts; and the record, in which the proposal comes last."""
     (h,) = state
-    pre = _complete(x, recurrent, weights=layer["gate_weights_of_x"], biases=layer["gate_biases"])
+    pre = _complete(spec, x, recurrent, weights=layer["gate_weights_of_x"], biases=layer["gate_biases"])
     if spec.layer_norm:
         pre = _normalised(layer, tf.concat(pre, axis=1), gates=2)
     gates = r, z = tuple(tf.sigmoid(part) for part in pre)
     proposal = ACTIVATION_FUNCTIONS[spec.activation](
-        _input_product(x, layer["candidate_weights_of_x"])
+        _input_product(spec, x, layer["candidate_weights_of_x"])
         + (r * h) @ layer["candidate_weights_of_reset"]
         + layer["candidate_biases"]
     )
@@ -212,7 +214,7 @@ def gru_backward(
     pre: Parts = ()
     unnormalised: Tensor | None = None
     if not keeps_gates(spec):
-        pre = _complete(x, tuple(gates), weights=layer["gate_weights_of_x"], biases=layer["gate_biases"])
+        pre = _complete(spec, x, tuple(gates), weights=layer["gate_weights_of_x"], biases=layer["gate_biases"])
     if spec.layer_norm:
         unnormalised = tf.concat(pre, axis=1)
         pre = _normalised(layer, unnormalised, gates=2)

@@ -74,14 +74,14 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
         return tf.minimum(length, tf.maximum(LEAST_ROUNDS, -(-length // MOST_BLOCKS)))
 
     def rounds_of(sequences: Sequences) -> Any:
-        return rounds_in_a_block(static_or_dynamic_size(sequences.inputs, 1))
+        return rounds_in_a_block(static_or_dynamic_size(sequences.inputs, 0))
 
     def leaves_of(sequences: Sequences) -> Kept:
         rounds = rounds_of(sequences)
         return loops.kept_leaves(
             spec,
             rounds=rounds if isinstance(rounds, int) else None,
-            batch=sequences.inputs.shape[0],
+            batch=sequences.inputs.shape[1],
             dtype=sequences.inputs.dtype,
             keep=keep,
             every_step=every_step,
@@ -95,7 +95,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
             update_prob=prob,
             cum_update_prob=stored,
             time=before,
-            length=tf.shape(sequences.inputs)[1],
+            length=tf.shape(sequences.inputs)[0],
             draws=sequences.draws,
         )
         return Position(time, state.layers, prob, stored)
@@ -106,7 +106,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
 
     def place(times: Tensor, sequences: Sequences) -> tuple[Tensor, Tensor, Tensor]:
         rounds, batch = tf.shape(times)[1] - 1, tf.shape(times)[2]
-        latest, gates = latest_update(tf.reshape(times[:, :-1], [-1, batch]), length=tf.shape(sequences.inputs)[1])
+        latest, gates = latest_update(tf.reshape(times[:, :-1], [-1, batch]), length=tf.shape(sequences.inputs)[0])
         latest -= 1
         rows = tf.where(latest < 0, 0, latest // rounds * (rounds + 1) + latest % rounds + 1)
         sequence = tf.range(batch)[:, tf.newaxis]
@@ -177,7 +177,7 @@ def _gate_of(spec: CellSpec, state: FlatState, *, like: Tensor) -> tuple[Tensor,
     """The gate's two scalars, each `[batch]`; of plain cells 1 and 0, which nothing reads."""
     if spec.skips:
         return state.gate[0][:, 0], state.gate[1][:, 0]
-    one = tf.ones_like(like[:, 0, 0])
+    one = tf.ones_like(like[0, :, 0])
     return one, tf.zeros_like(one)
 
 
@@ -197,7 +197,7 @@ def run_forward(
     whole = compiled_by_caller()
     compiled = _compile(spec, source=source, keep=keep, every_step=every_step, whole=whole)
     inputs = sequences.inputs
-    length = static_or_dynamic_size(inputs, 1)
+    length = static_or_dynamic_size(inputs, 0)
     start = compiled.begin(sequences, state)
     if whole:
         position, count, kept = compiled.forward(used, sequences, start)
@@ -206,7 +206,7 @@ def run_forward(
     else:
         rounds = compiled.rounds(length)
         size = -(-length // rounds)
-        batch = static_or_dynamic_size(inputs, 0)
+        batch = static_or_dynamic_size(inputs, 1)
         leaves = compiled.leaves(sequences)
         arrays = [
             tf.TensorArray(leaf.dtype, size=size, clear_after_read=False, element_shape=leaf.shape)
@@ -233,7 +233,7 @@ def run_forward(
     h: Any = ()
     if every_step:
         h = tf.gather(_rows(kept.position.layers[-1][-1], done, width=spec.units[-1]), index)
-        h.set_shape([*inputs.shape[:2], spec.units[-1]])
+        h.set_shape([inputs.shape[1], inputs.shape[0], spec.units[-1]])
     gate = (position.update_prob[:, tf.newaxis], position.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
     outputs = Unrolled(h, tf.cast(gates, inputs.dtype)[:, :, tf.newaxis], FlatState(position.layers, gate))
     return outputs, Remembered(start, kept, counts, done, latest, gates)
@@ -263,7 +263,7 @@ def run_backward(
     every_step = isinstance(given.h, Tensor)
     compiled = _compile(spec, source=source, keep=True, every_step=every_step, whole=whole)
     inputs, start = sequences.inputs, remembered.start
-    cotangents = Cotangents(given.h, given.gates[:, :, 0])
+    cotangents = Cotangents(given.h, tf.transpose(given.gates[:, :, 0]))
     gate = tuple(scalar[:, 0] for scalar in given.state.gate) if spec.skips else _gate_of(spec, state, like=inputs)
     adjoint = Adjoint(given.state.layers, *gate)
     gradients = {name: tf.zeros_like(value) for name, value in used.items()}

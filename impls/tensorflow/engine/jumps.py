@@ -22,8 +22,12 @@ def gate_source(spec: CellSpec, *, updates: Tensor | None) -> str:
 
 
 def at_times(sequences: Tensor, times: Tensor) -> Tensor:
-    """Row `times[b]` of each sequence: `[batch, time, …]` to `[batch, …]`."""
-    return tf.gather(sequences, times, axis=1, batch_dims=1)
+    """Step `times[b]` of each sequence b: `[time, batch, …]` to `[batch, …]`.
+
+    Time comes first because sequences stand at similar times: what one reads lies near what the others do.
+    """
+    batch = tf.shape(sequences)[1]
+    return tf.gather(tf.reshape(sequences, [-1, *sequences.shape[2:]]), times * batch + tf.range(batch))
 
 
 def next_update(
@@ -42,7 +46,7 @@ def next_update(
         update_prob, cum_update_prob: Δũ and the stored ũ after step `time`.
         time: −1 before the first step.
         length: number of time steps.
-        draws: `[batch, time]`, the given updates or the noise of Bernoulli gates.
+        draws: `[time, batch]`, the given updates or the noise of Bernoulli gates.
     """
     following = tf.minimum(time + 1, length)
     if source == "always":

@@ -24,7 +24,7 @@ Layers = tuple[LayerState, ...]
 
 
 class Sequences(NamedTuple):
-    """What every step may read: inputs `[batch, time, features]`; draws `[batch, time]`, or None."""
+    """What every step may read: inputs `[time, batch, features]`; draws `[time, batch]`, or None."""
 
     inputs: Tensor
     draws: Tensor | None
@@ -55,7 +55,7 @@ class Kept(NamedTuple):
 
 
 class Cotangents(NamedTuple):
-    """Gradients of the loss by outputs: h `[batch, time, units]` or () where there is none, gates `[batch, time]`."""
+    """Gradients of the loss by outputs: h `[batch, time, units]` or () where there is none, gates `[time, batch]`."""
 
     h: Any
     gates: Tensor
@@ -119,7 +119,7 @@ def _with_outputs(layers: Layers, cotangents: Cotangents, mask: Tensor, time: Te
     if not isinstance(cotangents.h, Tensor):
         return layers
     *rest, h = layers[-1]
-    h = tf.where(mask[:, tf.newaxis], h + at_times(cotangents.h, time), h)
+    h = tf.where(mask[:, tf.newaxis], h + tf.gather(cotangents.h, time, axis=1, batch_dims=1), h)
     return (*layers[:-1], (*rest, h))
 
 
@@ -142,7 +142,7 @@ def forward_rounds(
 
     Returns where the sequences stand then, how many rounds were run, and what is kept.
     """
-    length = tf.shape(sequences.inputs)[1]
+    length = tf.shape(sequences.inputs)[0]
     split = split_layers(spec, parameters)
     whole = len(tf.nest.flatten(leaves.position)) == len(tf.nest.flatten(start))
 
@@ -221,7 +221,7 @@ def backward_rounds(
     Returns the adjoint of the block's start, the parameters' gradients added to `gradients`, and the inputs'
     gradients at the updates, `[rounds, batch, features]`.
     """
-    length = tf.shape(sequences.inputs)[1]
+    length = tf.shape(sequences.inputs)[0]
     inputs = sequences.inputs
     nothing = tf.zeros_like(adjoint.update_prob)
     split = split_layers(spec, parameters)
@@ -298,7 +298,7 @@ def backward_rounds(
         gradients = {name: value + added[name] for name, value in gradients.items()}
         return k - 1, Adjoint(layers, gprob, gcum), gradients, cumulatives, ginputs.write(k, gbelow)
 
-    ginputs = tf.TensorArray(inputs.dtype, size=rounds, element_shape=[inputs.shape[0], inputs.shape[2]])
+    ginputs = tf.TensorArray(inputs.dtype, size=rounds, element_shape=inputs.shape[1:])
     _, adjoint, gradients, _, ginputs = tf.while_loop(
         lambda k, *_: k >= 0, body, (count - 1, adjoint, gradients, room_for_cumulatives(sequences), ginputs)
     )
@@ -308,7 +308,7 @@ def backward_rounds(
 def room_for_cumulatives(sequences: Sequences) -> tf.TensorArray:
     """Room for ũ at every step of one run of skips; carried from run to run, as XLA fills new room with zeros."""
     inputs = sequences.inputs
-    return tf.TensorArray(inputs.dtype, size=tf.shape(inputs)[1] + 1, element_shape=inputs.shape[:1])
+    return tf.TensorArray(inputs.dtype, size=tf.shape(inputs)[0] + 1, element_shape=inputs.shape[1:2])
 
 
 def backward_skips(
@@ -334,7 +334,7 @@ def backward_skips(
     """
     if source == "always":
         return adjoint, cumulatives
-    length = tf.shape(sequences.inputs)[1]
+    length = tf.shape(sequences.inputs)[0]
     skips = tf.where(time < length, position.time - time - 1, tf.zeros_like(time))
     most = tf.reduce_max(skips)
     layers, update_prob = position.layers, position.update_prob
