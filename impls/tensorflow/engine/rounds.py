@@ -100,9 +100,12 @@ def _select(mask: Tensor, new: Layers, old: Layers) -> Layers:
 
 def _inner(mine: Layers, others: Layers, less: Layers) -> Tensor:
     """`⟨mine, others − less⟩` over every layer, `[batch]`."""
-    flat = zip(*(tf.nest.flatten(part) for part in (mine, others, less)), strict=True)
-    # A product with ones, of which XLA makes vector code; of a sum along rows it does not.
-    return tf.add_n([tf.matmul(a * (b - c), tf.ones_like(a[:1]), transpose_b=True)[:, 0] for a, b, c in flat])
+    of_layers: list[Tensor] = []
+    for leaves in zip(mine, others, less, strict=True):
+        terms = tf.add_n([a * (b - c) for a, b, c in zip(*leaves, strict=True)])
+        # A product with ones, of which XLA makes vector code; of a sum along rows it does not.
+        of_layers.append(tf.matmul(terms, tf.ones_like(terms[:1]), transpose_b=True)[:, 0])
+    return tf.add_n(of_layers)
 
 
 def _propose(parameters: Parameters, spec: CellSpec, layers: Layers) -> Tensor:
