@@ -22,7 +22,7 @@ def gate_source(spec: CellSpec, *, updates: Tensor | None) -> str:
 
 
 def at_times(sequences: Tensor, times: Tensor) -> Tensor:
-    """Step `times[b]` of each sequence b: `[time, batch, …]` to `[batch, …]`.
+    """Step `times[…, b]` of each sequence b: of `[time, batch, …]` and `[…, batch]`.
 
     Time comes first because sequences stand at similar times: what one reads lies near what the others do.
     """

@@ -228,13 +228,14 @@ def backward_rounds(
     inputs = sequences.inputs
     nothing = tf.zeros_like(adjoint.update_prob)
     split = split_layers(spec, parameters)
+    times = tf.minimum(kept.position.time, length - 1)
+    inputs_at, ggates_at = at_times(inputs, times), at_times(cotangents.gates, times)
 
     def body(
         k: Tensor, adjoint: Adjoint, gradients: Gradients, cumulatives: tf.TensorArray, ginputs: tf.TensorArray
     ) -> tuple[object, ...]:
         before, after = _row(kept.position, k), _row(kept.position, k + 1)
         updates = before.time < length
-        time = tf.minimum(before.time, length - 1)
         records = tf.nest.map_structure(lambda leaf: leaf[k], kept.records)
 
         def recurrent_after(turn: Tensor) -> tuple[Parts, ...]:
@@ -256,7 +257,7 @@ def backward_rounds(
             cumulatives,
             source=source,
         )
-        layers = _with_outputs(adjoint.layers, cotangents, updates, time)
+        layers = _with_outputs(adjoint.layers, cotangents, updates, times[k])
 
         zeros = tf.nest.map_structure(tf.zeros_like, layers)
         entering, staying = _select(updates, layers, zeros), _select(updates, zeros, layers)
@@ -269,7 +270,7 @@ def backward_rounds(
                 _inner(layers, after.layers, before.layers)
                 + gprob * (after.update_prob - before.update_prob)
                 - gcum * cumulative
-                + at_times(cotangents.gates, time)
+                + ggates_at[k]
             )
             glogit = tf.where(updates, gprob * after.update_prob * (1.0 - after.update_prob), tf.zeros_like(gprob))
             gprob = tf.where(updates, tf.where(before.update_prob <= room, ggate, 0.0), gprob)
@@ -285,7 +286,7 @@ def backward_rounds(
         leaving: list[LayerState] = []
         for number in reversed(range(len(spec.units))):
             *rest, gh = entering[number]
-            below = after.layers[number - 1][-1] if number else at_times(inputs, time)
+            below = after.layers[number - 1][-1] if number else inputs_at[k]
             gbelow, gstate, of_layer = PIECES[spec.kind].backward(
                 spec,
                 split[number],
