@@ -93,6 +93,13 @@ def test_the_full_grid_has_every_engine_and_its_baselines(framework: str, traini
         assert baselines == {(name, cell) for name in BASELINES[framework] for cell in ("lstm", "gru")}
 
 
+def test_a_fast_engine_is_timed_right_after_the_baselines_it_is_compared_with() -> None:
+    for framework in FRAMEWORKS:
+        subjects = [one.subject for one in grid(framework, scale=SCALES["quick"], training=True)]
+        kinds = [*BASELINES[framework], *["fast"] * 3, *["reference"] * 3]
+        assert subjects == 2 * kinds
+
+
 def test_the_test_suite_runs_every_engine_with_every_cell() -> None:
     for framework in FRAMEWORKS:
         tiny = [one for training in (True, False) for one in grid(framework, scale=SCALES["tiny"], training=training)]
