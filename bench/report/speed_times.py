@@ -96,19 +96,23 @@ def times_table(passes: pd.DataFrame) -> pd.DataFrame:
             }
         )
     table.sort(key=_place)
-    frame = pd.DataFrame(table)
-    # Training before inference, large batches before small ones.
-    falling = {"step": True, "framework": False, "batch_size": True, "length": False}
-    order = [not falls for falls in falling.values()]
-    return frame.sort_values(list(falling), ascending=order, kind="stable", ignore_index=True)
+    return pd.DataFrame(table)
 
 
-def _place(row: dict[str, Any]) -> tuple[int, ...]:
-    """Cells of one kind stand together: baselines, the plain cell, the skip cell; engines in the contract's order."""
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Training before inference, large batches before small ones; then by kind of cell, its baselines first."""
     cell = row["cell"]
     subjects = (*NATIVE, PRODUCTS, *ENGINES)
-    kind = cell.removeprefix("skip_")
-    return CELLS.index(kind), CELLS.index(cell), subjects.index(row["subject"]), row["updates_every"]
+    return (
+        row["step"] != "training",
+        row["framework"],
+        -row["batch_size"],
+        row["length"],
+        CELLS.index(cell.removeprefix("skip_")),
+        CELLS.index(cell),
+        subjects.index(row["subject"]),
+        row["updates_every"],
+    )
 
 
 def _key(row: dict[str, Any], **others: Any) -> tuple[Any, ...]:
