@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from rich.console import Console
@@ -15,11 +16,33 @@ from bench.tasks.disk import full_disk_explained
 from bench.tasks.ucf101 import FRAMES, FRAMES_PER_SECOND, SOURCE, VIDEO_FOLDERS, Ucf101, Ucf101Options
 from bench.tasks.ucf101_files import Clip
 from bench.tasks.videos import read_frames
-from impls.contract import FrameEncoder, build_frame_encoder
-from impls.errors import FrameEncoderError, nearest
+from impls.contract import Array
+from impls.errors import nearest
 
 PACKAGES = ("av", "timm")
 DEVICES = ("auto", "cpu", "cuda")
+
+
+class FrameEncoder(Protocol):
+    """A trained image network without its classifier."""
+
+    def encode(self, frames: Array) -> Array:
+        """`[frames, 224, 224, 3]` uint8 RGB to `[frames, 2048]` float32."""
+        ...
+
+
+def build_frame_encoder(*, weights: Path | None, device: str) -> FrameEncoder:
+    """An ImageNet ResNet-50, in PyTorch, which is imported here.
+
+    Args:
+        weights: a file, or None to fetch them from the model hub.
+        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+
+    Raises `UserError` where timm cannot be imported, or the weights cannot be had or do not fit.
+    """
+    from bench.tasks import frame_encoder
+
+    return frame_encoder.FrameEncoder(weights=weights, device=device)
 
 
 def extract(
@@ -71,10 +94,7 @@ def extract(
     absent = [videos / clip.video for clip in waiting if not (videos / clip.video).is_file()]
     if absent:
         raise DataError(f"{len(absent)} of {len(by_path)} videos are missing, the first is {absent[0]}")
-    try:
-        encoder = build_frame_encoder(weights=weights, device=device)
-    except FrameEncoderError as error:
-        raise UserError(str(error)) from None
+    encoder = build_frame_encoder(weights=weights, device=device)
     return _extract_all(
         waiting, videos=videos, features=ucf101.features, encoder=encoder, batch_size=batch_size, console=console
     )

@@ -9,7 +9,6 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -276,27 +275,6 @@ def describe_device(framework: str) -> DeviceReport:
     """Imports one framework and asks it for its version and its GPUs."""
     module = importlib.import_module(f"impls.{framework}.device")
     return cast(DeviceReport, module.describe_device())
-
-
-class FrameEncoder(Protocol):
-    """A trained image network without its classifier. Built by `build_frame_encoder`."""
-
-    def encode(self, frames: Array) -> Array:
-        """`[frames, 224, 224, 3]` uint8 RGB to `[frames, 2048]` float32."""
-        ...
-
-
-def build_frame_encoder(*, weights: Path | None, device: str) -> FrameEncoder:
-    """Imports PyTorch and builds an ImageNet ResNet-50; its features serve all frameworks alike.
-
-    Args:
-        weights: a file, or None to fetch them from the model hub.
-        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
-
-    Raises `FrameEncoderError` where timm cannot be imported, or the weights cannot be had or do not fit.
-    """
-    module = importlib.import_module("impls.pytorch.frame_encoder")
-    return cast(FrameEncoder, module.FrameEncoder(weights=weights, device=device))
 
 
 def as_float32(array: Array) -> Array:

@@ -14,10 +14,6 @@ class ParameterError(ValueError):
     """Parameters whose names or shapes do not fit the cell they are meant for."""
 
 
-class FrameEncoderError(ValueError):
-    """A trained image network that cannot be built: a package or its weights are missing or do not fit."""
-
-
 def nearest(word: str, words: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the most similar of `words`, or nothing where none is similar."""
     matches = difflib.get_close_matches(str(word), list(words), n=1)

@@ -12,7 +12,7 @@ from torch.utils._pytree import _register_namedtuple
 from impls import checks, states
 from impls.contract import CellSpec
 from impls.errors import CellError
-from impls.pytorch.unroll import initial_state
+from impls.pytorch.equations import initial_state
 from impls.states import FlatState, LSTMState, Outputs, SkipGRUState, SkipLSTMState
 
 # What `torch.export.save` needs to write the structures of outputs and states.

@@ -1,4 +1,4 @@
-"""The public cells: parameters, state structure and checks around `steps.stack_step`."""
+"""The public cells: parameters, state structure and checks around `equations.stack_step`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from impls import checks, states
 from impls.contract import CellSpec
 from impls.parameters import initial_parameters
 from impls.pytorch.calls import checked_call
+from impls.pytorch.equations import initial_state as initial_flat_state
+from impls.pytorch.equations import stack_step
 from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
-from impls.pytorch.steps import stack_step
-from impls.pytorch.unroll import initial_state as initial_flat_state
 from impls.states import Outputs
 
 

@@ -12,8 +12,8 @@ from impls import checks, states
 from impls.contract import DEFAULT_ENGINE, CellSpec
 from impls.parameters import initial_parameters
 from impls.pytorch.calls import checked_call
+from impls.pytorch.engines import unroll
 from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
-from impls.pytorch.unroll import unroll
 from impls.states import Outputs
 
 

@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from impls.contract import Array, ModelSpec
 from impls.parameters import check_parameters, model_shapes
+from impls.pytorch.engines import unroll
+from impls.pytorch.equations import initial_state
 from impls.pytorch.named_parameters import NamedParameters
-from impls.pytorch.unroll import initial_state, unroll
 
 
 class Predictions(NamedTuple):

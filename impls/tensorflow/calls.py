@@ -12,8 +12,8 @@ from impls import checks, states
 from impls.contract import CellSpec
 from impls.errors import CellError
 from impls.states import FlatState
-from impls.tensorflow.unroll import initial_state
-from impls.tensorflow.unrolled import static_or_dynamic_size
+from impls.tensorflow.engines.unrolled import static_or_dynamic_size
+from impls.tensorflow.equations import initial_state
 
 
 class Call(NamedTuple):

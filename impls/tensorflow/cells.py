@@ -1,4 +1,4 @@
-"""The public cells: parameters, state structure and checks around `steps.stack_step`."""
+"""The public cells: parameters, state structure and checks around `equations.stack_step`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from impls.contract import CellSpec
 from impls.parameters import cell_shapes, initial_value
 from impls.states import Outputs
 from impls.tensorflow.calls import checked_call
+from impls.tensorflow.equations import initial_state as initial_flat_state
+from impls.tensorflow.equations import stack_step
 from impls.tensorflow.named_parameters import NamedParameters, as_dtype, seed_or_drawn
-from impls.tensorflow.steps import stack_step
-from impls.tensorflow.unroll import initial_state as initial_flat_state
 
 
 class Cell(NamedParameters):

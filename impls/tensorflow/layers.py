@@ -16,8 +16,8 @@ from impls.errors import CellError
 from impls.parameters import cell_shapes, check_parameters, initial_value
 from impls.states import Outputs
 from impls.tensorflow.calls import checked_call
+from impls.tensorflow.engines import unroll
 from impls.tensorflow.named_parameters import seed_or_drawn
-from impls.tensorflow.unroll import unroll
 
 _CELL_OPTIONS = tuple(field.name for field in fields(CellSpec) if field.name not in ("cell", "input_size", "units"))
 

@@ -10,9 +10,10 @@ from tensorflow import Tensor
 
 from impls.contract import Array, ModelSpec
 from impls.parameters import check_parameters, model_shapes
+from impls.tensorflow.engines import unroll
+from impls.tensorflow.engines.unrolled import static_or_dynamic_size
+from impls.tensorflow.equations import initial_state
 from impls.tensorflow.named_parameters import NamedParameters
-from impls.tensorflow.unroll import initial_state, unroll
-from impls.tensorflow.unrolled import static_or_dynamic_size
 
 
 class Predictions(NamedTuple):

@@ -17,8 +17,9 @@ import torch
 import impls
 from impls.contract import Array, CellSpec
 from impls.errors import CellError
-from impls.pytorch import SkipLSTM, fast
-from impls.pytorch.unroll import initial_state, unroll
+from impls.pytorch import SkipLSTM
+from impls.pytorch.engines import fast, unroll
+from impls.pytorch.equations import initial_state
 from impls.states import FlatState, state_shapes
 from tests.impls import recorded_runs
 from tests.impls.frameworks import assert_gradients_close, build, parameters_for, run
@@ -305,8 +306,8 @@ def test_cached_kernels_go_out_of_date_with_any_file_of_the_engine(tmp_path: Pat
     """A kernel holds copies of what it calls in other files: a change there must reach it."""
     program = (
         "import torch\n"
-        "import impls.pytorch.engine.backward\n"
-        "from impls.pytorch.engine.products import pack\n"
+        "import impls.pytorch.engines.kernels.backward\n"
+        "from impls.pytorch.engines.kernels.products import pack\n"
         "import numpy as np\n"
         "pack(np.zeros((1, 64), np.float32), 0, 0, 1, 64, np.zeros(64, np.float32), 0)\n"
         "print(sum(pack.stats.cache_hits.values()), sum(pack.stats.cache_misses.values()))\n"
@@ -321,5 +322,5 @@ def test_cached_kernels_go_out_of_date_with_any_file_of_the_engine(tmp_path: Pat
 
     assert hits_and_misses().split() == ["0", "1"]
     assert hits_and_misses().split() == ["1", "0"]
-    (copy / "impls" / "pytorch" / "engine" / "activations.py").touch()
+    (copy / "impls" / "pytorch" / "engines" / "kernels" / "activations.py").touch()
     assert hits_and_misses().split() == ["0", "1"]

@@ -17,8 +17,9 @@ import tensorflow as tf
 
 from impls.contract import Array, CellSpec
 from impls.parameters import cell_shapes
-from impls.tensorflow.engine.jumps import latest_update
-from impls.tensorflow.unroll import initial_state, unroll
+from impls.tensorflow.engines import unroll
+from impls.tensorflow.engines.rounds.jumps import latest_update
+from impls.tensorflow.equations import initial_state
 from tests.impls import recorded_runs
 from tests.impls.frameworks import assert_gradients_close, parameters_for
 

@@ -25,7 +25,7 @@ CUMULATIVE = np.array([[0.0], [1e-8], [0.1], [0.3333333], [0.49999997], [0.5], [
 
 def gate_and_gradient(framework: str, function: str, cumulative: Array, **arguments: Array) -> tuple[Array, Array]:
     """A gate's decisions and the gradient of their sum."""
-    gate = getattr(importlib.import_module(f"impls.{framework}.gates"), function)
+    gate = getattr(importlib.import_module(f"impls.{framework}.skip_gate"), function)
     x = tensor(framework, cumulative)
     given = {name: tensor(framework, value) for name, value in arguments.items()}
     if framework == "pytorch":
@@ -110,18 +110,20 @@ def test_skipped_step_still_sees_its_candidate(framework: str) -> None:
 def test_minimum_gives_a_tie_to_the_update_probability(
     framework: str, update_prob: float, stored: float, to_update_prob: float, to_stored: float
 ) -> None:
-    gates = importlib.import_module(f"impls.{framework}.gates")
+    skip_gate = importlib.import_module(f"impls.{framework}.skip_gate")
     values = [tensor(framework, np.array([[value]])) for value in (update_prob, stored)]
     if framework == "pytorch":
         import torch
 
         first, second = (value.requires_grad_() for value in values)
-        gradients = torch.autograd.grad(gates.accumulate(update_prob=first, cum_update_prob=second), (first, second))
+        gradients = torch.autograd.grad(
+            skip_gate.accumulate(update_prob=first, cum_update_prob=second), (first, second)
+        )
     else:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
             tape.watch(values)
-            cumulative = gates.accumulate(update_prob=values[0], cum_update_prob=values[1])
+            cumulative = skip_gate.accumulate(update_prob=values[0], cum_update_prob=values[1])
         gradients = tape.gradient(cumulative, values)
     assert [float(gradient[0, 0]) for gradient in gradients] == [to_update_prob, to_stored]

@@ -9,8 +9,8 @@ pytest.importorskip("torch")
 numba = pytest.importorskip("numba")
 
 from impls.contract import ACTIVATIONS  # noqa: E402
-from impls.pytorch.engine.activations import KINDS, activate, slope  # noqa: E402
-from impls.pytorch.engine.lanes import lanewise  # noqa: E402
+from impls.pytorch.engines.kernels.activations import KINDS, activate, slope  # noqa: E402
+from impls.pytorch.engines.kernels.lanes import lanewise  # noqa: E402
 
 
 @lanewise(KINDS, x=1, y=1, derivative=1)

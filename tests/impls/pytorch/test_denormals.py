@@ -12,7 +12,7 @@ numba = pytest.importorskip("numba")
 
 from impls.pytorch import SkipLSTM  # noqa: E402
 from impls.pytorch.device import set_threads  # noqa: E402
-from impls.pytorch.engine.denormals import denormals_as_before, denormals_to_zero  # noqa: E402
+from impls.pytorch.engines.kernels.denormals import denormals_as_before, denormals_to_zero  # noqa: E402
 
 SMALLEST = float(np.nextafter(np.float32(2.0**-126), np.float32(1.0)))  # half of it is denormal
 

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch")
 numba = pytest.importorskip("numba")
 
-from impls.pytorch.engine.products import multiply, pack, panel_width  # noqa: E402
+from impls.pytorch.engines.kernels.products import multiply, pack, panel_width  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -56,7 +56,7 @@ class Other(binding.FeatureMap):
         return not super().get(name, False) if name == "avx512f" else super().get(name, default)
 binding.get_host_cpu_features = lambda: Other(real())
 
-from impls.pytorch.engine import products
+from impls.pytorch.engines.kernels import products
 assert (products.TILE_PANELS == 2) != real().get("avx512f", False)
 from tests.impls.pytorch.test_products import np, test_products
 test_products(np.float32, True, False)

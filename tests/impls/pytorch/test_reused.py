@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from impls.pytorch.engine.reused import reused_array  # noqa: E402
+from impls.pytorch.engines.kernels.tape_memory import reused_array  # noqa: E402
 
 
 def address(array) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from impls.pytorch.engine import workers  # noqa: E402
+from impls.pytorch.engines.kernels import workers  # noqa: E402
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from impls.pytorch.engine.compiled import compiled
-from impls.pytorch.engine.layer_norm import normalise
-from impls.pytorch.engine.layout import (
+from impls.pytorch.engines.kernels.compiled import compiled
+from impls.pytorch.engines.kernels.layer_norm import normalise
+from impls.pytorch.engines.kernels.layout import (
     CHANGE_AT,
     GATES_AT,
     INPUT_WEIGHTS_AT,
@@ -20,9 +20,9 @@ from impls.pytorch.engine.layout import (
     UNITS,
     WIDTH,
 )
-from impls.pytorch.engine.passes import gru_candidate, gru_gates, lstm_candidate
-from impls.pytorch.engine.products import multiply
-from impls.pytorch.engine.rows import copy
+from impls.pytorch.engines.kernels.passes import gru_candidate, gru_gates, lstm_candidate
+from impls.pytorch.engines.kernels.products import multiply
+from impls.pytorch.engines.kernels.rows import copy
 
 BLOCK_ROWS = 12  # steps that are done to their end before the next ones: few enough for the nearest cache
 

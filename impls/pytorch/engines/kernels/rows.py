@@ -10,7 +10,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from impls.pytorch.engine.compiled import FUSED, SUMMED, compiled
+from impls.pytorch.engines.kernels.compiled import FUSED, SUMMED, compiled
 
 _LINE = 64  # bytes that the cache takes at once
 

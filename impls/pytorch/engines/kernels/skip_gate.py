@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from impls.pytorch.engine.compiled import SUMMED, compiled
-from impls.pytorch.engine.layout import ALWAYS, GIVEN, ROUND
+from impls.pytorch.engines.kernels.compiled import SUMMED, compiled
+from impls.pytorch.engines.kernels.layout import ALWAYS, GIVEN, ROUND
 
 
 @compiled()

@@ -1,12 +1,8 @@
-"""The fast engine: an exact unroll whose cost follows the updates, with a gradient written by hand.
-
-`docs/engines.md` derives the algorithm. Tensors in the CPU's memory go through the compiled kernels of
-`engine/forward.py` and `engine/backward.py`, others through the operations of `engine/dense.py`.
-"""
+"""The compiled kernels as one differentiable operation: NumPy buffers around `forward.py` and `backward.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,12 +10,11 @@ import torch
 from torch import Tensor
 
 from impls.contract import Array, CellSpec
-from impls.errors import CellError
-from impls.pytorch.engine.backward import run_backward
-from impls.pytorch.engine.dense import DenseUnroll
-from impls.pytorch.engine.first_order import first_order
-from impls.pytorch.engine.forward import run_forward
-from impls.pytorch.engine.layout import (
+from impls.pytorch.engines.first_order import first_order
+from impls.pytorch.engines.kernels.backward import run_backward
+from impls.pytorch.engines.kernels.buffers import Flow, Given, Gradients, Results, Tape
+from impls.pytorch.engines.kernels.forward import run_forward
+from impls.pytorch.engines.kernels.layout import (
     ALWAYS,
     BERNOULLI,
     GIVEN,
@@ -31,50 +26,14 @@ from impls.pytorch.engine.layout import (
     pack_parameters,
     pad_rows,
 )
-from impls.pytorch.engine.reused import reused_array
-from impls.pytorch.engine.runs import Flow, Given, Gradients, Results, Tape
-from impls.pytorch.engine.workers import in_parallel
-from impls.pytorch.unrolled import Unrolled
-from impls.states import FlatState
+from impls.pytorch.engines.kernels.tape_memory import reused_array
+from impls.pytorch.engines.kernels.workers import in_parallel
 
 _SLAB_ROWS = 128  # sequences a worker takes at once: enough for dense products, few enough for its cache
 _LEAST_ROWS = 8  # fewer are not worth a worker
 
 
-@torch.compiler.disable(reason="the fast engine is compiled already")  # type: ignore[no-untyped-call, untyped-decorator]
-def unroll_fast(
-    spec: CellSpec,
-    parameters: Mapping[str, Tensor],
-    inputs: Tensor,
-    state: FlatState,
-    *,
-    updates: Tensor | None = None,
-    gate_noise: Tensor | None = None,
-    every_step: bool = True,
-) -> Unrolled:
-    """Jumps from update to update; arguments and result as those of `unroll_reference`.
-
-    `updates` and `gate_noise` are constants to the gradient, which cannot itself be differentiated.
-    """
-    if updates is not None and updates.requires_grad:
-        raise CellError("updates: the fast engine gives no gradient to a random skip's gate; use engine='reference'")
-    names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
-    tensors = [parameters[name] for name in names]
-    leaves = [leaf for layer in state.layers for leaf in layer]
-    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, *leaves, *state.gate, *tensors))
-    draws = gate_noise if spec.skips else updates
-    function = _KernelUnroll if _is_for_kernels(inputs) else DenseUnroll
-    h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
-        spec, draws, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
-    )
-    width = len(state.layers[0])
-    layers = tuple(tuple(last[at : at + width]) for at in range(0, len(leaves), width))
-    if not every_step:  # the final state is the last step, without a gradient as long as the sequence
-        h = layers[-1][-1].unsqueeze(1)
-    return Unrolled(h, gates, FlatState(layers, tuple(last[len(leaves) :])))
-
-
-class _KernelUnroll(torch.autograd.Function):
+class KernelUnroll(torch.autograd.Function):
     """The compiled kernels as one differentiable operation."""
 
     @staticmethod
@@ -198,11 +157,6 @@ class _KernelUnroll(torch.autograd.Function):
         arrays = [*cut_rows(layout, gradients.state), *of_gate, *(by_name[name] for name in names)]
         of_inputs = torch.from_numpy(gradients.inputs) if wanted else None
         return (None, None, None, None, None, of_inputs, *map(torch.from_numpy, arrays))
-
-
-def _is_for_kernels(inputs: Tensor) -> bool:
-    """Whether the compiled kernels can read this tensor."""
-    return inputs.device.type == "cpu" and inputs.dtype in (torch.float32, torch.float64)
 
 
 def _decision(spec: CellSpec, draws: Tensor | None) -> int:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from impls.pytorch.engine.compiled import borrowed, compiled
-from impls.pytorch.engine.denormals import denormals_as_before, denormals_to_zero
-from impls.pytorch.engine.gate import update_probability
-from impls.pytorch.engine.layer_norm import normalise_back
-from impls.pytorch.engine.layout import (
+from impls.pytorch.engines.kernels.candidates import BLOCK_ROWS, advance, take_input, take_state
+from impls.pytorch.engines.kernels.compiled import borrowed, compiled
+from impls.pytorch.engines.kernels.denormals import denormals_as_before, denormals_to_zero
+from impls.pytorch.engines.kernels.layer_norm import normalise_back
+from impls.pytorch.engines.kernels.layout import (
     CANDIDATE_BACK_AT,
     CHANGE_AT,
     GATES_AT,
@@ -32,10 +32,10 @@ from impls.pytorch.engine.layout import (
     UNITS,
     WIDTH,
 )
-from impls.pytorch.engine.passes import gate_back, gru_back, gru_reset_back, leave_update, lstm_back
-from impls.pytorch.engine.products import multiply, pack
-from impls.pytorch.engine.rows import add, along, copy, expect
-from impls.pytorch.engine.step import BLOCK_ROWS, advance, take_input, take_state
+from impls.pytorch.engines.kernels.passes import gate_back, gru_back, gru_reset_back, leave_update, lstm_back
+from impls.pytorch.engines.kernels.products import multiply, pack
+from impls.pytorch.engines.kernels.rows import add, along, copy, expect
+from impls.pytorch.engines.kernels.skip_gate import update_probability
 
 CHUNK_ROWS = 128  # updates whose weight gradients are gathered before one product
 

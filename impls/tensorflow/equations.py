@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import torch
-from torch import Tensor
+import tensorflow as tf
+from tensorflow import Tensor
 
 from impls.contract import CellSpec
-from impls.pytorch import gates
 from impls.states import FlatState
+from impls.tensorflow import skip_gate
 
 LAYER_NORM_EPSILON = 1e-3  # added to the standard deviation, as in the released code
 
@@ -20,49 +20,49 @@ LayerState = tuple[Tensor, ...]
 Parameters = Mapping[str, Tensor]
 
 ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
+    "tanh": tf.tanh,
+    "relu": tf.nn.relu,
+    "sigmoid": tf.sigmoid,
     "identity": lambda x: x,
 }
 
 
 def layer_norm(x: Tensor, *, gains: Tensor, biases: Tensor) -> Tensor:
     """Normalises each gate's pre-activation on its own; `x` is `[batch, gates * units]`."""
-    parts = x.reshape(-1, *gains.shape)
-    centred = parts - parts.mean(dim=2, keepdim=True)
-    variance = (centred * centred).mean(dim=2, keepdim=True)
+    parts = tf.reshape(x, [-1, *gains.shape])
+    centred = parts - tf.reduce_mean(parts, axis=2, keepdims=True)
+    variance = tf.reduce_mean(centred * centred, axis=2, keepdims=True)
     deviation = _safe_sqrt(variance)
-    return (gains * centred / (deviation + LAYER_NORM_EPSILON) + biases).reshape(x.shape)
+    return tf.reshape(gains * centred / (deviation + LAYER_NORM_EPSILON) + biases, tf.shape(x))
 
 
 def _safe_sqrt(x: Tensor) -> Tensor:
     """`√x` with gradient 0, not NaN, at 0: the variance of a layer of one unit."""
     positive = x > 0
-    return torch.where(positive, torch.sqrt(torch.where(positive, x, torch.ones_like(x))), x)
+    return tf.where(positive, tf.sqrt(tf.where(positive, x, tf.ones_like(x))), x)
 
 
 def lstm_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) -> LayerState:
     """One LSTM layer: `c' = c σ(f + forget bias) + σ(i) φ(j)`, `h' = φ(c') σ(o)`; returns `(c', h')`."""
     activation = ACTIVATION_FUNCTIONS[spec.activation]
     c, h = state
-    pre = torch.cat([x, h], dim=1) @ layer["weights"] + layer["biases"]
+    pre = tf.concat([x, h], axis=1) @ layer["weights"] + layer["biases"]
     if spec.layer_norm:
         pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
-    i, j, f, o = torch.chunk(pre, 4, dim=1)
-    new_c = c * torch.sigmoid(f + spec.forget_bias) + torch.sigmoid(i) * activation(j)
-    return new_c, activation(new_c) * torch.sigmoid(o)
+    i, j, f, o = tf.split(pre, 4, axis=1)
+    new_c = c * tf.sigmoid(f + spec.forget_bias) + tf.sigmoid(i) * activation(j)
+    return new_c, activation(new_c) * tf.sigmoid(o)
 
 
 def gru_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) -> LayerState:
     """One GRU layer: `h' = z h + (1 − z) φ(W [x, r h] + b)`; returns `(h',)`."""
     activation = ACTIVATION_FUNCTIONS[spec.activation]
     (h,) = state
-    pre = torch.cat([x, h], dim=1) @ layer["gate_weights"] + layer["gate_biases"]
+    pre = tf.concat([x, h], axis=1) @ layer["gate_weights"] + layer["gate_biases"]
     if spec.layer_norm:
         pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
-    r, z = torch.chunk(torch.sigmoid(pre), 2, dim=1)
-    candidate = activation(torch.cat([x, r * h], dim=1) @ layer["candidate_weights"] + layer["candidate_biases"])
+    r, z = tf.split(tf.sigmoid(pre), 2, axis=1)
+    candidate = activation(tf.concat([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"])
     return (z * h + (1.0 - z) * candidate,)
 
 
@@ -73,6 +73,20 @@ def layer_parameters(parameters: Parameters, layer: int) -> dict[str, Tensor]:
     """One layer's parameters under their short names."""
     prefix = f"layers.{layer}."
     return {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}
+
+
+def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor) -> FlatState:
+    """The learned rows repeated over the batch (or zeros of the type of `like`), Δũ = 1 and a stored ũ of 0."""
+    names = ("initial_c", "initial_h") if spec.kind == "lstm" else ("initial_h",)
+    layers = []
+    for number, units in enumerate(spec.units):
+        if spec.initial_state == "learned":
+            rows = tuple(tf.broadcast_to(parameters[f"layers.{number}.{name}"], [batch, units]) for name in names)
+        else:
+            rows = tuple(tf.zeros([batch, units], like.dtype) for _ in names)
+        layers.append(rows)
+    gate = (tf.ones([batch, 1], like.dtype), tf.zeros([batch, 1], like.dtype)) if spec.skips else ()
+    return FlatState(tuple(layers), gate)
 
 
 def stack_step(
@@ -104,13 +118,17 @@ def stack_step(
 
     if not spec.skips:
         if updates is None:
-            return torch.ones_like(x[:, :1]), FlatState(tuple(candidates), ())
+            return tf.ones_like(x[:, :1]), FlatState(tuple(candidates), ())
         return updates, FlatState(_select(updates, candidates, state.layers), ())
 
     update_prob, cum_update_prob = state.gate
-    cumulative = gates.accumulate(update_prob=update_prob, cum_update_prob=cum_update_prob)
-    u = gates.round_gate(cumulative) if gate_noise is None else gates.bernoulli_gate(cumulative, gate_noise=gate_noise)
-    proposed = gates.update_probability(
+    cumulative = skip_gate.accumulate(update_prob=update_prob, cum_update_prob=cum_update_prob)
+    u = (
+        skip_gate.round_gate(cumulative)
+        if gate_noise is None
+        else skip_gate.bernoulli_gate(cumulative, gate_noise=gate_noise)
+    )
+    proposed = skip_gate.update_probability(
         candidates[spec.gate_layer][0],  # c of an LSTM, h of a GRU: the candidate's
         weights=parameters["update_gate.weights"],
         biases=parameters["update_gate.biases"],

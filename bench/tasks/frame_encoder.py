@@ -1,4 +1,7 @@
-"""An ImageNet ResNet-50 up to its pooled features, from timm (optional extra `video`)."""
+"""An ImageNet ResNet-50 up to its pooled features, from timm (optional extra `video`).
+
+The one file of the harness that imports a framework: features are extracted once, and serve all frameworks alike.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.errors import UserError
 from impls.contract import Array
-from impls.errors import FrameEncoderError
 
 # The weights of the original training recipe, nearest to those of the paper's time.
 MODEL = "resnet50.tv_in1k"
@@ -19,7 +22,7 @@ STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 class FrameEncoder:
     """Frames to features of width 2,048; no gradient, batch statistics frozen.
 
-    Raises `FrameEncoderError` where timm cannot be imported, or the weights cannot be had or do not fit.
+    Raises `UserError` where timm cannot be imported, or the weights cannot be had or do not fit.
     """
 
     def __init__(self, *, weights: Path | None, device: str) -> None:
@@ -27,12 +30,12 @@ class FrameEncoder:
             import timm
         except (ImportError, RuntimeError) as error:
             # torchvision, which timm imports, fails so where it was built for another PyTorch.
-            raise FrameEncoderError(
+            raise UserError(
                 f"timm cannot be imported ({_first_line(error)}); install the torchvision that was built for torch "
                 f"{torch.__version__}"
             ) from error
         if device == "cuda" and not torch.cuda.is_available():
-            raise FrameEncoderError("PyTorch sees no CUDA device here; give --device cpu")
+            raise UserError("PyTorch sees no CUDA device here; give --device cpu")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
@@ -42,7 +45,7 @@ class FrameEncoder:
             )
         except Exception as error:
             where = "the model hub is out of reach" if weights is None else f"{weights}: no weights of a ResNet-50"
-            raise FrameEncoderError(
+            raise UserError(
                 f"{where} ({_first_line(error)}); give a file of torchvision's or timm's ResNet-50 with --weights"
             ) from error
         network.reset_classifier(0)

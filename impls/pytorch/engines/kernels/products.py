@@ -18,8 +18,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from impls.pytorch.engine.compiled import compiled
-from impls.pytorch.engine.lanes import spread, vector_bytes
+from impls.pytorch.engines.kernels.compiled import compiled
+from impls.pytorch.engines.kernels.lanes import spread, vector_bytes
 
 WIDTH_BYTES = 64  # of a panel: what a cache line holds, and the least that sizes are padded to
 PANEL_VECTORS = WIDTH_BYTES // vector_bytes()

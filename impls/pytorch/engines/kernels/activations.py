@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from impls.pytorch.engine.lanes import Lanes
+from impls.pytorch.engines.kernels.lanes import Lanes
 
 TANH, RELU, SIGMOID, IDENTITY = range(4)  # in the order of `impls.contract.ACTIVATIONS`
 KINDS = 4

@@ -1,35 +1,16 @@
-"""The time loop: a cell over `[batch, time, features]`, by one of the engines.
-
-`reference` runs the equations of `steps.py` step by step and leaves the gradient to TensorFlow; `fast` is told in
-`fast.py`.
-"""
+"""The reference engine: the equations of `equations.py`, step by step; the gradient is the framework's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.states import FlatState
-from impls.tensorflow.fast import unroll_fast
-from impls.tensorflow.steps import stack_step
-from impls.tensorflow.unrolled import Unrolled, static_or_dynamic_size
-
-
-def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor) -> FlatState:
-    """The learned rows repeated over the batch (or zeros of the type of `like`), Δũ = 1 and a stored ũ of 0."""
-    names = ("initial_c", "initial_h") if spec.kind == "lstm" else ("initial_h",)
-    layers = []
-    for number, units in enumerate(spec.units):
-        if spec.initial_state == "learned":
-            rows = tuple(tf.broadcast_to(parameters[f"layers.{number}.{name}"], [batch, units]) for name in names)
-        else:
-            rows = tuple(tf.zeros([batch, units], like.dtype) for _ in names)
-        layers.append(rows)
-    gate = (tf.ones([batch, 1], like.dtype), tf.zeros([batch, 1], like.dtype)) if spec.skips else ()
-    return FlatState(tuple(layers), gate)
+from impls.tensorflow.engines.unrolled import Unrolled, static_or_dynamic_size
+from impls.tensorflow.equations import stack_step
 
 
 def unroll_reference(
@@ -91,23 +72,3 @@ def _steps(tensor: Tensor, time: int | Tensor) -> tf.TensorArray:
     """The steps of `[batch, time, width]`, each `[batch, width]`."""
     steps = tf.TensorArray(tensor.dtype, size=time, clear_after_read=False)
     return steps.unstack(tf.transpose(tensor, [1, 0, 2]))
-
-
-UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
-
-
-def unroll(
-    spec: CellSpec,
-    parameters: Mapping[str, Tensor],
-    inputs: Tensor,
-    state: FlatState,
-    *,
-    updates: Tensor | None = None,
-    gate_noise: Tensor | None = None,
-    every_step: bool = True,
-    engine: str = "reference",
-) -> Unrolled:
-    """Runs the cell by the named engine; arguments and result as in `unroll_reference`."""
-    return UNROLLS[engine](
-        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, every_step=every_step
-    )

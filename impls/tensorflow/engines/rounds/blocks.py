@@ -17,11 +17,11 @@ from tensorflow.python.ops import control_flow_util
 
 from impls.contract import CellSpec
 from impls.states import FlatState
-from impls.tensorflow.engine import rounds as loops
-from impls.tensorflow.engine.adjoints import Gradients
-from impls.tensorflow.engine.jumps import latest_update, next_update
-from impls.tensorflow.engine.rounds import Adjoint, Cotangents, Kept, Position, Sequences
-from impls.tensorflow.unrolled import Unrolled, static_or_dynamic_size
+from impls.tensorflow.adjoints import Gradients
+from impls.tensorflow.engines.rounds import loops
+from impls.tensorflow.engines.rounds.jumps import latest_update, next_update
+from impls.tensorflow.engines.rounds.loops import Adjoint, Cotangents, Kept, Position, Sequences
+from impls.tensorflow.engines.unrolled import Unrolled, static_or_dynamic_size
 
 MOST_BLOCKS = 28  # blocks of rounds that a sequence is cut into: few launches, small buffers
 LEAST_ROUNDS = 25

@@ -1,7 +1,7 @@
 """The fast engine: the results of `unroll_reference`, with matrix products at updates alone.
 
 The k-th updates of all sequences are one dense batch, a round; blocks of rounds are compiled by XLA. The parts are
-in `engine/`; the derivation is in `docs/engines.md`.
+in `rounds/`; the derivation is in `docs/engines.md`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from tensorflow.python.eager import record
 
 from impls.contract import CellSpec
 from impls.states import FlatState
-from impls.tensorflow.engine.blocks import compiled_by_caller, run_backward, run_forward
-from impls.tensorflow.engine.jumps import gate_source
-from impls.tensorflow.engine.rounds import Sequences
-from impls.tensorflow.unrolled import Unrolled
+from impls.tensorflow.engines.rounds.blocks import compiled_by_caller, run_backward, run_forward
+from impls.tensorflow.engines.rounds.jumps import gate_source
+from impls.tensorflow.engines.rounds.loops import Sequences
+from impls.tensorflow.engines.unrolled import Unrolled
 
 
 def unroll_fast(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from impls.pytorch.engine.compiled import compiled
+from impls.pytorch.engines.kernels.compiled import compiled
 from impls.reference import LAYER_NORM_EPSILON
 
 

@@ -1,4 +1,4 @@
-"""The layers of `steps.py` with their adjoints, written by hand, in the pieces that the fast engine needs.
+"""The layers of `equations.py` with their adjoints, written by hand, in the pieces that the fast engine needs.
 
 `split` cuts the weights once for all steps; `recur` is the part of the pre-activations that depends on the state
 alone, which one update and the skips before it share; `candidate` completes it to a step; `backward` is the adjoint
@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import CellSpec
-from impls.tensorflow.steps import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, LayerState, layer_norm
+from impls.tensorflow.equations import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, LayerState, layer_norm
 
 Parameters = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
@@ -43,7 +43,7 @@ class Pieces(NamedTuple):
 
 
 def layer_norm_backward(x: Tensor, g: Tensor, *, gains: Tensor, gates: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The adjoint of `steps.layer_norm` at `x` for the cotangent `g`, both `[batch, gates * units]`.
+    """The adjoint of `equations.layer_norm` at `x` for the cotangent `g`, both `[batch, gates * units]`.
 
     Returns the gradients of x, of the gains and of the biases.
     """

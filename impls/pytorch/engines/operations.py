@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from impls.contract import CellSpec
-from impls.pytorch import gates as skip_gate
-from impls.pytorch.engine.first_order import first_order
-from impls.pytorch.steps import (
+from impls.pytorch import skip_gate
+from impls.pytorch.engines.first_order import first_order
+from impls.pytorch.equations import (
     ACTIVATION_FUNCTIONS,
     LAYER_NORM_EPSILON,
     layer_norm,
@@ -59,8 +59,8 @@ class Change(NamedTuple):
     normed: Tensor
 
 
-class DenseUnroll(torch.autograd.Function):
-    """`steps.stack_step` at every step, with the gradient of `docs/engines.md`."""
+class OperationsUnroll(torch.autograd.Function):
+    """`equations.stack_step` at every step, with the gradient of `docs/engines.md`."""
 
     @staticmethod
     def forward(

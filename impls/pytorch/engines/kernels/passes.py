@@ -1,6 +1,6 @@
 """The element-wise part of the cells: what stands between two matrix products, one pass over memory each.
 
-Equations and names as in `steps.py`; the gradients are derived in `docs/engines.md`. Each is called with the number
+Equations and names as in `equations.py`; the gradients are derived in `docs/engines.md`. Each is called with the number
 of the activation and a tuple of arrays, in the order given to `lanewise`.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from impls.pytorch.engine.activations import KINDS, activate, sigmoid, slope
-from impls.pytorch.engine.lanes import Lanes, lanewise
+from impls.pytorch.engines.kernels.activations import KINDS, activate, sigmoid, slope
+from impls.pytorch.engines.kernels.lanes import Lanes, lanewise
 
 Several = tuple[Lanes, ...]
 Written = Mapping[str, Any]

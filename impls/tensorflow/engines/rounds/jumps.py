@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import CellSpec
-from impls.tensorflow import gates
+from impls.tensorflow import skip_gate
 
 
 def gate_source(spec: CellSpec, *, updates: Tensor | None) -> str:
@@ -60,7 +60,7 @@ def next_update(
         if source == "given":
             fires = at_times(draws, tf.minimum(time, length - 1)) > 0.5
         else:
-            cumulative = gates.accumulate(update_prob=update_prob, cum_update_prob=stored)
+            cumulative = skip_gate.accumulate(update_prob=update_prob, cum_update_prob=stored)
             if source == "round":
                 fires = tf.round(cumulative) > 0.5
             else:

@@ -13,7 +13,7 @@ import numpy as np
 
 from impls.contract import ACTIVATIONS, GATE_NAMES, Array, CellSpec
 from impls.parameters import layer_input_sizes
-from impls.pytorch.engine.products import pack, panel_width
+from impls.pytorch.engines.kernels.products import pack, panel_width
 
 LSTM, GRU = range(2)
 ALWAYS, GIVEN, ROUND, BERNOULLI = range(4)  # what decides an update

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from impls.pytorch.engine.compiled import borrowed, compiled
-from impls.pytorch.engine.denormals import denormals_as_before, denormals_to_zero
-from impls.pytorch.engine.gate import next_update, update_probability
-from impls.pytorch.engine.layout import (
+from impls.pytorch.engines.kernels.candidates import BLOCK_ROWS, advance, recur, take_input
+from impls.pytorch.engines.kernels.compiled import borrowed, compiled
+from impls.pytorch.engines.kernels.denormals import denormals_as_before, denormals_to_zero
+from impls.pytorch.engines.kernels.layout import (
     CHANGE_AT,
     HELD_AT,
     OLD_AT,
@@ -20,9 +20,9 @@ from impls.pytorch.engine.layout import (
     UNITS,
     WIDTH,
 )
-from impls.pytorch.engine.products import multiply
-from impls.pytorch.engine.rows import copy, expect
-from impls.pytorch.engine.step import BLOCK_ROWS, advance, recur, take_input
+from impls.pytorch.engines.kernels.products import multiply
+from impls.pytorch.engines.kernels.rows import copy, expect
+from impls.pytorch.engines.kernels.skip_gate import next_update, update_probability
 
 
 @compiled()

@@ -14,10 +14,10 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import CellSpec
-from impls.tensorflow import gates
-from impls.tensorflow.engine.adjoints import PIECES, RECORDED, RECURRENT, Gradients, Parts, keeps_gates
-from impls.tensorflow.engine.jumps import at_times, next_update
-from impls.tensorflow.steps import LayerState, layer_parameters
+from impls.tensorflow import skip_gate
+from impls.tensorflow.adjoints import PIECES, RECORDED, RECURRENT, Gradients, Parts, keeps_gates
+from impls.tensorflow.engines.rounds.jumps import at_times, next_update
+from impls.tensorflow.equations import LayerState, layer_parameters
 
 Parameters = Mapping[str, Tensor]
 Layers = tuple[LayerState, ...]
@@ -110,7 +110,7 @@ def _inner(mine: Layers, others: Layers, less: Layers) -> Tensor:
 
 def _propose(parameters: Parameters, spec: CellSpec, layers: Layers) -> Tensor:
     """Δũ of the candidates, `[batch]`."""
-    return gates.update_probability(
+    return skip_gate.update_probability(
         layers[spec.gate_layer][0],
         weights=parameters["update_gate.weights"],
         biases=parameters["update_gate.biases"],
@@ -344,7 +344,7 @@ def backward_skips(
     layers, update_prob = position.layers, position.update_prob
 
     def replay(j: Tensor, stored: Tensor, cumulatives: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
-        following = gates.accumulate(update_prob=update_prob, cum_update_prob=stored)
+        following = skip_gate.accumulate(update_prob=update_prob, cum_update_prob=stored)
         return j + 1, following, cumulatives.write(j, stored)
 
     if spec.skips:

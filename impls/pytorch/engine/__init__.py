@@ -1,1 +1,0 @@
-"""The parts of the fast engine: compiled kernels for the CPU, and the same gradient in PyTorch operations."""

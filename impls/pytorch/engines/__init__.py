@@ -1,0 +1,41 @@
+"""The time loop: a cell over `[batch, time, features]`, by one of the engines.
+
+`reference` runs the equations step by step, `fast` is exact too, at the cost of the updates alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from impls.contract import CellSpec
+from impls.pytorch.engines.fast import unroll_fast
+from impls.pytorch.engines.reference import unroll_reference
+from impls.pytorch.engines.unrolled import Unrolled
+from impls.states import FlatState
+
+UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
+
+
+def unroll(
+    spec: CellSpec,
+    parameters: Mapping[str, Tensor],
+    inputs: Tensor,
+    state: FlatState,
+    *,
+    updates: Tensor | None = None,
+    gate_noise: Tensor | None = None,
+    every_step: bool = True,
+    engine: str = "reference",
+) -> Unrolled:
+    """Runs the cell by the named engine; arguments and result as in `unroll_reference`.
+
+    `torch.export` always records the reference's operations, which compute the same: kernels cannot be exported.
+    """
+    if torch.compiler.is_exporting():
+        engine = "reference"
+    return UNROLLS[engine](
+        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, every_step=every_step
+    )

@@ -1,0 +1,57 @@
+"""The fast engine: an exact unroll whose cost follows the updates, with a gradient written by hand.
+
+`docs/engines.md` derives the algorithm. Tensors in the CPU's memory go through the compiled kernels of
+`kernels/`, others through the operations of `operations.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from impls.contract import CellSpec
+from impls.errors import CellError
+from impls.pytorch.engines.kernels.function import KernelUnroll
+from impls.pytorch.engines.operations import OperationsUnroll
+from impls.pytorch.engines.unrolled import Unrolled
+from impls.states import FlatState
+
+
+@torch.compiler.disable(reason="the fast engine is compiled already")  # type: ignore[no-untyped-call, untyped-decorator]
+def unroll_fast(
+    spec: CellSpec,
+    parameters: Mapping[str, Tensor],
+    inputs: Tensor,
+    state: FlatState,
+    *,
+    updates: Tensor | None = None,
+    gate_noise: Tensor | None = None,
+    every_step: bool = True,
+) -> Unrolled:
+    """Jumps from update to update; arguments and result as those of `unroll_reference`.
+
+    `updates` and `gate_noise` are constants to the gradient, which cannot itself be differentiated.
+    """
+    if updates is not None and updates.requires_grad:
+        raise CellError("updates: the fast engine gives no gradient to a random skip's gate; use engine='reference'")
+    names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
+    tensors = [parameters[name] for name in names]
+    leaves = [leaf for layer in state.layers for leaf in layer]
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, *leaves, *state.gate, *tensors))
+    draws = gate_noise if spec.skips else updates
+    function = KernelUnroll if _is_for_kernels(inputs) else OperationsUnroll
+    h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
+        spec, draws, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
+    )
+    width = len(state.layers[0])
+    layers = tuple(tuple(last[at : at + width]) for at in range(0, len(leaves), width))
+    if not every_step:  # the final state is the last step, without a gradient as long as the sequence
+        h = layers[-1][-1].unsqueeze(1)
+    return Unrolled(h, gates, FlatState(layers, tuple(last[len(leaves) :])))
+
+
+def _is_for_kernels(inputs: Tensor) -> bool:
+    """Whether the compiled kernels can read this tensor."""
+    return inputs.device.type == "cpu" and inputs.dtype in (torch.float32, torch.float64)
