@@ -116,7 +116,8 @@ def list_command() -> None:
 
     from bench import sweep as sweeps
     from bench.tasks import TASKS
-    from impls.contract import CELLS, ENGINES, FRAMEWORKS
+    from impls.contract import ENGINES, FRAMEWORKS
+    from impls.kinds import cells
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for name in sweeps.available():
@@ -124,7 +125,7 @@ def list_command() -> None:
         table.add_row("sweep", name, f"{len(sweep.trials)} trials", sweep.description)
     for name, task in TASKS.items():
         table.add_row("task", name, task.quality_metric, task.summary)
-    for cell in CELLS:
+    for cell in cells():
         table.add_row("cell", cell, "", "learns to skip state updates" if "skip" in cell else "plain")
     for framework in FRAMEWORKS:
         table.add_row("framework", framework, "", f"engines: {', '.join(ENGINES)}")

@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.randomness import generator
 from bench.trial import Trial
-from impls.contract import SKIP_CELLS, Array, Batch
+from impls.contract import Array, Batch
+from impls.kinds import skip_cells
 
 
 def with_draws(batch: Batch, trial: Trial, *, stream: str, step: int) -> Batch:
@@ -28,7 +29,7 @@ def with_draws(batch: Batch, trial: Trial, *, stream: str, step: int) -> Batch:
 
     if trial.p_skip > 0:
         drawn["updates"] = (uniform("p_skip", size, time) >= trial.p_skip).astype(np.float32)
-    if trial.gate == "bernoulli" and trial.cell in SKIP_CELLS:
+    if trial.gate == "bernoulli" and trial.cell in skip_cells():
         drawn["gate_noise"] = uniform("gate_noise", size, time)
     if trial.protocol.dropout > 0 and stream == "train":
         kept = uniform("dropout", size, trial.units[-1]) >= trial.protocol.dropout

@@ -7,14 +7,14 @@ for each used frame.
 
 from __future__ import annotations
 
-MATRICES = {"lstm": 4, "gru": 3}
+from impls.kinds import KINDS, SKIP_PREFIX
 
 
 def published_macs_per_update(cell: str, *, input_size: int, units: tuple[int, ...]) -> int:
-    """`Σ g · units · (inputs + units)` over layers; g is 4 for an LSTM, 3 for a GRU."""
-    matrices = MATRICES[cell.removeprefix("skip_")]
+    """`Σ g · units · (inputs + units)` over layers; g is the number of gates: 4 for an LSTM, 3 for a GRU."""
+    gates = len(KINDS[cell.removeprefix(SKIP_PREFIX)].gates)
     sizes = (input_size, *units[:-1])
-    return sum(matrices * width * (below + width) for below, width in zip(sizes, units, strict=True))
+    return sum(gates * width * (below + width) for below, width in zip(sizes, units, strict=True))
 
 
 def published_flops(

@@ -18,23 +18,22 @@ from bench.validation import explain
 from impls.contract import (
     ACTIVATIONS,
     BUDGETS,
-    CELLS,
     DEFAULT_ENGINE,
     DEVICES,
     ENGINES,
     FRAMEWORKS,
     GATES,
     INITIAL_STATES,
-    SKIP_CELLS,
     CellSpec,
     ModelSpec,
     OptimizerSpec,
 )
 from impls.errors import nearest
+from impls.kinds import cells, skip_cells
 
 # Fields with a fixed set of values, which are refused with the nearest right one.
 CHOICES: dict[str, tuple[str, ...]] = {
-    "cell": CELLS,
+    "cell": cells(),
     "framework": FRAMEWORKS,
     "engine": ENGINES,
     "device": DEVICES,
@@ -105,7 +104,7 @@ class Trial(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Trial:
-        if self.p_skip > 0 and self.cell in SKIP_CELLS:
+        if self.p_skip > 0 and self.cell in skip_cells():
             raise ValueError(
                 f"p_skip = {self.p_skip} with cell = {self.cell!r}: the random skip is a baseline of plain cells"
             )

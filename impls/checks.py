@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from impls.contract import ACTIVATIONS, CELLS, ENGINES, GATES, INITIAL_STATES, CellSpec
+from impls.contract import ACTIVATIONS, ENGINES, GATES, INITIAL_STATES, CellSpec
 from impls.errors import CellError, nearest
+from impls.kinds import cells
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
@@ -69,7 +70,7 @@ def cell_spec(
     `activation` may be a function of a framework that bears one of the known names (`tf.tanh`, `torch.tanh`).
     Raises `CellError` for anything that a cell cannot be built from.
     """
-    check_choice("cell", cell, CELLS)
+    check_choice("cell", cell, cells())
     layers = check_units(units, stacked=stacked)
     for name, value in (("forget_bias", forget_bias), ("update_bias", update_bias)):
         if not (_is_whole(value) or isinstance(value, (float, np.floating))) or math.isnan(value):

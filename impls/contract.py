@@ -14,11 +14,11 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from impls.kinds import KINDS, SKIP_PREFIX, Kind
+
 Array = npt.NDArray[Any]
 Parameters = dict[str, Array]
 
-CELLS = ("lstm", "gru", "skip_lstm", "skip_gru")
-SKIP_CELLS = ("skip_lstm", "skip_gru")
 FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
@@ -32,10 +32,6 @@ INITIAL_STATES = ("learned", "zeros")
 READOUTS = ("last", "every")
 LOSSES = ("mean_squared_error", "cross_entropy", "binary_cross_entropy")
 BUDGETS = ("cost_per_sample", "l1", "l2")
-
-# Gates that share one matrix, in their order along its columns: LSTM input, new input, forget, output; GRU reset,
-# update.
-GATE_NAMES = {"lstm": ("i", "j", "f", "o"), "gru": ("r", "z")}
 
 # The framework package behind each implementation; used to say what is missing without importing it.
 PACKAGES = {"pytorch": "torch", "tensorflow": "tensorflow"}
@@ -63,12 +59,12 @@ class CellSpec:
     @property
     def skips(self) -> bool:
         """Whether the cell has a learned skip gate."""
-        return self.cell in SKIP_CELLS
+        return self.cell.startswith(SKIP_PREFIX)
 
     @property
-    def kind(self) -> str:
-        """`lstm` or `gru`, the base cell of both the plain and the skip variant."""
-        return self.cell.removeprefix("skip_")
+    def kind(self) -> Kind:
+        """What the plain cell and its skip variant share."""
+        return KINDS[self.cell.removeprefix(SKIP_PREFIX)]
 
 
 @dataclass(frozen=True, kw_only=True)

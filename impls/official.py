@@ -14,8 +14,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from impls.contract import GATE_NAMES, Array, Parameters, as_float32
+from impls.contract import Array, Parameters, as_float32
 from impls.errors import ParameterError
+from impls.kinds import GRU, LSTM
 
 # Their name for the second gate of a GRU is u, for update; canonical is z.
 _NORM_GATES = {"i": "i", "j": "j", "f": "f", "o": "o", "r": "r", "u": "z"}
@@ -101,7 +102,7 @@ def from_official(variables: Mapping[str, Array]) -> Parameters:
         else:
             norms.setdefault((_layer_of(name), norm[2]), {})[_NORM_GATES[norm[1]]] = value
     for (layer, part), of_gate in norms.items():
-        order = GATE_NAMES["gru" if {"r", "z"} & set(of_gate) else "lstm"]
+        order = next(kind for kind in (LSTM, GRU) if set(of_gate) & set(kind.normalised)).normalised
         missing = [_OFFICIAL_GATES[gate] for gate in order if gate not in of_gate]
         if missing:
             raise ParameterError(f"layer {layer + 1} has no layer-norm {part} for the gates {missing}")
@@ -118,10 +119,10 @@ def to_official(parameters: Mapping[str, Array], *, scope: str = "rnn", stacked:
         scope: the variable scope around the cell; `dynamic_rnn` uses `rnn`.
         stacked: name a cell of one layer as their `Multi…` cell would. More layers always are.
     """
-    kind = "LSTM" if "layers.0.weights" in parameters else "GRU"
+    kind = LSTM if "layers.0.weights" in parameters else GRU
     skip = "update_gate.weights" in parameters
     stacked = stacked or any(name.startswith("layers.1.") for name in parameters)
-    skip_cell = f"{scope}/{'Multi' if stacked else ''}Skip{kind}Cell"
+    skip_cell = f"{scope}/{'Multi' if stacked else ''}Skip{kind.name.upper()}Cell"
     official_direct = {ours: theirs for theirs, ours in _DIRECT.items()}
     official_whole = {ours: theirs for theirs, ours in _WHOLE_MODEL.items()}
 
@@ -133,15 +134,15 @@ def to_official(parameters: Mapping[str, Array], *, scope: str = "rnn", stacked:
         if skip:
             inside = f"{skip_cell}/{folder}"
         else:
-            inside = f"{scope}/{f'multi_rnn_cell/cell_{layer}/' if stacked else ''}Basic{kind}Cell/"
+            inside = f"{scope}/{f'multi_rnn_cell/cell_{layer}/' if stacked else ''}Basic{kind.name.upper()}Cell/"
         if name in official_whole:
             tail = official_whole[name]
             translated[f"{skip_cell}/{tail}" if name.startswith("update_gate.") else tail] = as_float32(value)
         elif short in ("norm_gains", "norm_biases"):
             part = "gain" if short == "norm_gains" else "bias"
-            if kind == "GRU" and not skip:
+            if kind is GRU and not skip:
                 inside += "gates/"  # their plain GRU makes its norms inside the scope of its gates
-            for gate, row in zip(GATE_NAMES[kind.lower()], np.asarray(value), strict=True):
+            for gate, row in zip(kind.normalised, np.asarray(value), strict=True):
                 translated[f"{inside}{_OFFICIAL_GATES[gate]}/{part}"] = as_float32(row)
         elif short.startswith("initial_"):
             translated[f"{folder}{official_direct[short]}"] = as_float32(value)

@@ -27,8 +27,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from impls.contract import GATE_NAMES, Array, CellSpec, ModelSpec, Parameters, as_float32
+from impls.contract import Array, CellSpec, ModelSpec, Parameters, as_float32
 from impls.errors import ParameterError, nearest
+from impls.kinds import Kind
 from impls.official import from_official, to_official
 
 __all__ = [
@@ -51,26 +52,18 @@ def layer_input_sizes(spec: CellSpec) -> tuple[int, ...]:
 
 
 def layer_shapes(
-    *, kind: str, input_size: int, units: int, layer_norm: bool, initial_state: str
+    kind: Kind, *, input_size: int, units: int, layer_norm: bool, initial_state: str
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of one layer's parameters under their short names, in canonical order."""
-    fan_in = input_size + units
     shapes: dict[str, tuple[int, ...]] = {}
-    if kind == "lstm":
-        shapes["weights"] = (fan_in, 4 * units)
-        shapes["biases"] = (4 * units,)
-    else:
-        shapes["gate_weights"] = (fan_in, 2 * units)
-        shapes["gate_biases"] = (2 * units,)
-        shapes["candidate_weights"] = (fan_in, units)
-        shapes["candidate_biases"] = (units,)
+    for matrix in kind.matrices:
+        width = len(matrix.gates) * units
+        shapes[f"{matrix.prefix}weights"] = (input_size + units, width)
+        shapes[f"{matrix.prefix}biases"] = (width,)
     if layer_norm:
-        shapes["norm_gains"] = (len(GATE_NAMES[kind]), units)
-        shapes["norm_biases"] = (len(GATE_NAMES[kind]), units)
+        shapes["norm_gains"] = shapes["norm_biases"] = (len(kind.normalised), units)
     if initial_state == "learned":
-        if kind == "lstm":
-            shapes["initial_c"] = (1, units)
-        shapes["initial_h"] = (1, units)
+        shapes |= {f"initial_{name}": (1, units) for name in kind.state}
     return shapes
 
 
@@ -79,7 +72,7 @@ def cell_shapes(spec: CellSpec) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (input_size, units) in enumerate(zip(layer_input_sizes(spec), spec.units, strict=True)):
         of_layer = layer_shapes(
-            kind=spec.kind,
+            spec.kind,
             input_size=input_size,
             units=units,
             layer_norm=spec.layer_norm,
@@ -103,28 +96,26 @@ def model_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def initial_value(name: str, shape: tuple[int, ...], *, seed: int, update_bias: float) -> Array:
-    """One parameter's initial value, float32; a pure function of its arguments.
+def initial_value(spec: CellSpec, name: str, shape: tuple[int, ...], *, seed: int) -> Array:
+    """One parameter's initial value in a cell or in a model around it, float32; a pure function of its arguments.
 
-    Weights are Glorot uniform over the whole concatenated matrix, initial states N(0, 1), GRU gate biases 1,
-    the skip gate's bias `update_bias`, embeddings U(-0.25, 0.25), gains 1, and every other bias 0: the authors'
-    choices.
+    Weights are Glorot uniform over the whole concatenated matrix, initial states N(0, 1), biases what the kind says,
+    the skip gate's `update_bias`, embeddings U(-0.25, 0.25), gains 1, and every other bias 0: the authors' choices.
     """
     generator = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(name.encode())]))
-    short = name.rpartition(".")[2]
     if name == "embedding.weights":
         value = generator.uniform(-0.25, 0.25, shape)
-    elif short in ("weights", "gate_weights", "candidate_weights"):
+    elif name == "update_gate.biases":
+        value = np.full(shape, spec.update_bias)
+    elif ".initial_" in name:
+        value = generator.standard_normal(shape)
+    elif name.endswith("weights"):
         limit = np.sqrt(6.0 / (shape[0] + shape[1]))
         value = generator.uniform(-limit, limit, shape)
-    elif short in ("initial_c", "initial_h"):
-        value = generator.standard_normal(shape)
-    elif short in ("gate_biases", "norm_gains"):
-        value = np.ones(shape)
-    elif name == "update_gate.biases":
-        value = np.full(shape, update_bias)
     else:
-        value = np.zeros(shape)
+        biases = {f"{matrix.prefix}biases": matrix.initial_bias for matrix in spec.kind.matrices}
+        constants = biases | {"norm_gains": 1.0} if name.startswith("layers.") else {}
+        value = np.full(shape, constants.get(name.rpartition(".")[2], 0.0))
     return as_float32(value)
 
 
@@ -135,7 +126,7 @@ def initial_parameters(spec: CellSpec | ModelSpec, *, seed: int) -> Parameters:
     on what else stands in the model.
     """
     cell, shapes = (spec, cell_shapes(spec)) if isinstance(spec, CellSpec) else (spec.cell, model_shapes(spec))
-    return {name: initial_value(name, shape, seed=seed, update_bias=cell.update_bias) for name, shape in shapes.items()}
+    return {name: initial_value(cell, name, shape, seed=seed) for name, shape in shapes.items()}
 
 
 def check_parameters(parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:

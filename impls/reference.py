@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from impls.contract import GATE_NAMES, Array, CellSpec
+from impls.contract import Array, CellSpec
 
 LAYER_NORM_EPSILON = 1e-3
 
@@ -68,7 +68,7 @@ def lstm_step(spec: CellSpec, layer: Mapping[str, Array], x: Array, state: Layer
     gates = np.concatenate([x, h], axis=1) @ layer["weights"] + layer["biases"]
     if spec.layer_norm:
         gates = layer_norm(gates, gains=layer["norm_gains"], biases=layer["norm_biases"])
-    i, j, f, o = np.split(gates, len(GATE_NAMES["lstm"]), axis=1)
+    i, j, f, o = np.split(gates, 4, axis=1)
     new_c = c * sigmoid(f + spec.forget_bias) + sigmoid(i) * activation(j)
     return new_c, activation(new_c) * sigmoid(o)
 
@@ -80,7 +80,7 @@ def gru_step(spec: CellSpec, layer: Mapping[str, Array], x: Array, state: LayerS
     gates = np.concatenate([x, h], axis=1) @ layer["gate_weights"] + layer["gate_biases"]
     if spec.layer_norm:
         gates = layer_norm(gates, gains=layer["norm_gains"], biases=layer["norm_biases"])
-    r, z = np.split(sigmoid(gates), len(GATE_NAMES["gru"]), axis=1)
+    r, z = np.split(sigmoid(gates), 2, axis=1)
     candidate = activation(np.concatenate([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"])
     return (z * h + (1.0 - z) * candidate,)
 
@@ -100,11 +100,14 @@ def layer_parameters(parameters: Mapping[str, Array], layer: int) -> dict[str, A
 
 def initial_layers(spec: CellSpec, parameters: Mapping[str, Array], *, batch: int) -> list[LayerState]:
     """The initial state of every layer: the learned row repeated over the batch, or zeros."""
-    names = ("initial_c", "initial_h") if spec.kind == "lstm" else ("initial_h",)
     states: list[LayerState] = []
     for layer, units in enumerate(spec.units):
         rows = layer_parameters(parameters, layer)
-        states.append(tuple(np.repeat(rows.get(name, np.zeros((1, units))), batch, axis=0) for name in names))
+        states.append(
+            tuple(
+                np.repeat(rows.get(f"initial_{name}", np.zeros((1, units))), batch, axis=0) for name in spec.kind.state
+            )
+        )
     return states
 
 
@@ -126,7 +129,7 @@ def unroll(
         gate_noise: `[batch, time]`, U(0, 1), read by Bernoulli gates: `u = 1` where `noise < ũ`.
     """
     batch, time, _ = inputs.shape
-    step = LAYER_STEPS[spec.kind]
+    step = LAYER_STEPS[spec.kind.name]
     layers = [layer_parameters(parameters, layer) for layer in range(len(spec.units))]
     states = initial_layers(spec, parameters, batch=batch)
     probability, stored = np.ones((batch, 1)), np.zeros((batch, 1))

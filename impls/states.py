@@ -27,30 +27,6 @@ class Outputs(NamedTuple):
     state_gate: Tensor
 
 
-class LSTMState(NamedTuple):
-    """Cell state and output of one LSTM layer, each `[batch, units]`."""
-
-    c: Tensor
-    h: Tensor
-
-
-class SkipLSTMState(NamedTuple):
-    """State of a skip LSTM: c, h `[batch, units]`; update_prob (Δũ), cum_update_prob (stored ũ) `[batch, 1]`."""
-
-    c: Tensor
-    h: Tensor
-    update_prob: Tensor
-    cum_update_prob: Tensor
-
-
-class SkipGRUState(NamedTuple):
-    """State of a skip GRU: h `[batch, units]`; update_prob (Δũ), cum_update_prob (stored ũ) `[batch, 1]`."""
-
-    h: Tensor
-    update_prob: Tensor
-    cum_update_prob: Tensor
-
-
 class FlatState(NamedTuple):
     """What the time loop carries, of any cell.
 
@@ -64,10 +40,9 @@ class FlatState(NamedTuple):
 
 def pack_state(spec: CellSpec, flat: FlatState, *, stacked: bool) -> Any:
     """The public state of a cell from the flat one."""
-    layers: list[Any] = [LSTMState(*layer) if spec.kind == "lstm" else layer[0] for layer in flat.layers]
+    layers: list[Any] = [spec.kind.structure(*layer) for layer in flat.layers]
     if spec.skips:
-        top = SkipLSTMState if spec.kind == "lstm" else SkipGRUState
-        layers[-1] = top(*flat.layers[-1], *flat.gate)
+        layers[-1] = spec.kind.skip_structure(*flat.layers[-1], *flat.gate)
     return tuple(layers) if stacked else layers[0]
 
 
@@ -80,7 +55,7 @@ def unpack_state(spec: CellSpec, state: Any, *, stacked: bool) -> FlatState:
     layers = state if stacked else (state,)
     if not isinstance(layers, (tuple, list)):
         raise CellError(f"state: expected {wanted}, got {_describe(state)}")
-    width = 2 if spec.kind == "lstm" else 1
+    width = len(spec.kind.state)
     gated = 2 if spec.skips else 0
     nested = any(isinstance(part, (tuple, list)) for part in layers)
     if stacked and not nested and len(layers) == len(spec.units) * width + gated:
@@ -102,9 +77,12 @@ def unpack_state(spec: CellSpec, state: Any, *, stacked: bool) -> FlatState:
 
 def describe_state(spec: CellSpec, *, stacked: bool) -> str:
     """The structure of a cell's state in words, for error messages."""
-    lower, top = ("(c, h)", "(c, h)") if spec.kind == "lstm" else ("h", "h")
-    if spec.skips:
-        top = "(c, h, update_prob, cum_update_prob)" if spec.kind == "lstm" else "(h, update_prob, cum_update_prob)"
+
+    def described(*names: str) -> str:
+        return names[0] if len(names) == 1 else f"({', '.join(names)})"
+
+    lower = described(*spec.kind.state)
+    top = described(*spec.kind.state, "update_prob", "cum_update_prob") if spec.skips else lower
     if not stacked:
         return top
     return f"({', '.join([lower] * (len(spec.units) - 1) + [top])}{',' if len(spec.units) == 1 else ''})"
@@ -112,7 +90,7 @@ def describe_state(spec: CellSpec, *, stacked: bool) -> str:
 
 def state_shapes(spec: CellSpec) -> FlatState:
     """The flat state with widths (ints) for leaves: every leaf is `[batch, width]`."""
-    width = 2 if spec.kind == "lstm" else 1
+    width = len(spec.kind.state)
     return FlatState(layers=tuple((units,) * width for units in spec.units), gate=(1, 1) if spec.skips else ())
 
 
@@ -121,11 +99,10 @@ def check_state(spec: CellSpec, flat: FlatState, *, batch: int | None, dtype: st
 
     Sizes unknown while a graph is traced (None) are let through.
     """
-    names = ("c", "h") if spec.kind == "lstm" else ("h",)
     leaves = [
         (f"{name} of layer {number}", leaf, units)
         for number, (layer, units) in enumerate(zip(flat.layers, spec.units, strict=True))
-        for name, leaf in zip(names, layer, strict=True)
+        for name, leaf in zip(spec.kind.state, layer, strict=True)
     ]
     leaves += [(name, leaf, 1) for name, leaf in zip(("update_prob", "cum_update_prob"), flat.gate, strict=False)]
     for name, leaf, width in leaves:

@@ -6,14 +6,14 @@ gate, no readout. `docs/engines.md` says why some remain at skipped steps in tra
 
 from __future__ import annotations
 
-from impls.contract import GATE_NAMES, CellSpec
+from impls.contract import CellSpec
 from impls.parameters import layer_input_sizes
 
 
 def _products(spec: CellSpec) -> tuple[int, int, int, int]:
     """Of one step, over all layers: the bottom input's, upper inputs', those with h, and a GRU's with `r h`."""
-    early = len(GATE_NAMES[spec.kind])
-    late = 0 if spec.kind == "lstm" else 1
+    early = len(spec.kind.normalised)
+    late = len(spec.kind.gates) - early
     sizes = layer_input_sizes(spec)
     bottom, *upper = ((early + late) * below * units for below, units in zip(sizes, spec.units, strict=True))
     squares = sum(units * units for units in spec.units)

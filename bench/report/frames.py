@@ -12,7 +12,8 @@ import pandas as pd
 from bench.errors import RecordError
 from bench.records import Record, Store, identity
 from bench.trial import Trial
-from impls.contract import CELLS, Array
+from impls.contract import Array
+from impls.kinds import cells
 
 MISSING = "missing"
 STATUSES = ("ok", "diverged", "failed", "timeout", MISSING)
@@ -72,7 +73,7 @@ def trials_frame(records: Iterable[Record], *, missing: Sequence[Trial] = (), sw
     if "solved" not in frame:
         frame["solved"] = None
     frame["solved"] = frame["solved"].astype(object).where(frame["solved"].notna(), None)
-    frame["cell_order"] = [CELLS.index(cell) if cell in CELLS else len(CELLS) for cell in frame["cell"]]
+    frame["cell_order"] = [cells().index(cell) if cell in cells() else len(cells()) for cell in frame["cell"]]
     frame = frame.sort_values(
         [
             "task", "length", "options", "cell_order", "cell", "p_skip", "budget", "budget_cost", "units",

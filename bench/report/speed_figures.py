@@ -13,7 +13,7 @@ from bench.report.frames import rows_of
 from bench.report.numbers import number
 from bench.report.speed_times import NATIVE, PRODUCTS
 from bench.report.style import FAINT, INK, Picture, cell_colours, darker, framework_markers, new_figure, slug
-from impls.contract import SKIP_CELLS
+from impls.kinds import skip_cells
 
 Look = dict[str, Any]
 REFERENCE: Look = {"linestyle": (0, (4, 1.5)), "linewidth": 1.4}
@@ -29,7 +29,7 @@ def time_against_update_ratio(table: pd.DataFrame) -> list[Picture]:
     """One figure a framework, step and batch size; a panel a skip cell and length. Reads `times_table`."""
     pictures = []
     for (step, framework, batch_size), rows in table.groupby(["step", "framework", "batch_size"], sort=False):
-        cells = [cell for cell in SKIP_CELLS if (rows["cell"] == cell).any()]
+        cells = [cell for cell in skip_cells() if (rows["cell"] == cell).any()]
         lengths = sorted(rows["length"].unique())
         if not cells:
             continue

@@ -11,7 +11,8 @@ import pandas as pd
 from bench.errors import SpeedError
 from bench.report.frames import rows_of
 from bench.report.numbers import NONE, number
-from impls.contract import BASELINES, CELLS, ENGINES, SKIP_CELLS
+from impls.contract import BASELINES, ENGINES
+from impls.kinds import cells, skip_cells
 
 NATIVE = ("native", "native_jit")
 PRODUCTS = "products"
@@ -108,8 +109,8 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
         row["framework"],
         -row["batch_size"],
         row["length"],
-        CELLS.index(cell.removeprefix("skip_")),
-        CELLS.index(cell),
+        cells().index(cell.removeprefix("skip_")),
+        cells().index(cell),
         subjects.index(row["subject"]),
         row["updates_every"],
     )
@@ -127,7 +128,7 @@ def glance(table: pd.DataFrame) -> pd.DataFrame:
     """What skipping saves, as text: one row a skip cell and engine, from `times_table`."""
     rows = []
     keys = ["step", "framework", "batch_size", "length", "cell", "subject"]
-    for _, group in table[table["cell"].isin(SKIP_CELLS)].groupby(keys, sort=False):
+    for _, group in table[table["cell"].isin(skip_cells())].groupby(keys, sort=False):
         by_ratio = {row["updates_every"]: row for row in rows_of(group)}
         if 1 not in by_ratio:
             continue

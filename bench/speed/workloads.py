@@ -12,9 +12,7 @@ import numpy as np
 
 from impls.contract import (
     BASELINES,
-    CELLS,
     ENGINES,
-    SKIP_CELLS,
     Batch,
     CellSpec,
     Evaluation,
@@ -27,6 +25,7 @@ from impls.contract import (
     build_baseline,
     build_learner,
 )
+from impls.kinds import cells, skip_cells
 from impls.parameters import initial_parameters
 
 CLASSES = 10
@@ -48,7 +47,7 @@ class Workload:
     Attributes:
         framework: one of `FRAMEWORKS`.
         subject: an engine, or a baseline of the framework.
-        cell: one of `CELLS`; baselines have a plain one.
+        cell: one of `cells()`; baselines have a plain one.
         input_size, units, length, batch_size: sizes.
         updates_every: n, where the state is updated at every n-th step, from the first on.
         training: forward, backward, clip and Adam, else forward alone.
@@ -110,19 +109,19 @@ SCALES = {
         passes=5,
         seconds=0.25,
         settings=(
-            Setting(training=True, length=50, input_size=2, cells=CELLS),
-            Setting(training=True, length=784, input_size=1, cells=SKIP_CELLS),
-            Setting(training=False, length=50, input_size=2, cells=CELLS),
-            Setting(training=False, length=784, input_size=1, cells=SKIP_CELLS),
-            Setting(training=False, length=784, input_size=1, cells=SKIP_CELLS, batch_size=1),
+            Setting(training=True, length=50, input_size=2, cells=cells()),
+            Setting(training=True, length=784, input_size=1, cells=skip_cells()),
+            Setting(training=False, length=50, input_size=2, cells=cells()),
+            Setting(training=False, length=784, input_size=1, cells=skip_cells()),
+            Setting(training=False, length=784, input_size=1, cells=skip_cells(), batch_size=1),
         ),
     ),
     "quick": Scale(
         passes=2,
         seconds=0.1,
         settings=(
-            Setting(training=True, length=50, input_size=2, cells=SKIP_CELLS),
-            Setting(training=False, length=50, input_size=2, cells=SKIP_CELLS),
+            Setting(training=True, length=50, input_size=2, cells=skip_cells()),
+            Setting(training=False, length=50, input_size=2, cells=skip_cells()),
         ),
     ),
     # For the test suite: each engine runs each cell once, untimed.
@@ -165,7 +164,7 @@ def grid(framework: str, *, scale: Scale, training: bool, device: str = "cpu", t
                 replace(first, subject=engine, cell=cell, updates_every=every)
                 for engine in reversed(ENGINES)  # the fast one beside the baselines that it is compared with
                 for cell in cells
-                for every in (UPDATES_EVERY if cell in SKIP_CELLS else (1,))
+                for every in (UPDATES_EVERY if cell in skip_cells() else (1,))
             ]
     return workloads
 
@@ -193,7 +192,7 @@ def parameters_of(workload: Workload) -> Parameters:
     0.5 / n it first rounds to 1 after n of them.
     """
     parameters = initial_parameters(model_spec(workload), seed=SEED)
-    if workload.cell in SKIP_CELLS:
+    if workload.cell in skip_cells():
         p = NUDGE * 0.5 / workload.updates_every
         parameters["update_gate.weights"] = np.zeros_like(parameters["update_gate.weights"])
         parameters["update_gate.biases"] = np.full_like(parameters["update_gate.biases"], math.log(p / (1 - p)))

@@ -39,7 +39,7 @@ class NativeModel(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         units = spec.cell.units[0]
-        self.recurrent = NATIVE_LAYERS[spec.cell.kind](spec.cell.input_size, units, batch_first=True)
+        self.recurrent = NATIVE_LAYERS[spec.cell.kind.name](spec.cell.input_size, units, batch_first=True)
         self.readout = nn.Linear(units, spec.output_size)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def _products_step(*, model: ModelSpec, batch: Batch, training: bool, device: st
     spec = model.cell
     length, size = batch.inputs.shape[1], batch.size
     shapes = layer_shapes(
-        kind=spec.kind, input_size=spec.input_size, units=spec.units[0], layer_norm=False, initial_state="zeros"
+        spec.kind, input_size=spec.input_size, units=spec.units[0], layer_norm=False, initial_state="zeros"
     )
     matrices = [torch.randn(shape, device=device) for shape in shapes.values() if len(shape) == 2]
     gradients = [torch.randn(size, matrix.shape[1], device=device) for matrix in matrices]

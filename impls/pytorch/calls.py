@@ -12,8 +12,9 @@ from torch.utils._pytree import _register_namedtuple
 from impls import checks, states
 from impls.contract import CellSpec
 from impls.errors import CellError
+from impls.kinds import LSTMState, SkipGRUState, SkipLSTMState
 from impls.pytorch.equations import initial_state
-from impls.states import FlatState, LSTMState, Outputs, SkipGRUState, SkipLSTMState
+from impls.states import FlatState, Outputs
 
 # What `torch.export.save` needs to write the structures of outputs and states.
 for structure in (Outputs, LSTMState, SkipLSTMState, SkipGRUState):

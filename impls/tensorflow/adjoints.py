@@ -235,9 +235,6 @@ def gru_backward(
     return gx + gx_gates, (gh * z + greset * r + gh_gates,), gradients
 
 
-RECORDED = {"lstm": 4, "gru": 3}  # tensors in the record of one layer's step
-RECURRENT = {"lstm": 4, "gru": 2}  # and in what `recur` makes, the first of them
-
 PIECES = {
     "lstm": Pieces(lstm_split, lstm_recur, lstm_candidate, lstm_backward),
     "gru": Pieces(gru_split, gru_recur, gru_candidate, gru_backward),

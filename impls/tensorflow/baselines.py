@@ -40,7 +40,7 @@ class NativeModel:
     """`keras.layers.LSTM` or `keras.layers.GRU` and a readout of its last step: `[batch, time, features]` to logits."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        self.recurrent = NATIVE_LAYERS[spec.cell.kind](spec.cell.units[0])
+        self.recurrent = NATIVE_LAYERS[spec.cell.kind.name](spec.cell.units[0])
         self.readout = keras.layers.Dense(spec.output_size)
         self.recurrent.build((None, None, spec.cell.input_size))
         self.readout.build((None, spec.cell.units[0]))
@@ -94,7 +94,7 @@ def _products_step(*, model: ModelSpec, batch: Batch, training: bool) -> Callabl
     spec = model.cell
     length, size = batch.inputs.shape[1], batch.size
     shapes = layer_shapes(
-        kind=spec.kind, input_size=spec.input_size, units=spec.units[0], layer_norm=False, initial_state="zeros"
+        spec.kind, input_size=spec.input_size, units=spec.units[0], layer_norm=False, initial_state="zeros"
     )
     # Two of each operand, by turns: XLA would take the product of one out of the loop.
     matrices = [tf.random.normal(shape) for shape in shapes.values() if len(shape) == 2]

@@ -66,7 +66,7 @@ class Cell(NamedParameters):
     def _add_missing(self, *, only_initial_state: bool = False) -> None:
         shapes = cell_shapes(self.spec)
         values = {
-            name: initial_value(name, shape, seed=self._seed, update_bias=self.spec.update_bias)
+            name: initial_value(self.spec, name, shape, seed=self._seed)
             for name, shape in shapes.items()
             if name not in self.values and (".initial_" in name or not only_initial_state)
         }

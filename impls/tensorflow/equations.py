@@ -77,16 +77,17 @@ def layer_parameters(parameters: Parameters, layer: int) -> dict[str, Tensor]:
 
 def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: int | Tensor, like: Tensor) -> FlatState:
     """The learned rows repeated over the batch (or zeros of the type of `like`), Δũ = 1 and a stored ũ of 0."""
-    names = ("initial_c", "initial_h") if spec.kind == "lstm" else ("initial_h",)
-    layers = []
-    for number, units in enumerate(spec.units):
-        if spec.initial_state == "learned":
-            rows = tuple(tf.broadcast_to(parameters[f"layers.{number}.{name}"], [batch, units]) for name in names)
-        else:
-            rows = tuple(tf.zeros([batch, units], like.dtype) for _ in names)
-        layers.append(rows)
+
+    def leaf(number: int, units: int, name: str) -> Tensor:
+        if spec.initial_state == "zeros":
+            return tf.zeros([batch, units], like.dtype)
+        return tf.broadcast_to(parameters[f"layers.{number}.initial_{name}"], [batch, units])
+
+    layers = tuple(
+        tuple(leaf(number, units, name) for name in spec.kind.state) for number, units in enumerate(spec.units)
+    )
     gate = (tf.ones([batch, 1], like.dtype), tf.zeros([batch, 1], like.dtype)) if spec.skips else ()
-    return FlatState(tuple(layers), gate)
+    return FlatState(layers, gate)
 
 
 def stack_step(
@@ -113,7 +114,7 @@ def stack_step(
     candidates: list[LayerState] = []
     below = x
     for number, layer_state in enumerate(state.layers):
-        candidates.append(LAYER_STEPS[spec.kind](spec, layer_parameters(parameters, number), below, layer_state))
+        candidates.append(LAYER_STEPS[spec.kind.name](spec, layer_parameters(parameters, number), below, layer_state))
         below = candidates[-1][-1]
 
     if not spec.skips:

@@ -13,6 +13,7 @@ from tensorflow import Tensor
 from impls import checks, states
 from impls.contract import DEFAULT_ENGINE, Array, CellSpec, Parameters
 from impls.errors import CellError
+from impls.kinds import KINDS
 from impls.parameters import cell_shapes, check_parameters, initial_value
 from impls.states import Outputs
 from impls.tensorflow.calls import checked_call
@@ -87,7 +88,7 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
             self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=True))
         seed = seed_or_drawn(self.seed)
         for name, shape in cell_shapes(self.spec).items():
-            value = initial_value(name, shape, seed=seed, update_bias=self.spec.update_bias)
+            value = initial_value(self.spec, name, shape, seed=seed)
             self._values[name] = self.add_weight(
                 name=name.replace(".", "_"),
                 shape=shape,
@@ -173,8 +174,9 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         """The constructor's arguments, for saving."""
         spec, config = self.spec, dict(super().get_config())
         config.update({name: getattr(spec, name) for name in _CELL_OPTIONS})
-        if spec.kind != "lstm":
-            del config["forget_bias"]
+        for kind in KINDS.values():
+            for option in set(kind.options) - set(spec.kind.options):
+                del config[option]
         if not spec.skips:
             del config["update_bias"], config["gate"], config["gate_layer"]
         config.update(

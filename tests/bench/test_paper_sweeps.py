@@ -13,7 +13,8 @@ from bench import sweep as sweeps
 from bench.flops import published_flops
 from bench.tasks import task_class
 from bench.trial import Trial
-from impls.contract import CELLS, FRAMEWORKS
+from impls.contract import FRAMEWORKS
+from impls.kinds import cells
 
 PUBLISHED = Path(bench.__file__).parent / "report" / "published.csv"
 TABLES = (1, 2, 3, 4, 5, 6)
@@ -27,7 +28,7 @@ Row = tuple[str, str, float, float, int]
 def published() -> pd.DataFrame:
     """The rows of this project's cells; references to others' results are left out."""
     rows = pd.read_csv(PUBLISHED)
-    return rows[rows["cell"].isin(CELLS)].fillna({"p_skip": 0.0, "budget_cost": 0.0})
+    return rows[rows["cell"].isin(cells())].fillna({"p_skip": 0.0, "budget_cost": 0.0})
 
 
 def published_rows(table: int) -> set[Row]:

@@ -40,7 +40,7 @@ def build(framework: str, form: str, spec: CellSpec, *, stacked: bool | None = N
         "layer_norm": spec.layer_norm,
         "initial_state": spec.initial_state,
     }
-    if spec.kind == "lstm":
+    if "forget_bias" in spec.kind.options:
         arguments["forget_bias"] = spec.forget_bias
     if spec.skips:
         arguments |= {"update_bias": spec.update_bias, "gate": spec.gate}

@@ -77,7 +77,7 @@ def results(case: Case, engine: str, dtype: torch.dtype, device: str = "cpu") ->
     spec = case.spec
     parameters = {name: leaf(value) for name, value in case.parameters.items()}
     inputs, state = leaf(case.inputs), [leaf(value) for value in case.state]
-    count, width = len(state) - 2 * spec.skips, 2 if spec.kind == "lstm" else 1
+    count, width = len(state) - 2 * spec.skips, len(spec.kind.state)
     layers = tuple(tuple(state[at : at + width]) for at in range(0, count, width))
     draws = {name: torch.tensor(value, dtype=dtype, device=device) for name, value in case.draws.items()}
     unrolled = unroll(spec, parameters, inputs, FlatState(layers, tuple(state[count:])), engine=engine, **draws)

@@ -62,7 +62,7 @@ def case_for(
         draws["updates"] = (generator.uniform(size=(batch, time)) < updates).astype(float)
     if spec.gate == "bernoulli":
         draws["gate_noise"] = generator.uniform(size=(batch, time))
-    leaves = [(batch, units) for units in spec.units for _ in range(2 if spec.kind == "lstm" else 1)]
+    leaves = [(batch, units) for units in spec.units for _ in spec.kind.state]
     state = [generator.normal(size=shape) for shape in leaves]
     if spec.skips:  # anywhere between two updates
         state += [generator.uniform(0.05, 0.5, (batch, 1)), generator.uniform(0.0, 0.4, (batch, 1))]

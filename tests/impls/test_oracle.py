@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from impls import reference
-from impls.contract import CELLS, FRAMEWORKS, Array, CellSpec
+from impls.contract import FRAMEWORKS, Array, CellSpec
+from impls.kinds import cells
 from tests.impls.frameworks import FORMS, build, forward, parameters_for
 
 BATCH, TIME, FEATURES = 4, 6, 3
 THREE = CellSpec(cell="skip_lstm", input_size=FEATURES, units=(4, 7, 5), update_bias=-0.5)
 SPECS = {
-    **{f"{cell} of three layers": replace(THREE, cell=cell) for cell in CELLS},
+    **{f"{cell} of three layers": replace(THREE, cell=cell) for cell in cells()},
     "gate of the lowest layer": replace(THREE, gate_layer=0),
     "gate of the middle layer, GRU": replace(THREE, cell="skip_gru", gate_layer=1),
     "layer norm": replace(THREE, layer_norm=True),

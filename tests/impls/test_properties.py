@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impls.contract import FRAMEWORKS, SKIP_CELLS, Array, CellSpec, Parameters
+from impls.contract import FRAMEWORKS, Array, CellSpec, Parameters
+from impls.kinds import skip_cells
 from tests.impls.frameworks import array, build, forward, leaves, parameters_for, run, tensor
 
 FEATURES = 2
 SPEC = CellSpec(cell="skip_lstm", input_size=FEATURES, units=(3, 4))
 few = settings(max_examples=8, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**16)
-skip_cells = st.sampled_from(SKIP_CELLS)
+skipping = st.sampled_from(skip_cells())
 units = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 
 
@@ -35,7 +36,7 @@ def constant_gate(spec: CellSpec, update_prob: float) -> Parameters:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @few
-@given(seed=seeds, cell=skip_cells, units=units)
+@given(seed=seeds, cell=skipping, units=units)
 def test_skipped_step_changes_nothing_in_the_state(framework: str, seed: int, cell: str, units: tuple) -> None:
     """Not a bit of it, but for the stored ũ, which grows; an update empties that."""
     spec = replace(SPEC, cell=cell, units=units)
@@ -59,7 +60,7 @@ def test_skipped_step_changes_nothing_in_the_state(framework: str, seed: int, ce
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @few
-@given(n=st.integers(1, 8), within=st.floats(0.02, 0.98), cell=skip_cells)
+@given(n=st.integers(1, 8), within=st.floats(0.02, 0.98), cell=skipping)
 def test_skips_after_an_update_follow_equation_6(framework: str, n: int, within: float, cell: str) -> None:
     """`N_skip = min{n : n Δũ ≥ 0.5} − 1`, with Δũ anywhere between the ties at 0.5 / n and 0.5 / (n − 1)."""
     low, high = 0.5 / n, 0.5 / (n - 1) if n > 1 else 1.0
@@ -74,7 +75,7 @@ def test_skips_after_an_update_follow_equation_6(framework: str, n: int, within:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @few
-@given(seed=seeds, cell=skip_cells)
+@given(seed=seeds, cell=skipping)
 def test_gates_are_the_float_recursion_of_the_update_probabilities(framework: str, seed: int, cell: str) -> None:
     """In float32, from the Δũ of each step's state alone: the same integers, ties and rounding errors included."""
     module = build(framework, "cell", replace(SPEC, cell=cell, update_bias=-2.0), seed=seed)
@@ -90,14 +91,14 @@ def test_gates_are_the_float_recursion_of_the_update_probabilities(framework: st
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("update_bias", [math.inf, 100.0])
 @few
-@given(seed=seeds, cell=skip_cells, units=units, layer_norm=st.booleans())
+@given(seed=seeds, cell=skipping, units=units, layer_norm=st.booleans())
 def test_open_gate_makes_the_plain_cell(
     framework: str, update_bias: float, seed: int, cell: str, units: tuple, layer_norm: bool
 ) -> None:
     """With an update bias of +∞ (or large enough for σ to be 1): outputs, final state and shared gradients."""
     spec = replace(SPEC, cell=cell, units=units, layer_norm=layer_norm, update_bias=update_bias)
     skip = build(framework, "layer", spec, dtype="float64", seed=seed)
-    plain = build(framework, "layer", replace(spec, cell=spec.kind), dtype="float64", seed=seed)
+    plain = build(framework, "layer", replace(spec, cell=spec.kind.name), dtype="float64", seed=seed)
     x, weight = inputs(seed, time=4), np.random.default_rng(seed).normal(size=(3, 4, units[-1]))
     ours, theirs = (run(framework, "layer", module, x, h_weight=weight) for module in (skip, plain))
     np.testing.assert_array_equal(ours.gates, 1.0)
@@ -112,7 +113,7 @@ def test_open_gate_makes_the_plain_cell(
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @few
-@given(seed=seeds, cell=st.sampled_from(("lstm", "gru", *SKIP_CELLS)), cut=st.integers(1, 5))
+@given(seed=seeds, cell=st.sampled_from(("lstm", "gru", *skip_cells())), cut=st.integers(1, 5))
 def test_padding_and_cutting_gives_the_same_prefix(framework: str, seed: int, cell: str, cut: int) -> None:
     """Nothing of a step depends on later ones, nor on the other sequences of the batch."""
     module = build(framework, "layer", replace(SPEC, cell=cell, update_bias=-1.0), dtype="float64", seed=seed)
@@ -125,7 +126,7 @@ def test_padding_and_cutting_gives_the_same_prefix(framework: str, seed: int, ce
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @few
-@given(seed=seeds, cell=skip_cells)
+@given(seed=seeds, cell=skipping)
 def test_skipping_is_worth_nothing_to_a_bernoulli_gate_that_cannot_choose(framework: str, seed: int, cell: str) -> None:
     """Noise of 0 always updates; noise of 1 never does."""
     module = build(framework, "layer", replace(SPEC, cell=cell, gate="bernoulli"), dtype="float64", seed=seed)
@@ -144,7 +145,7 @@ def reached_by_the_budget(framework: str, spec: CellSpec, *, time: int) -> set[s
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("layer_norm", [False, True])
-@pytest.mark.parametrize("cell", SKIP_CELLS)
+@pytest.mark.parametrize("cell", skip_cells())
 def test_budget_cost_reaches_every_parameter(framework: str, cell: str, layer_norm: bool) -> None:
     spec = replace(SPEC, cell=cell, layer_norm=layer_norm, update_bias=-0.5)
     assert reached_by_the_budget(framework, spec, time=8) == set(parameters_for(spec))

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from impls.contract import CELLS, CellSpec
+from impls.contract import CellSpec
+from impls.kinds import cells
 from tests.impls.frameworks import FORMS, assert_gradients_close, build, parameters_for, run
 
 BASE = CellSpec(cell="lstm", input_size=3, units=(6,), update_bias=-0.5)
 SPECS = {
-    **{f"{cell} {units}": replace(BASE, cell=cell, units=units) for cell in CELLS for units in ((6,), (5, 4, 6))},
-    **{f"{cell} layer norm": replace(BASE, cell=cell, units=(5, 6), layer_norm=True) for cell in CELLS},
+    **{f"{cell} {units}": replace(BASE, cell=cell, units=units) for cell in cells() for units in ((6,), (5, 4, 6))},
+    **{f"{cell} layer norm": replace(BASE, cell=cell, units=(5, 6), layer_norm=True) for cell in cells()},
     "skip_gru, gate of the lowest layer": replace(BASE, cell="skip_gru", units=(5, 6), gate_layer=0),
     "skip_lstm, Bernoulli": replace(BASE, cell="skip_lstm", gate="bernoulli"),
     "layer norm of one unit": replace(BASE, cell="skip_lstm", units=(1,), layer_norm=True),
@@ -46,7 +47,7 @@ def test_outputs_and_gradients_agree(name: str, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", cells())
 def test_equal_seeds_give_equal_parameters_and_others_do_not(cell: str, form: str) -> None:
     spec = replace(BASE, cell=cell, units=(5, 6), layer_norm=True)
     ours, theirs, others = (

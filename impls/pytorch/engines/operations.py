@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from impls.contract import CellSpec
+from impls.kinds import LSTM
 from impls.pytorch import skip_gate
 from impls.pytorch.engines.first_order import first_order
 from impls.pytorch.equations import (
@@ -74,7 +75,7 @@ class OperationsUnroll(torch.autograd.Function):
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         """Runs the sequences; `tensors` are the state's leaves, the gate's two scalars, and the named parameters."""
-        width = 2 if spec.kind == "lstm" else 1
+        width = len(spec.kind.state)
         count = width * len(spec.units)
         of_gate = tensors[count : count + 2 * spec.skips]
         values = tensors[count + 2 * spec.skips :]
@@ -117,7 +118,7 @@ class OperationsUnroll(torch.autograd.Function):
         inputs, u, *rest = ctx.saved_tensors
         parameters = dict(zip(names, rest[: len(names)], strict=True))
         before = rest[len(names) :]
-        width = 2 if spec.kind == "lstm" else 1
+        width = len(spec.kind.state)
         count = width * len(spec.units)
         u = u.transpose(0, 1)
         candidates = _candidates(spec, parameters, inputs.transpose(0, 1), before[:count])
@@ -158,7 +159,7 @@ class OperationsUnroll(torch.autograd.Function):
                 of_gate = [(1.0 - u[t]) * of_probability + change, change]
             for number in range(len(spec.units) - 1, -1, -1):
                 own = slice(width * number, width * (number + 1))
-                back = _lstm_back if spec.kind == "lstm" else _gru_back
+                back = _lstm_back if spec.kind is LSTM else _gru_back
                 layer = layer_parameters(parameters, number)
                 of_layer, flow[own] = back(spec, layer, candidates[number], t, flow[own])
                 changes[number].append(of_layer)
@@ -189,12 +190,12 @@ def _candidates(spec: CellSpec, parameters: dict[str, Tensor], x: Tensor, before
     for number in range(len(spec.units)):
         layer = layer_parameters(parameters, number)
         old = tuple(before[width * number : width * (number + 1)])
-        name = "" if spec.kind == "lstm" else "gate_"
+        name = "" if spec.kind is LSTM else "gate_"
         pre = torch.cat([x, old[-1]], dim=2) @ layer[f"{name}weights"] + layer[f"{name}biases"]
         normed = pre
         if spec.layer_norm:
             normed = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
-        if spec.kind == "lstm":
+        if spec.kind is LSTM:
             i, j, f, o = torch.chunk(normed, 4, dim=2)
             gates: tuple[Tensor, ...] = (
                 torch.sigmoid(i),
@@ -268,8 +269,8 @@ def _norm_back(spec: CellSpec, layer: dict[str, Tensor], pre: Tensor, normed: Te
 
 def _below(spec: CellSpec, layer: dict[str, Tensor], change: Change) -> Tensor:
     """The gradient of what the layer reads."""
-    units = change.normed.shape[-1] // (4 if spec.kind == "lstm" else 2)
-    if spec.kind == "lstm":
+    units = change.normed.shape[-1] // (4 if spec.kind is LSTM else 2)
+    if spec.kind is LSTM:
         return change.pre @ layer["weights"][:-units].T
     pre, of_memory = change.pre[..., : 2 * units], change.pre[..., 2 * units :]
     return pre @ layer["gate_weights"][:-units].T + of_memory @ layer["candidate_weights"][:-units].T
@@ -286,7 +287,7 @@ def _weight_gradients(
         found[f"{name}biases"] = pre.sum(dim=(0, 1))
 
     read = torch.cat([candidate.read, candidate.old[-1]], dim=2)
-    if spec.kind == "lstm":
+    if spec.kind is LSTM:
         add("", read, change.pre)
     else:
         early = change.normed.shape[2]

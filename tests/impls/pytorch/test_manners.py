@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from impls.contract import CELLS, CellSpec
+from impls.contract import CellSpec
+from impls.kinds import LSTMState, SkipGRUState, SkipLSTMState, cells
 from impls.parameters import cell_shapes
 from impls.pytorch import (
     GRU,
@@ -28,7 +29,7 @@ from impls.pytorch import (
     SkipLSTM,
     SkipLSTMCell,
 )
-from impls.states import LSTMState, Outputs, SkipGRUState, SkipLSTMState
+from impls.states import Outputs
 from tests.impls.frameworks import leaves
 
 LAYERS = (LSTM, GRU, SkipLSTM, SkipGRU)
@@ -103,9 +104,9 @@ def test_draws_follow_the_axes_of_the_inputs() -> None:
     assert_same(ours.state_gate.transpose(0, 1), theirs.state_gate)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", cells())
 def test_state_dictionary_has_the_canonical_names(cell: str) -> None:
-    layer_class = dict(zip(CELLS, LAYERS, strict=True))[cell]
+    layer_class = dict(zip(cells(), LAYERS, strict=True))[cell]
     layer, other = (layer_class((2, 5), input_size=3, layer_norm=True) for _ in range(2))
     shapes = cell_shapes(CellSpec(cell=cell, input_size=3, units=(2, 5), layer_norm=True))
     assert {name: tuple(value.shape) for name, value in layer.state_dict().items()} == shapes

@@ -13,7 +13,7 @@ import tensorflow as tf
 from impls import reference
 from impls.contract import Array
 from impls.errors import CellError
-from impls.states import SkipLSTMState
+from impls.kinds import SkipLSTMState
 from impls.tensorflow import (
     GRUCell,
     LSTMCell,

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from impls.contract import Array
 from impls.errors import CellError
-from impls.states import LSTMState, Outputs, SkipGRUState
+from impls.kinds import LSTMState, SkipGRUState
+from impls.states import Outputs
 from impls.tensorflow import GRU, LSTM, SkipGRU, SkipGRUCell, SkipLSTM
 
 X = np.random.default_rng(7).normal(size=(4, 6, 3)).astype(np.float32)

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from impls.contract import ACTIVATIONS, GATE_NAMES, Array, CellSpec
+from impls.contract import ACTIVATIONS, Array, CellSpec
 from impls.parameters import layer_input_sizes
 from impls.pytorch.engines.kernels.products import pack, panel_width
 
 LSTM, GRU = range(2)
+KINDS = {"lstm": LSTM, "gru": GRU}  # those that the kernels know
 ALWAYS, GIVEN, ROUND, BERNOULLI = range(4)  # what decides an update
 
 # Columns of `Layout.layers`; `…_AT` are columns or places in the buffers.
@@ -87,8 +88,8 @@ def _padded(size: int, width: int) -> int:
 def layout_of(spec: CellSpec, *, decision: int, dtype: np.dtype) -> Layout:
     """The layout of a cell."""
     panel = panel_width(dtype)
-    lstm = spec.kind == "lstm"
-    gates, early, leaves = (4, 4, 2) if lstm else (3, 2, 1)
+    kind = spec.kind
+    gates, early, leaves = len(kind.gates), len(kind.normalised), len(kind.state)
     layers = np.zeros((len(spec.units), FIELDS), np.int64)
     record = state = held = read = changes = reset = weights = back = gradient = norms = 0
     below = spec.input_size
@@ -101,7 +102,7 @@ def layout_of(spec: CellSpec, *, decision: int, dtype: np.dtype) -> Layout:
         record += (gates + leaves + early * spec.layer_norm) * width
         row[[OLD_AT, HELD_AT, READ_AT, CHANGE_AT, RESET_AT]] = state, held, read, changes, reset
         state, held, read = state + leaves * width, held + early * width, read + read_width
-        changes, reset = changes + gates * width, reset + (0 if lstm else width)
+        changes, reset = changes + gates * width, reset + (gates - early) * width
         row[INPUT_WEIGHTS_AT], row[STATE_WEIGHTS_AT] = weights, weights + (below + 1) * gates * width
         weights += (below + 1 + width) * gates * width
         row[INPUT_BACK_AT], row[STATE_BACK_AT] = back, back + gates * width * input_width
@@ -115,7 +116,7 @@ def layout_of(spec: CellSpec, *, decision: int, dtype: np.dtype) -> Layout:
     fed = layers[spec.gate_layer]
     return Layout(
         layers=layers,
-        kind=LSTM if lstm else GRU,
+        kind=KINDS[kind.name],
         activation=ACTIVATIONS.index(spec.activation),
         norm=spec.layer_norm,
         decision=decision,
@@ -161,13 +162,10 @@ def _matrices(spec: CellSpec, parameters: Mapping[str, Array], layer: int) -> tu
     """One layer's weights `[inputs + units, gates, units]` and biases `[gates, units]`, a GRU's parts side by side."""
     units = spec.units[layer]
     prefix = f"layers.{layer}."
-    if spec.kind == "lstm":
-        parts = [(parameters[f"{prefix}weights"], parameters[f"{prefix}biases"])]
-    else:
-        parts = [
-            (parameters[f"{prefix}{part}_weights"], parameters[f"{prefix}{part}_biases"])
-            for part in ("gate", "candidate")
-        ]
+    parts = [
+        (parameters[f"{prefix}{matrix.prefix}weights"], parameters[f"{prefix}{matrix.prefix}biases"])
+        for matrix in spec.kind.matrices
+    ]
     weights = np.concatenate([part.reshape(len(part), -1, units) for part, _ in parts], axis=1)
     return weights, np.concatenate([bias.reshape(-1, units) for _, bias in parts])
 
@@ -225,11 +223,12 @@ def cut_gradients(
         turned = rows[:, :units].transpose(2, 0, 1)
         reading = turned[width:]
         whole = np.concatenate([reading[:inputs], turned[:units]])
-        shared = len(GATE_NAMES[spec.kind])
-        names = ("",) if spec.kind == "lstm" else ("gate_", "candidate_")
-        for name, part in zip(names, (slice(0, shared), slice(shared, None)), strict=False):
-            gradients[f"{prefix}{name}weights"] = whole[:, part].reshape(inputs + units, -1)
-            gradients[f"{prefix}{name}biases"] = reading[below, part].reshape(-1)
+        first_gate = 0
+        for matrix in spec.kind.matrices:
+            part = slice(first_gate, first_gate + len(matrix.gates))
+            gradients[f"{prefix}{matrix.prefix}weights"] = whole[:, part].reshape(inputs + units, -1)
+            gradients[f"{prefix}{matrix.prefix}biases"] = reading[below, part].reshape(-1)
+            first_gate = part.stop
         if layout.norm:
             size = 2 * layout.early * width
             rows = norms[layer[NORM_AT] : layer[NORM_AT] + size].reshape(2, layout.early, width)

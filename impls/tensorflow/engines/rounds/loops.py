@@ -15,7 +15,7 @@ from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.tensorflow import skip_gate
-from impls.tensorflow.adjoints import PIECES, RECORDED, RECURRENT, Gradients, Parts, keeps_gates
+from impls.tensorflow.adjoints import PIECES, Gradients, Parts, keeps_gates
 from impls.tensorflow.engines.rounds.jumps import at_times, next_update
 from impls.tensorflow.equations import LayerState, layer_parameters
 
@@ -87,8 +87,8 @@ def kept_leaves(
     if not keep:
         layers = ((leaf(spec.units[-1]),),) if every_step else ()
         return Kept(Position(time, layers, (), ()), ())
-    states = tuple((leaf(units),) * (2 if spec.kind == "lstm" else 1) for units in spec.units)
-    records = tuple((leaf(units),) * RECORDED[spec.kind] for units in spec.units)
+    states = tuple((leaf(units),) * len(spec.kind.state) for units in spec.units)
+    records = tuple((leaf(units),) * len(spec.kind.gates) for units in spec.units)
     return Kept(Position(time, states, leaf(), leaf()), records)
 
 
@@ -192,7 +192,7 @@ def forward_rounds(
     )
     if leaves.records and not keeps_gates(spec):
         after = recurrent_parts(spec, split, position.layers)
-        rest = RECORDED[spec.kind] - RECURRENT[spec.kind]
+        rest = len(spec.kind.gates) - len(spec.kind.normalised)
         records = _write(records, k, [(*parts, *[tf.zeros_like(parts[0])] * rest) for parts in after])
     stacked = [row.stack() for row in rows]
     # Rounds that were not run have no update: their time is the end.
@@ -241,7 +241,7 @@ def backward_rounds(
         def recurrent_after(turn: Tensor) -> tuple[Parts, ...]:
             # Row k + 1, as turns count from 1; written so that XLA does not copy it ahead of the turns.
             row = k + tf.minimum(turn, 1)
-            return tuple(tuple(part[row] for part in record[: RECURRENT[spec.kind]]) for record in kept.records)
+            return tuple(tuple(part[row] for part in record[: len(spec.kind.normalised)]) for record in kept.records)
 
         adjoint, cumulatives = backward_skips(
             spec,
@@ -287,7 +287,7 @@ def backward_rounds(
         for number in reversed(range(len(spec.units))):
             *rest, gh = entering[number]
             below = after.layers[number - 1][-1] if number else inputs_at[k]
-            gbelow, gstate, of_layer = PIECES[spec.kind].backward(
+            gbelow, gstate, of_layer = PIECES[spec.kind.name].backward(
                 spec,
                 split[number],
                 below,
@@ -376,13 +376,13 @@ def backward_skips(
 
 def split_layers(spec: CellSpec, parameters: Parameters) -> list[Parameters]:
     """The parameters of every layer under their short names, with their weights cut for `recur` and `candidate`."""
-    split = PIECES[spec.kind].split
+    split = PIECES[spec.kind.name].split
     return [split(spec, layer_parameters(parameters, number)) for number in range(len(spec.units))]
 
 
 def recurrent_parts(spec: CellSpec, split: list[Parameters], layers: Layers) -> tuple[Parts, ...]:
     """`recur` of every layer."""
-    recur = PIECES[spec.kind].recur
+    recur = PIECES[spec.kind.name].recur
     return tuple(recur(layer, state) for layer, state in zip(split, layers, strict=True))
 
 
@@ -393,7 +393,7 @@ def _candidates(
     candidates: list[LayerState] = []
     records: list[Parts] = []
     for layer, state, parts in zip(split, layers, recurrent, strict=True):
-        candidate, record = PIECES[spec.kind].candidate(spec, layer, below, state, parts)
+        candidate, record = PIECES[spec.kind.name].candidate(spec, layer, below, state, parts)
         below = candidate[-1]
         candidates.append(candidate)
         records.append(record)
