@@ -6,6 +6,14 @@ import torch
 from torch import Tensor
 
 
+def gate_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type of Δũ and ũ beside parameters of this type: float32 at least.
+
+    In bfloat16 a ũ of 0.25 would stay what it is when a small Δũ is added to it, and the gate would never fire again.
+    """
+    return torch.promote_types(dtype, torch.float32)
+
+
 def accumulate(*, update_prob: Tensor, cum_update_prob: Tensor) -> Tensor:
     """Eq. 5: `ũ = stored ũ + min(Δũ, 1 − stored ũ)`; all `[batch, 1]`.
 
@@ -32,5 +40,6 @@ def bernoulli_gate(cumulative: Tensor, *, gate_noise: Tensor) -> Tensor:
 
 
 def update_probability(candidate: Tensor, *, weights: Tensor, biases: Tensor) -> Tensor:
-    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`."""
-    return torch.sigmoid(candidate @ weights + biases)
+    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`, in float32 at least."""
+    dtype = gate_dtype(candidate.dtype)
+    return torch.sigmoid(candidate.to(dtype) @ weights.to(dtype) + biases.to(dtype))

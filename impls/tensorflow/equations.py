@@ -86,8 +86,9 @@ def initial_state(spec: CellSpec, parameters: Mapping[str, Tensor], *, batch: in
     layers = tuple(
         tuple(leaf(number, units, name) for name in spec.kind.state) for number, units in enumerate(spec.units)
     )
-    gate = (tf.ones([batch, 1], like.dtype), tf.zeros([batch, 1], like.dtype)) if spec.skips else ()
-    return FlatState(layers, gate)
+    dtype = skip_gate.gate_dtype(like.dtype)
+    scalars = tf.ones([batch, 1], dtype), tf.zeros([batch, 1], dtype)
+    return FlatState(layers, scalars if spec.skips else ())
 
 
 def stack_step(
@@ -98,6 +99,7 @@ def stack_step(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    real: Tensor | None = None,
 ) -> tuple[Tensor, FlatState]:
     """One step of a whole cell (eqs. 2 to 5); returns the gate `[batch, 1]` and the new state.
 
@@ -110,6 +112,7 @@ def stack_step(
         state: the state before the step.
         updates: `[batch, 1]`, the random skip's gate, for plain cells.
         gate_noise: `[batch, 1]`, for Bernoulli gates.
+        real: `[batch, 1]`, false beyond a sequence's end, where nothing changes; None where all have this step.
     """
     candidates: list[LayerState] = []
     below = x
@@ -118,23 +121,29 @@ def stack_step(
         below = candidates[-1][-1]
 
     if not spec.skips:
-        if updates is None:
+        if updates is None and real is None:
             return tf.ones_like(x[:, :1]), FlatState(tuple(candidates), ())
-        return updates, FlatState(_select(updates, candidates, state.layers), ())
+        u = tf.ones_like(x[:, :1]) if updates is None else updates
+        u = u if real is None else tf.where(real, u, tf.zeros_like(u))
+        return u, FlatState(_select(u, candidates, state.layers), ())
 
     update_prob, cum_update_prob = state.gate
     cumulative = skip_gate.accumulate(update_prob=update_prob, cum_update_prob=cum_update_prob)
-    u = (
-        skip_gate.round_gate(cumulative)
-        if gate_noise is None
-        else skip_gate.bernoulli_gate(cumulative, gate_noise=gate_noise)
-    )
+    if gate_noise is None:
+        decision = skip_gate.round_gate(cumulative)
+    else:
+        decision = skip_gate.bernoulli_gate(cumulative, gate_noise=gate_noise)
     proposed = skip_gate.update_probability(
         candidates[spec.gate_layer][0],  # c of an LSTM, h of a GRU: the candidate's
         weights=parameters["update_gate.weights"],
         biases=parameters["update_gate.biases"],
     )
-    gate = (u * proposed + (1.0 - u) * update_prob, (1.0 - u) * cumulative)
+    stored = (1.0 - decision) * cumulative
+    if real is not None:
+        decision = tf.where(real, decision, tf.zeros_like(decision))
+        stored = tf.where(real, stored, cum_update_prob)
+    gate = (decision * proposed + (1.0 - decision) * update_prob, stored)
+    u = tf.cast(decision, x.dtype)
     return u, FlatState(_select(u, candidates, state.layers), gate)
 
 

@@ -6,6 +6,14 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 
+def gate_dtype(dtype: tf.DType) -> tf.DType:
+    """The type of Δũ and ũ beside parameters of this type: float32 at least.
+
+    In bfloat16 a ũ of 0.25 would stay what it is when a small Δũ is added to it, and the gate would never fire again.
+    """
+    return dtype if dtype.size >= tf.float32.size else tf.float32
+
+
 def accumulate(*, update_prob: Tensor, cum_update_prob: Tensor) -> Tensor:
     """Eq. 5: `ũ = stored ũ + min(Δũ, 1 − stored ũ)`; all `[batch, 1]`.
 
@@ -31,5 +39,6 @@ def bernoulli_gate(cumulative: Tensor, *, gate_noise: Tensor) -> Tensor:
 
 
 def update_probability(candidate: Tensor, *, weights: Tensor, biases: Tensor) -> Tensor:
-    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`."""
-    return tf.sigmoid(candidate @ weights + biases)
+    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`, in float32 at least."""
+    dtype = gate_dtype(candidate.dtype)
+    return tf.sigmoid(tf.cast(candidate, dtype) @ tf.cast(weights, dtype) + tf.cast(biases, dtype))

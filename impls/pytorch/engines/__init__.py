@@ -27,6 +27,7 @@ def unroll(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    lengths: Tensor | None = None,
     every_step: bool = True,
     engine: str = "reference",
 ) -> Unrolled:
@@ -37,5 +38,5 @@ def unroll(
     if torch.compiler.is_exporting():
         engine = "reference"
     return UNROLLS[engine](
-        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, every_step=every_step
+        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, lengths=lengths, every_step=every_step
     )

@@ -28,12 +28,15 @@ def unroll_fast(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    lengths: Tensor | None = None,
     every_step: bool = True,
 ) -> Unrolled:
     """Jumps from update to update; arguments and result as those of `unroll_reference`.
 
     `updates` and `gate_noise` are constants to the gradient, which cannot itself be differentiated.
     """
+    if lengths is not None:
+        raise CellError("lengths: the fast engine does not take them yet; use engine='reference'")
     if updates is not None and updates.requires_grad:
         raise CellError("updates: the fast engine gives no gradient to a random skip's gate; use engine='reference'")
     names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]

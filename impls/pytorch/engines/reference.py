@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from impls.contract import CellSpec
-from impls.pytorch.engines.unrolled import Unrolled
+from impls.pytorch.engines.unrolled import Unrolled, real_steps, without_padding
 from impls.pytorch.equations import stack_step
 from impls.states import FlatState
 
@@ -21,6 +21,7 @@ def unroll_reference(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    lengths: Tensor | None = None,
     every_step: bool = True,
 ) -> Unrolled:
     """Runs the cell one step after the other.
@@ -32,8 +33,13 @@ def unroll_reference(
         state: the state before the first step.
         updates: `[batch, time]`, the random skip's gate, for plain cells.
         gate_noise: `[batch, time]`, for Bernoulli gates.
+        lengths: `[batch]` whole numbers from 0 to time: a sequence's steps beyond its length leave its state as it is,
+            have a gate of 0, and are not read; None where all have every step.
         every_step: whether h is wanted at every step; else it is that of the last one, `[batch, 1, units]`.
     """
+    real = None if lengths is None else real_steps(lengths, steps=inputs.shape[1])
+    if real is not None:
+        inputs = without_padding(inputs, real=real)
     hs: list[Tensor] = []
     us: list[Tensor] = []
     for t in range(inputs.shape[1]):
@@ -44,6 +50,7 @@ def unroll_reference(
             state,
             updates=None if updates is None else updates[:, t : t + 1],
             gate_noise=None if gate_noise is None else gate_noise[:, t : t + 1],
+            real=None if real is None else real[:, t],
         )
         if every_step or t == inputs.shape[1] - 1:
             hs.append(state.layers[-1][-1])

@@ -26,10 +26,11 @@ def unroll(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    lengths: Tensor | None = None,
     every_step: bool = True,
     engine: str = "reference",
 ) -> Unrolled:
     """Runs the cell by the named engine; arguments and result as in `unroll_reference`."""
     return UNROLLS[engine](
-        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, every_step=every_step
+        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, lengths=lengths, every_step=every_step
     )

@@ -13,6 +13,7 @@ from tensorflow import Tensor
 from tensorflow.python.eager import record
 
 from impls.contract import CellSpec
+from impls.errors import CellError
 from impls.states import FlatState
 from impls.tensorflow.engines.rounds.blocks import compiled_by_caller, run_backward, run_forward
 from impls.tensorflow.engines.rounds.jumps import gate_source
@@ -28,12 +29,15 @@ def unroll_fast(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    lengths: Tensor | None = None,
     every_step: bool = True,
 ) -> Unrolled:
     """Jumps from update to update; arguments and result as those of `unroll_reference`.
 
     `updates` and `gate_noise` are constants to the gradient.
     """
+    if lengths is not None:
+        raise CellError("lengths: the fast engine does not take them yet; use engine='reference'")
     source = gate_source(spec, updates=updates)
     draws = None if source in ("round", "always") else tf.stop_gradient(updates if source == "given" else gate_noise)
     inputs = tf.ensure_shape(inputs, [None, None, spec.input_size])

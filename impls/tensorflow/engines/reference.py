@@ -9,7 +9,7 @@ from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.states import FlatState
-from impls.tensorflow.engines.unrolled import Unrolled, static_or_dynamic_size
+from impls.tensorflow.engines.unrolled import Unrolled, real_steps, static_or_dynamic_size, without_padding
 from impls.tensorflow.equations import stack_step
 
 
@@ -21,6 +21,7 @@ def unroll_reference(
     *,
     updates: Tensor | None = None,
     gate_noise: Tensor | None = None,
+    lengths: Tensor | None = None,
     every_step: bool = True,
 ) -> Unrolled:
     """Runs the cell one step after the other.
@@ -32,9 +33,16 @@ def unroll_reference(
         state: the state before the first step.
         updates: `[batch, time]`, the random skip's gate, for plain cells.
         gate_noise: `[batch, time]`, for Bernoulli gates.
+        lengths: `[batch]` whole numbers from 0 to time: a sequence's steps beyond its length leave its state as it is,
+            have a gate of 0, and are not read; None where all have every step.
         every_step: whether h is wanted at every step; else it is that of the last one, `[batch, 1, units]`.
     """
     batch, time = tf.compat.dimension_value(inputs.shape[0]), static_or_dynamic_size(inputs, 1)
+    real_at = None
+    if lengths is not None:
+        real = real_steps(lengths, steps=time)
+        inputs = without_padding(inputs, real=real)
+        real_at = _steps(real, time)
     # Arrays of steps, because the gradient of an indexed tensor is as long as the sequence at every step.
     xs = _steps(inputs, time)
     update_steps = None if updates is None else _steps(updates[:, :, tf.newaxis], time)
@@ -48,6 +56,7 @@ def unroll_reference(
             state,
             updates=None if update_steps is None else update_steps.read(t),
             gate_noise=None if noise_steps is None else noise_steps.read(t),
+            real=None if real_at is None else real_at.read(t),
         )
         if every_step:
             hs = hs.write(t, state.layers[-1][-1])

@@ -1,4 +1,4 @@
-"""What an unrolled cell returns, and the sizes that it may not know while it is traced."""
+"""What every engine returns, which steps are within a sequence, and sizes not known while a graph is traced."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ class Unrolled(NamedTuple):
     h: Tensor
     gates: Tensor
     state: FlatState
+
+
+def real_steps(lengths: Tensor, *, steps: int | Tensor) -> Tensor:
+    """Whether each step is within its sequence, `[batch, time, 1]`, from `lengths` `[batch]`."""
+    return (tf.range(steps, dtype=lengths.dtype) < lengths[:, tf.newaxis])[:, :, tf.newaxis]
+
+
+def without_padding(inputs: Tensor, *, real: Tensor) -> Tensor:
+    """The inputs with zeros where a step is not `real`: what stands there, NaN too, reaches nothing."""
+    return tf.where(real, inputs, tf.zeros_like(inputs))
 
 
 def static_or_dynamic_size(tensor: Tensor, axis: int) -> int | Tensor:
