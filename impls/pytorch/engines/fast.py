@@ -35,8 +35,6 @@ def unroll_fast(
 
     `updates` and `gate_noise` are constants to the gradient, which cannot itself be differentiated.
     """
-    if lengths is not None:
-        raise CellError("lengths: the fast engine does not take them yet; use engine='reference'")
     if updates is not None and updates.requires_grad:
         raise CellError("updates: the fast engine gives no gradient to a random skip's gate; use engine='reference'")
     names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
@@ -46,7 +44,7 @@ def unroll_fast(
     draws = gate_noise if spec.skips else updates
     function = KernelUnroll if _is_for_kernels(inputs) else OperationsUnroll
     h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
-        spec, draws, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
+        spec, draws, lengths, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
     )
     width = len(state.layers[0])
     layers = tuple(tuple(last[at : at + width]) for at in range(0, len(leaves), width))

@@ -68,6 +68,7 @@ class OperationsUnroll(torch.autograd.Function):
         ctx: Any,
         spec: CellSpec,
         draws: Tensor | None,
+        lengths: Tensor | None,
         keep: bool,
         every_step: bool,
         names: list[str],
@@ -174,12 +175,12 @@ class OperationsUnroll(torch.autograd.Function):
             found = _weight_gradients(spec, layer, candidate, whole)
             gradients |= {f"layers.{number}.{name}": value for name, value in found.items()}
             if number == 0:
-                of_inputs = _below(spec, layer, whole).transpose(0, 1) if ctx.needs_input_grad[5] else None
+                of_inputs = _below(spec, layer, whole).transpose(0, 1) if ctx.needs_input_grad[6] else None
         if spec.skips:
             logit = torch.stack(logits[::-1])
             gradients["update_gate.weights"] = (fed * logit).sum(dim=(0, 1))[:, None]
             gradients["update_gate.biases"] = logit.sum().reshape(1)
-        return (None, None, None, None, None, of_inputs, *state, *of_gate, *(gradients[name] for name in names))
+        return (None, None, None, None, None, None, of_inputs, *state, *of_gate, *(gradients[name] for name in names))
 
 
 def _candidates(spec: CellSpec, parameters: dict[str, Tensor], x: Tensor, before: list[Tensor]) -> list[Candidate]:
