@@ -88,9 +88,12 @@ class Record(BaseModel):
     final_update_ratio: float | None = None
     final_updates: float | None = None
     # What it cost
+    implementation: str = Field(
+        default="", description="what the engine ran, by device and type: reference, kernels, operations, rounds"
+    )
     flops_per_sequence: float | None = Field(default=None, description="published formula × updates")
     work_per_sequence: float | None = Field(
-        default=None, description="multiply–accumulates that the engine did in the same products"
+        default=None, description="multiply–accumulates that the implementation did in the same products"
     )
     steps: int | None = Field(default=None, description="training steps done")
     steps_per_epoch: int | None = Field(default=None, description="1 for generated data")

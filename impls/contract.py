@@ -22,6 +22,8 @@ Parameters = dict[str, Array]
 FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
+# What engines run: `reference` is the engine of that name, the others are what `fast` is made of.
+IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "operations"), "tensorflow": ("reference", "rounds")}
 # What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products
 # alone, which are the floor.
 BASELINES = {"pytorch": ("native", "products"), "tensorflow": ("native", "native_jit", "products")}
@@ -159,7 +161,14 @@ class Evaluation:
 
 
 class Learner(Protocol):
-    """A model in training. Built by `build_learner`; every array that crosses is NumPy."""
+    """A model in training. Built by `build_learner`; every array that crosses is NumPy.
+
+    Attributes:
+        implementation: what runs the time loop, one of `IMPLEMENTATIONS` of the framework: an engine may have several,
+            by device and type.
+    """
+
+    implementation: str
 
     def train_step(self, batch: Batch) -> StepResult:
         """Forward, backward, clip, Adam; returns when the device has finished."""

@@ -68,7 +68,7 @@ def trials_frame(records: Iterable[Record], *, missing: Sequence[Trial] = (), sw
     frame = pd.DataFrame(rows)
     for name in NUMBERS:
         frame[name] = pd.Series(frame.get(name, np.nan), index=frame.index).astype(float)
-    for name in ("error", "traceback", "parameters_checksum", "batches_checksum"):
+    for name in ("error", "traceback", "implementation", "parameters_checksum", "batches_checksum"):
         frame[name] = (frame[name] if name in frame else pd.Series("", index=frame.index)).fillna("").astype(str)
     if "solved" not in frame:
         frame["solved"] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,6 @@ def make_learner(framework: str, spec: ModelSpec, **optimizer: float) -> Learner
 
 
 def in_float64(spec: ModelSpec) -> ModelSpec:
-    from dataclasses import replace
-
     return replace(spec, dtype="float64")
 
 
@@ -189,3 +188,51 @@ def test_the_gpu_learns_what_the_cpu_learns(framework: str, cuda: None) -> None:
         results.append(learner.export_parameters())
     for key, value in results[0].items():
         np.testing.assert_allclose(value, results[1][key], rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    ("framework", "engine", "dtype", "implementation"),
+    [
+        ("pytorch", "reference", "float32", "reference"),
+        ("pytorch", "fast", "float32", "kernels"),
+        ("pytorch", "fast", "float64", "kernels"),
+        ("pytorch", "fast", "bfloat16", "operations"),
+        ("tensorflow", "reference", "float32", "reference"),
+        ("tensorflow", "fast", "float32", "rounds"),
+    ],
+)
+def test_a_learner_tells_what_runs(
+    framework: str, engine: str, dtype: str, implementation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told against what `unroll` comes to."""
+    ran: list[str] = []
+
+    def watch(place: Any, name: str, told: str) -> None:
+        original = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *args, **options: [ran.append(told), original(*args, **options)][1])
+
+    if framework == "pytorch":
+        from impls.pytorch.engines import fast
+        from impls.pytorch.engines import reference as reference_engine
+
+        for name, function in (("kernels", fast.KernelUnroll), ("operations", fast.OperationsUnroll)):
+            watch(function, "forward", name)
+    else:
+        from impls.tensorflow.engines import fast
+        from impls.tensorflow.engines import reference as reference_engine
+
+        watch(fast, "run_forward", "rounds")
+    if engine == "reference":
+        watch(reference_engine, "stack_step", "reference")
+    name = "random skip, regression"
+    spec = replace(CASES[name], dtype=dtype)
+    learner = build_learner(
+        framework,
+        model=spec,
+        optimizer=OptimizerSpec(),
+        parameters=initial_parameters(spec, seed=3),
+        engine=engine,
+    )
+    learner.train_step(make_batch(name, 0))
+    assert learner.implementation == implementation
+    assert set(ran) == {implementation}
