@@ -151,7 +151,8 @@ class Evaluation:
     """One evaluated batch.
 
     Shapes:
-        predictions: `[batch, outputs]` or, with `readout="every"`, `[batch, time, outputs]`; raw (logits).
+        predictions: `[batch, outputs]` or, with `readout="every"`, `[batch, time, outputs]`; raw (logits). On padding
+            they repeat the last real step's.
         gates: `[batch, time]`, 1 where the state was updated, 0 on skipped and on padded steps.
     """
 
