@@ -60,6 +60,7 @@ class Record(BaseModel):
     budget_cost: float = Field(description="λ")
     budget_target: float
     p_skip: float
+    period: int = Field(default=1, description="the periodic-skip baseline: only every how manyth step updates")
     activation: str
     forget_bias: float
     layer_norm: bool

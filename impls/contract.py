@@ -114,7 +114,7 @@ class Batch:
             `[batch, outputs]` or `[batch, time, outputs]` float32 in {0, 1} (binary cross-entropy).
         mask: `[batch, time]` float32, 1 on real steps and 0 on padding, which may stand only at the end; None
             where every step is real.
-        updates: `[batch, time]` float32 in {0, 1}: the random skip's gate for plain cells, else None.
+        updates: `[batch, time]` float32 in {0, 1}: the random or periodic skip's gate for plain cells, else None.
         gate_noise: `[batch, time]` float32, U(0, 1): the draw behind a Bernoulli gate, else None.
         dropout: `[batch, units]` float32, the scaled dropout mask of the readout's input, else None.
     """
