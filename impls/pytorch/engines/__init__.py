@@ -12,9 +12,12 @@ from torch import Tensor
 
 from impls.contract import CellSpec
 from impls.pytorch.engines.fast import unroll_fast
+from impls.pytorch.engines.implementation import implementation_of
 from impls.pytorch.engines.reference import unroll_reference
 from impls.pytorch.engines.unrolled import Unrolled
 from impls.states import FlatState
+
+__all__ = ["UNROLLS", "Unrolled", "implementation_of", "unroll"]
 
 UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
 

@@ -12,8 +12,11 @@ from tensorflow import Tensor
 from impls.contract import CellSpec
 from impls.states import FlatState
 from impls.tensorflow.engines.fast import unroll_fast
+from impls.tensorflow.engines.implementation import implementation_of
 from impls.tensorflow.engines.reference import unroll_reference
 from impls.tensorflow.engines.unrolled import Unrolled
+
+__all__ = ["UNROLLS", "Unrolled", "implementation_of", "unroll"]
 
 UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
 
