@@ -274,7 +274,7 @@ def backward_rounds(
             )
             glogit = tf.where(updates, gprob * after.update_prob * (1.0 - after.update_prob), tf.zeros_like(gprob))
             gprob = tf.where(updates, tf.where(before.update_prob <= room, ggate, 0.0), gprob)
-            gcum = tf.where(updates, tf.where(before.update_prob < room, ggate, 0.0), gcum)
+            gcum = tf.where(updates, tf.where(before.update_prob <= room, ggate, 0.0), gcum)
             fed = after.layers[spec.gate_layer][0]
             added["update_gate.weights"] = tf.matmul(fed, glogit[:, tf.newaxis], transpose_a=True)
             added["update_gate.biases"] = tf.reduce_sum(glogit)[tf.newaxis]
@@ -367,7 +367,7 @@ def backward_skips(
             + at_times(cotangents.gates, at)
         )
         gprob = tf.where(skipped & (update_prob <= room), gprob + ggate, gprob)
-        gcum = tf.where(skipped, tf.where(update_prob < room, ggate, 0.0), gcum)
+        gcum = tf.where(skipped, tf.where(update_prob <= room, ggate, 0.0), gcum)
         return j - 1, Adjoint(glayers, gprob, gcum)
 
     _, adjoint = tf.while_loop(lambda j, _: j > 0, body, (most, adjoint))
