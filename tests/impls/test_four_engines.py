@@ -68,7 +68,7 @@ def test_partly_saturated_gates(cell: str, seed: int, scale: float) -> None:
 
 @pytest.mark.parametrize("cell", skip_cells())
 def test_ties_at_skipped_steps(cell: str) -> None:
-    """A Bernoulli gate skips whatever ũ is where the noise is 1: the one way to skip at a tie, here Δũ = 1 and ũ = 0."""
+    """A Bernoulli gate skips whatever ũ is where the noise is 1: the one way to skip at a tie, of Δũ = 1 and ũ = 0."""
     spec = CellSpec(cell=cell, input_size=2, units=(5,), gate="bernoulli")
     case = random_case(spec, batch=4, time=9, fresh=True)
     case.draws["gate_noise"][::2, 0] = 1.0

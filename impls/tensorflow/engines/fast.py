@@ -13,12 +13,11 @@ from tensorflow import Tensor
 from tensorflow.python.eager import record
 
 from impls.contract import CellSpec
-from impls.errors import CellError
 from impls.states import FlatState
 from impls.tensorflow.engines.rounds.blocks import compiled_by_caller, run_backward, run_forward
 from impls.tensorflow.engines.rounds.jumps import gate_source
 from impls.tensorflow.engines.rounds.loops import Sequences
-from impls.tensorflow.engines.unrolled import Unrolled
+from impls.tensorflow.engines.unrolled import Unrolled, real_steps, without_padding
 
 
 def unroll_fast(
@@ -36,11 +35,12 @@ def unroll_fast(
 
     `updates` and `gate_noise` are constants to the gradient.
     """
-    if lengths is not None:
-        raise CellError("lengths: the fast engine does not take them yet; use engine='reference'")
     source = gate_source(spec, updates=updates)
     draws = None if source in ("round", "always") else tf.stop_gradient(updates if source == "given" else gate_noise)
     inputs = tf.ensure_shape(inputs, [None, None, spec.input_size])
+    real, ends = None, None
+    if lengths is not None:
+        real, ends = real_steps(lengths, steps=tf.shape(inputs)[1]), tf.cast(lengths, tf.int32)
     used = {name: tf.convert_to_tensor(value) for name, value in parameters.items() if _is_used(name)}
     differentiable = tf.nest.flatten((inputs, state, used))
     like = (inputs, state, used)
@@ -48,7 +48,10 @@ def unroll_fast(
 
     def run(*flat: Tensor) -> tuple[list[Tensor], Callable[..., list[Tensor]]]:
         inputs, state, used = tf.nest.pack_sequence_as(like, [tf.stop_gradient(leaf) for leaf in flat])
-        sequences = Sequences(tf.transpose(inputs, [1, 0, 2]), None if draws is None else tf.transpose(draws))
+        if real is not None:  # else a NaN in the padding would reach sums over the batch, as 0 · NaN
+            inputs = without_padding(inputs, real=real)
+        inputs = tf.transpose(inputs, [1, 0, 2])
+        sequences = Sequences(inputs, None if draws is None else tf.transpose(draws), ends)
         outputs, remembered = run_forward(spec, source, keep, every_step, used, sequences, state)
 
         def grad(*cotangents: Tensor) -> list[Tensor]:
@@ -64,8 +67,11 @@ def unroll_fast(
     # Nothing here needs AutoGraph, which would rewrite all of it in a caller's traced function.
     outputs = tf.autograph.experimental.do_not_convert(tf.custom_gradient(run))(*differentiable)
     unrolled: Unrolled = tf.nest.pack_sequence_as(Unrolled(inputs if every_step else (), inputs, state), outputs)
+    last = unrolled.state.layers[-1][-1][:, tf.newaxis]
     if not every_step:  # the final state is the last step, without a gradient as long as the sequence
-        unrolled = unrolled._replace(h=unrolled.state.layers[-1][-1][:, tf.newaxis])
+        return unrolled._replace(h=last)
+    if real is not None:  # the last state again, so that its gradient is the final state's
+        return unrolled._replace(h=tf.where(real, unrolled.h, last))
     return unrolled
 
 

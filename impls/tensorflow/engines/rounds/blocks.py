@@ -95,7 +95,8 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
             update_prob=prob,
             cum_update_prob=stored,
             time=before,
-            length=tf.shape(sequences.inputs)[0],
+            steps=tf.shape(sequences.inputs)[0],
+            lengths=sequences.lengths,
             draws=sequences.draws,
         )
         return Position(time, state.layers, prob, stored)
@@ -106,7 +107,7 @@ def _compile(spec: CellSpec, *, source: str, keep: bool, every_step: bool, whole
 
     def place(times: Tensor, sequences: Sequences) -> tuple[Tensor, Tensor, Tensor]:
         rounds, batch = tf.shape(times)[1] - 1, tf.shape(times)[2]
-        latest, gates = latest_update(tf.reshape(times[:, :-1], [-1, batch]), length=tf.shape(sequences.inputs)[0])
+        latest, gates = latest_update(tf.reshape(times[:, :-1], [-1, batch]), steps=tf.shape(sequences.inputs)[0])
         latest -= 1
         rows = tf.where(latest < 0, 0, latest // rounds * (rounds + 1) + latest % rounds + 1)
         sequence = tf.range(batch)[:, tf.newaxis]

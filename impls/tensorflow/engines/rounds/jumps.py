@@ -2,7 +2,7 @@
 
 After an update the gate reads nothing but Δũ until it fires again (eq. 6), so the time of the next update is
 known at once. The recursion is repeated in floating point as the reference runs it, not in closed form, so the
-times are the same integers. All tensors here are `[batch]`; a time equal to the length means "no more".
+times are the same integers. All tensors here are `[batch]`; a time equal to the number of steps means "no more".
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def next_update(
     update_prob: Tensor,
     cum_update_prob: Tensor,
     time: Tensor,
-    length: Tensor,
+    steps: Tensor,
+    lengths: Tensor | None,
     draws: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """The first update after `time`, and the ũ that is stored just before it (or at the end, where none is left).
@@ -45,12 +46,18 @@ def next_update(
         source: see `gate_source`.
         update_prob, cum_update_prob: Δũ and the stored ũ after step `time`.
         time: −1 before the first step.
-        length: number of time steps.
+        steps: number of time steps.
+        lengths: where each sequence ends; None where all have every step.
         draws: `[time, batch]`, the given updates or the noise of Bernoulli gates.
     """
-    following = tf.minimum(time + 1, length)
+    ends = steps if lengths is None else lengths
+    following = tf.minimum(time + 1, steps)
+
+    def within(time: Tensor) -> Tensor:
+        return time if lengths is None else tf.where(time < lengths, time, steps)
+
     if source == "always":
-        return following, cum_update_prob
+        return within(following), cum_update_prob
 
     def searches(_time: Tensor, _stored: Tensor, searching: Tensor) -> Tensor:
         return tf.reduce_any(searching)
@@ -58,30 +65,30 @@ def next_update(
     def body(time: Tensor, stored: Tensor, searching: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         cumulative = stored
         if source == "given":
-            fires = at_times(draws, tf.minimum(time, length - 1)) > 0.5
+            fires = at_times(draws, tf.minimum(time, steps - 1)) > 0.5
         else:
             cumulative = skip_gate.accumulate(update_prob=update_prob, cum_update_prob=stored)
             if source == "round":
                 fires = tf.round(cumulative) > 0.5
             else:
-                fires = at_times(draws, tf.minimum(time, length - 1)) < cumulative
+                fires = at_times(draws, tf.minimum(time, steps - 1)) < cumulative
         skips = searching & ~fires
         time = tf.where(skips, time + 1, time)
-        return time, tf.where(skips, cumulative, stored), skips & (time < length)
+        return time, tf.where(skips, cumulative, stored), skips & (time < ends)
 
-    time, stored, _ = tf.while_loop(searches, body, (following, cum_update_prob, following < length))
-    return time, stored
+    time, stored, _ = tf.while_loop(searches, body, (following, cum_update_prob, following < ends))
+    return within(time), stored
 
 
-def latest_update(times: Tensor, *, length: Tensor) -> tuple[Tensor, Tensor]:
+def latest_update(times: Tensor, *, steps: Tensor) -> tuple[Tensor, Tensor]:
     """Which update each step belongs to.
 
     Args:
-        times: `[updates, batch]`, ascending along updates; the length where there is no more.
-        length: number of time steps.
+        times: `[updates, batch]`, ascending along updates; `steps` where there is no more.
+        steps: number of time steps.
 
     Returns:
-        How many of the times are ≤ t, and whether t is one of them; both `[batch, length]`.
+        How many of the times are ≤ t, and whether t is one of them; both `[batch, steps]`.
     """
     most, batch = tf.shape(times)[0], tf.shape(times)[1]
     flat, sequence = tf.reshape(times, [-1]), tf.range(batch)
@@ -91,8 +98,8 @@ def latest_update(times: Tensor, *, length: Tensor) -> tuple[Tensor, Tensor]:
         count += tf.cast(fires, tf.int32)
         return t + 1, count, counts.write(t, count), gates.write(t, fires)
 
-    counts = tf.TensorArray(tf.int32, size=length, element_shape=times.shape[1:])
-    gates = tf.TensorArray(tf.bool, size=length, element_shape=times.shape[1:])
+    counts = tf.TensorArray(tf.int32, size=steps, element_shape=times.shape[1:])
+    gates = tf.TensorArray(tf.bool, size=steps, element_shape=times.shape[1:])
     start = tf.constant(0), tf.zeros_like(sequence), counts, gates
-    _, _, counts, gates = tf.while_loop(lambda t, *_: t < length, body, start)
+    _, _, counts, gates = tf.while_loop(lambda t, *_: t < steps, body, start)
     return tf.transpose(counts.stack()), tf.transpose(gates.stack())

@@ -24,16 +24,17 @@ Layers = tuple[LayerState, ...]
 
 
 class Sequences(NamedTuple):
-    """What every step may read: inputs `[time, batch, features]`; draws `[time, batch]`, or None."""
+    """What every step may read: inputs `[time, batch, features]`; draws `[time, batch]` and lengths `[batch]`, or None."""
 
     inputs: Tensor
     draws: Tensor | None
+    lengths: Tensor | None
 
 
 class Position(NamedTuple):
     """Where each sequence stands between two rounds; every leaf but `layers` is `[batch]`.
 
-    `time` is the next update's (the length where none is left); the state is that of the step before it.
+    `time` is the next update's (the number of steps where none is left); the state is that of the step before it.
     `cum_update_prob` is what was stored just before that update.
     """
 
@@ -172,7 +173,8 @@ def forward_rounds(
             update_prob=update_prob,
             cum_update_prob=stored,
             time=position.time,
-            length=length,
+            steps=length,
+            lengths=sequences.lengths,
             draws=sequences.draws,
         )
         position = Position(time, layers, update_prob, stored)
@@ -339,7 +341,8 @@ def backward_skips(
     if source == "always":
         return adjoint, cumulatives
     length = tf.shape(sequences.inputs)[0]
-    skips = tf.where(time < length, position.time - time - 1, tf.zeros_like(time))
+    following = position.time if sequences.lengths is None else tf.minimum(position.time, sequences.lengths)
+    skips = tf.where(time < length, following - time - 1, tf.zeros_like(time))
     most = tf.reduce_max(skips)
     layers, update_prob = position.layers, position.update_prob
 
