@@ -17,7 +17,7 @@ from impls.tensorflow.equations import initial_state
 from tests.impls.engines import assert_agree, random_case, run_engine
 from tests.impls.frameworks import parameters_for
 
-few = settings(max_examples=4, deadline=None, derandomize=True, phases=(Phase.generate,))
+few = settings(max_examples=3, deadline=None, derandomize=True, phases=(Phase.generate,))
 
 SPECS = [
     ("graph", CellSpec(cell="skip_lstm", input_size=2, units=(5,), update_bias=-1.0)),
@@ -65,8 +65,8 @@ def test_against_sequences_run_one_by_one(cell: str, seed: int) -> None:
         last = of_state[len(spec.kind.state) * len(spec.units) - 1]
         last[own] += of_h[own, length:].sum(axis=1)  # h there is the last state again
         alone = run_engine(
-            "tensorflow",
-            "fast",
+            "pytorch",
+            "reference",
             replace(
                 case,
                 inputs=case.inputs[own, :length],
@@ -77,16 +77,13 @@ def test_against_sequences_run_one_by_one(cell: str, seed: int) -> None:
         )
         np.testing.assert_array_equal(together.gates[own, :length], alone.gates)
         np.testing.assert_allclose(together.h[own, :length], alone.h, rtol=0, atol=1e-12)
-        np.testing.assert_array_equal(
-            together.h[own, length:],
-            np.broadcast_to(together.state[-1 - 2 * spec.skips][own][:, np.newaxis], together.h[own, length:].shape),
-        )
+        top = together.state[len(spec.kind.state) * len(spec.units) - 1][own]
+        np.testing.assert_array_equal(together.h[own, length:], np.repeat(top[:, np.newaxis], 12 - length, axis=1))
         for ours, theirs in zip(together.state, alone.state, strict=True):
             np.testing.assert_allclose(ours[own], theirs, rtol=0, atol=1e-12)
-        np.testing.assert_allclose(
-            together.gradients["inputs"][own, :length], alone.gradients["inputs"], rtol=1e-8, atol=1e-10
-        )
-        assert not together.gradients["inputs"][own, length:].any()
+        of_inputs = together.gradients["inputs"][own]
+        np.testing.assert_allclose(of_inputs[:, :length], alone.gradients["inputs"], rtol=1e-8, atol=1e-10)
+        assert not of_inputs[:, length:].any()
         summed = {name: value + alone.gradients[name] for name, value in summed.items()}
     for name, value in summed.items():
         np.testing.assert_allclose(together.gradients[name], value, rtol=1e-8, atol=1e-10)
@@ -106,7 +103,10 @@ def test_sizes_that_are_not_known_while_tracing(engine: str) -> None:
         return unroll(spec, parameters, inputs, start, lengths=lengths, engine=engine).h
 
     for time in (7, 40):
-        inputs, lengths = tf.random.stateless_normal([3, time, 2], [0, time], tf.float64), tf.constant([0, time, 5])
+        inputs, lengths = (
+            tf.random.stateless_normal([3, time, 2], [0, time], dtype=tf.float64),
+            tf.constant([0, time, 5]),
+        )
         start = initial_state(spec, parameters, batch=3, like=inputs)
         expected = unroll(spec, parameters, inputs, start, lengths=lengths).h
         np.testing.assert_allclose(run(inputs, tf.cast(lengths, tf.int64)), expected, rtol=0, atol=1e-12)

@@ -12,71 +12,67 @@ from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.tensorflow import skip_gate
+from impls.tensorflow.engines.rounds.positions import Sequences, at_times
 
 
-def gate_source(spec: CellSpec, *, updates: Tensor | None) -> str:
-    """What decides the updates of a cell: `round`, `bernoulli`, `given` (random skips) or `always`."""
+def decision_of(spec: CellSpec, *, updates: Tensor | None) -> str:
+    """What decides the updates of a cell: `round`, `bernoulli`, `scheduled` (`updates`, a random skip) or `always`."""
     if spec.skips:
         return spec.gate
-    return "always" if updates is None else "given"
+    return "always" if updates is None else "scheduled"
 
 
-def at_times(sequences: Tensor, times: Tensor) -> Tensor:
-    """Step `times[…, b]` of each sequence b: of `[time, batch, …]` and `[…, batch]`.
-
-    Time comes first because sequences stand at similar times: what one reads lies near what the others do.
-    """
-    batch = tf.shape(sequences)[1]
-    return tf.gather(tf.reshape(sequences, [-1, *sequences.shape[2:]]), times * batch + tf.range(batch))
+def unreadable(*, update_prob: Tensor, cum_update_prob: Tensor) -> Tensor:
+    """Whether a gate that reads these is NaN."""
+    return tf.math.is_nan(update_prob) | tf.math.is_nan(cum_update_prob)
 
 
 def next_update(
-    *,
-    source: str,
-    update_prob: Tensor,
-    cum_update_prob: Tensor,
-    time: Tensor,
-    steps: Tensor,
-    lengths: Tensor | None,
-    draws: Tensor | None,
+    sequences: Sequences, *, decision: str, update_prob: Tensor, cum_update_prob: Tensor, time: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The first update after `time`, and the ũ that is stored just before it (or at the end, where none is left).
 
+    A gate that reads NaN counts as an update, from which `forward_rounds` lets NaN spread; none follows it.
+
     Args:
-        source: see `gate_source`.
+        sequences: whose draws and lengths are read.
+        decision: see `decision_of`.
         update_prob, cum_update_prob: Δũ and the stored ũ after step `time`.
         time: −1 before the first step.
-        steps: number of time steps.
-        lengths: where each sequence ends; None where all have every step.
-        draws: `[time, batch]`, the given updates or the noise of Bernoulli gates.
     """
-    ends = steps if lengths is None else lengths
-    following = tf.minimum(time + 1, steps)
+    steps = tf.shape(sequences.inputs)[0]
+    ends = steps if sequences.lengths is None else sequences.lengths
 
     def within(time: Tensor) -> Tensor:
-        return time if lengths is None else tf.where(time < lengths, time, steps)
+        return time if sequences.lengths is None else tf.where(time < ends, time, steps)
 
-    if source == "always":
+    following = tf.minimum(time + 1, steps)
+    if decision == "always":
         return within(following), cum_update_prob
+    searching = following < ends
+    if decision != "scheduled":
+        following = tf.where(tf.math.is_nan(cum_update_prob) & (time >= 0), steps, following)
+        nothing = unreadable(update_prob=update_prob, cum_update_prob=cum_update_prob)
+        searching = (following < ends) & ~nothing
 
     def searches(_time: Tensor, _stored: Tensor, searching: Tensor) -> Tensor:
         return tf.reduce_any(searching)
 
     def body(time: Tensor, stored: Tensor, searching: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         cumulative = stored
-        if source == "given":
-            fires = at_times(draws, tf.minimum(time, steps - 1)) > 0.5
+        if decision == "scheduled":
+            fires = at_times(sequences.draws, tf.minimum(time, steps - 1)) > 0.5
         else:
             cumulative = skip_gate.accumulate(update_prob=update_prob, cum_update_prob=stored)
-            if source == "round":
+            if decision == "round":
                 fires = tf.round(cumulative) > 0.5
             else:
-                fires = at_times(draws, tf.minimum(time, steps - 1)) < cumulative
+                fires = at_times(sequences.draws, tf.minimum(time, steps - 1)) < cumulative
         skips = searching & ~fires
         time = tf.where(skips, time + 1, time)
         return time, tf.where(skips, cumulative, stored), skips & (time < ends)
 
-    time, stored, _ = tf.while_loop(searches, body, (following, cum_update_prob, following < ends))
+    time, stored, _ = tf.while_loop(searches, body, (following, cum_update_prob, searching))
     return within(time), stored
 
 
