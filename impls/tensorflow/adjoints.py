@@ -1,11 +1,10 @@
-"""The layers of `equations.py` with their adjoints, written by hand, in the pieces that the fast engine needs.
+"""The layers of `equations.py` taken apart for a gradient written by hand, for every kind of cell.
 
-`split` cuts the weights once for all steps; `recur` is the part of the pre-activations that depends on the state
-alone, which one update and the skips before it share; `candidate` completes it to a step; `backward` is the adjoint
-of a step. Derivatives of the activations are taken from their outputs.
-
-A step leaves its adjoint a record of one tensor `[batch, units]` a gate. Of a cell that skips these are the recurrent
-parts, of which the candidates of skipped steps are made, and the gates again; of a plain cell the gates themselves.
+Forward, a step is `recur`, the part of the pre-activations that depends on the state alone; `activate`, the gates that
+wait for no other; and `complete`, the candidate state. Back, `backward` goes from the candidate's gradient to those of
+the pre-activations and of the old state; `inputs_gradient` and `weight_gradients` make the rest of these. Shapes are
+`[…, width]`: a round of sequences, one step, or all steps at once. Derivatives of activations are taken from their
+outputs. What tells one kind from another stands in `PIECES`.
 """
 
 from __future__ import annotations
@@ -17,13 +16,14 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import CellSpec
+from impls.errors import CellError
 from impls.tensorflow.equations import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, LayerState, layer_norm
 
 Parameters = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
-Parts = tuple[Tensor, ...]  # one tensor `[batch, units]` a gate
+Parts = tuple[Tensor, ...]  # one tensor `[…, units]` a gate
 
-FEW_FEATURES = 4  # up to which a product with the inputs is a few element-wise passes that XLA fuses with the next
+_FEW_FEATURES = 4  # up to which a product with the inputs is a few element-wise passes that XLA fuses with the next
 
 ACTIVATION_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": lambda y: 1.0 - y * y,
@@ -33,209 +33,247 @@ ACTIVATION_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Pieces(NamedTuple):
-    """The pieces of one kind of layer."""
+class Activated(NamedTuple):
+    """A layer's gates, in the order of its kind; `pre` is what layer norm took, None where there is none."""
 
-    split: Callable[[CellSpec, Parameters], Parameters]
-    recur: Callable[[Parameters, LayerState], Parts]
-    candidate: Callable[[CellSpec, Parameters, Tensor, LayerState, Parts], tuple[LayerState, Parts]]
-    backward: Callable[..., tuple[Tensor, LayerState, Gradients]]
+    pre: Tensor | None
+    gates: Parts
 
 
-def layer_norm_backward(x: Tensor, g: Tensor, *, gains: Tensor, gates: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The adjoint of `equations.layer_norm` at `x` for the cotangent `g`, both `[batch, gates * units]`.
+class Changes(NamedTuple):
+    """Gradients of a layer's pre-activations: `products` of each matrix, `normed` after the first one's layer norm."""
 
-    Returns the gradients of x, of the gains and of the biases.
+    products: tuple[Tensor, ...]
+    normed: Tensor
+
+
+class Entering(NamedTuple):
+    """Gradients where a candidate's adjoint meets the matrices.
+
+    Of the first matrix's pre-activations, one a gate (`early`); of those of each later matrix (`late`); of the old
+    state but h (`rest`), and of h beside the first matrix (`beside`), None for nothing.
     """
-    units = gains.shape[1]
-    parts, g = tf.reshape(x, [-1, gates, units]), tf.reshape(g, [-1, gates, units])
-    centred = parts - tf.reduce_mean(parts, axis=2, keepdims=True)
-    deviation = tf.sqrt(tf.reduce_mean(centred * centred, axis=2, keepdims=True))
+
+    early: Parts
+    late: tuple[Tensor, ...]
+    rest: tuple[Tensor, ...]
+    beside: Tensor | None
+
+
+class Pieces(NamedTuple):
+    """What one kind of layer does between its products.
+
+    Attributes:
+        activate: the gates of the first matrix from their pre-activations.
+        complete: the candidate state and the gates of later matrices, from those of the first.
+        backward: the adjoint of both.
+        reads: what each matrix reads beside x.
+    """
+
+    activate: Callable[[CellSpec, Parts], Parts]
+    complete: Callable[[CellSpec, Parameters, Tensor, LayerState, Parts], tuple[LayerState, Parts]]
+    backward: Callable[[CellSpec, Parameters, LayerState, LayerState, Parts, LayerState], Entering]
+    reads: Callable[[LayerState, Parts], tuple[Tensor, ...]]
+
+
+def pieces_of(spec: CellSpec) -> Pieces:
+    """The pieces of the cell's kind; raises `CellError` where there are none."""
+    if spec.kind.name not in PIECES:
+        raise CellError(f"engine='fast' has no kernels for cell {spec.cell!r}; use engine='reference'")
+    return PIECES[spec.kind.name]
+
+
+def layer_norm_backward(x: Tensor, g: Tensor, *, gains: Tensor) -> Tensor:
+    """The adjoint of `equations.layer_norm` at `x` for the cotangent `g`, both `[…, gates * units]`."""
+    centred, deviation = _centred(x, gains=gains)
     scale = 1.0 / (deviation + LAYER_NORM_EPSILON)
-    inner = g * gains
+    inner = tf.reshape(g, [-1, *gains.shape]) * gains
     # A deviation of 0 (one unit, equal units) has gradient 0, as in the reference.
     slope = tf.math.divide_no_nan(tf.reduce_mean(inner * centred, axis=2, keepdims=True) * scale * scale, deviation)
     inner = inner * scale - centred * slope
-    gx = inner - tf.reduce_mean(inner, axis=2, keepdims=True)
-    return (
-        tf.reshape(gx, tf.shape(x)),
-        tf.reduce_sum(g * centred * scale, axis=0),
-        tf.reduce_sum(g, axis=0),
-    )
+    return tf.reshape(inner - tf.reduce_mean(inner, axis=2, keepdims=True), tf.shape(x))
 
 
-def _product_backward(x: Tensor, h: Tensor, g: Tensor, *, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The adjoint of `[x, h] @ weights + biases`; returns the gradients of x, h, the weights and the biases."""
-    rows = tf.concat([x, h, tf.ones_like(x[:, :1])], axis=1)
-    gweights = tf.matmul(rows, g, transpose_a=True)  # the row of ones makes its last row the biases' gradient
-    gxh = tf.matmul(g, weights, transpose_b=True)
-    return gxh[:, : x.shape[1]], gxh[:, x.shape[1] :], gweights[:-1], gweights[-1]
+def layer_norm_gradients(x: Tensor, g: Tensor, *, gains: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of the gains and of the biases, `[gates, units]`; arguments as for `layer_norm_backward`."""
+    centred, deviation = _centred(x, gains=gains)
+    g = tf.reshape(g, [-1, *gains.shape])
+    return tf.reduce_sum(g * centred / (deviation + LAYER_NORM_EPSILON), axis=0), tf.reduce_sum(g, axis=0)
+
+
+def _centred(x: Tensor, *, gains: Tensor) -> tuple[Tensor, Tensor]:
+    """Each gate's pre-activations less their mean, `[rows, gates, units]`, and their deviation."""
+    parts = tf.reshape(x, [-1, *gains.shape])
+    centred = parts - tf.reduce_mean(parts, axis=2, keepdims=True)
+    return centred, tf.sqrt(tf.reduce_mean(centred * centred, axis=2, keepdims=True))
+
+
+def split(spec: CellSpec, layer: Parameters) -> Parameters:
+    """The layer's parameters with every matrix cut in the rows that meet x and those that meet h."""
+    cut: dict[str, Tensor] = {}
+    for matrix in spec.kind.matrices:
+        weights = layer[f"{matrix.prefix}weights"]
+        units = weights.shape[1] // len(matrix.gates)
+        cut[f"{matrix.prefix}weights_of_x"], cut[f"{matrix.prefix}weights_of_h"] = weights[:-units], weights[-units:]
+    return {**layer, **cut}
+
+
+def recur(spec: CellSpec, layer: Parameters, state: LayerState) -> Parts:
+    """`h U` of the first matrix, one part a gate."""
+    first = spec.kind.matrices[0]
+    return tuple(tf.split(state[-1] @ layer[f"{first.prefix}weights_of_h"], len(first.gates), axis=-1))
+
+
+def activate(spec: CellSpec, layer: Parameters, x: Tensor, recurrent: Parts) -> Activated:
+    """The gates of the first matrix, from the inputs and the `recurrent` parts."""
+    first = spec.kind.matrices[0]
+    of_input = tf.split(_input_product(spec, x, layer[f"{first.prefix}weights_of_x"]), len(recurrent), axis=-1)
+    of_biases = tf.split(layer[f"{first.prefix}biases"], len(recurrent))
+    parts = tuple(a + b + c for a, b, c in zip(of_input, recurrent, of_biases, strict=True))
+    pre: Tensor | None = None
+    if spec.layer_norm:
+        pre = tf.concat(parts, axis=-1)
+        normed = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
+        parts = tuple(tf.split(normed, len(recurrent), axis=-1))
+    return Activated(pre, pieces_of(spec).activate(spec, parts))
+
+
+def complete(
+    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, activated: Activated
+) -> tuple[LayerState, Activated]:
+    """The candidate state, and all gates."""
+    candidate, late = pieces_of(spec).complete(spec, layer, x, state, activated.gates)
+    return candidate, Activated(activated.pre, (*activated.gates, *late))
+
+
+def backward(
+    spec: CellSpec,
+    layer: Parameters,
+    state: LayerState,
+    candidate: LayerState,
+    activated: Activated,
+    cotangents: LayerState,
+) -> tuple[Changes, LayerState]:
+    """From the gradient of the candidate state to those of the pre-activations and of the old state."""
+    entering = pieces_of(spec).backward(spec, layer, state, candidate, activated.gates, cotangents)
+    normed = tf.concat(entering.early, axis=-1)
+    product = normed
+    if activated.pre is not None:
+        product = layer_norm_backward(activated.pre, normed, gains=layer["norm_gains"])
+    through = _transposed_product(product, layer[f"{spec.kind.matrices[0].prefix}weights_of_h"])
+    gh = through if entering.beside is None else entering.beside + through
+    return Changes((product, *entering.late), normed), (*entering.rest, gh)
+
+
+def inputs_gradient(spec: CellSpec, layer: Parameters, changes: Changes) -> Tensor:
+    """The gradient of what the layer reads."""
+    named = zip(spec.kind.matrices, changes.products, strict=True)
+    terms = [_transposed_product(product, layer[f"{matrix.prefix}weights_of_x"]) for matrix, product in named]
+    return tf.add_n(terms)
+
+
+def weight_gradients(
+    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, activated: Activated, changes: Changes
+) -> Gradients:
+    """The layer's gradients under short names, each one product."""
+    gradients: Gradients = {}
+    reads = pieces_of(spec).reads(state, activated.gates)
+    for matrix, read, product in zip(spec.kind.matrices, reads, changes.products, strict=True):
+        rows = tf.concat([x, read, tf.ones_like(x[..., :1])], axis=-1)
+        both = tf.matmul(rows, product, transpose_a=True)  # the row of ones makes its last row the biases' gradient
+        gradients[f"{matrix.prefix}weights"], gradients[f"{matrix.prefix}biases"] = both[:-1], both[-1]
+    if activated.pre is not None:
+        of_norm = layer_norm_gradients(activated.pre, changes.normed, gains=layer["norm_gains"])
+        gradients["norm_gains"], gradients["norm_biases"] = of_norm
+    return gradients
 
 
 def _input_product(spec: CellSpec, x: Tensor, weights: Tensor) -> Tensor:
-    """`x @ weights`, `[batch, gates * units]`."""
-    features = x.shape[1]
+    """`x @ weights`, `[…, gates * units]`."""
+    features = x.shape[-1]
     # Layer norm can make 1e-6 of a rounding error: there as the reference multiplies.
-    if features > FEW_FEATURES or spec.layer_norm:
+    if features > _FEW_FEATURES or spec.layer_norm:
         return x @ weights
-    return tf.add_n([x[:, k : k + 1] * weights[k] for k in range(features)])
+    return tf.add_n([x[..., k : k + 1] * weights[k] for k in range(features)])
 
 
-def _split(weights: Tensor, *, units: int) -> tuple[Tensor, Tensor]:
-    """The rows of `weights` that meet x, and those that meet h."""
-    return weights[:-units], weights[-units:]
+def _transposed_product(g: Tensor, weights: Tensor) -> Tensor:
+    """`g @ weights.T`: the adjoint of a product with the weights."""
+    return tf.matmul(g, weights, transpose_b=True)
 
 
-def lstm_split(spec: CellSpec, layer: Parameters) -> Parameters:
-    """The layer's parameters with its weights cut in those of x and those of h."""
-    of_x, of_h = _split(layer["weights"], units=layer["biases"].shape[0] // 4)
-    return {**layer, "weights_of_x": of_x, "weights_of_h": of_h}
-
-
-def _complete(spec: CellSpec, x: Tensor, recurrent: Parts, *, weights: Tensor, biases: Tensor) -> Parts:
-    """Pre-activations: the recurrent parts with those of x and of the biases."""
-    of_input = tf.split(_input_product(spec, x, weights), len(recurrent), axis=1)
-    of_biases = tf.split(biases, len(recurrent))
-    return tuple(a + b + c for a, b, c in zip(of_input, recurrent, of_biases, strict=True))
-
-
-def _normalised(layer: Parameters, pre: Tensor, *, gates: int) -> Parts:
-    return tuple(tf.split(layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"]), gates, axis=1))
-
-
-def keeps_gates(spec: CellSpec) -> bool:
-    """Whether the record of a step is its gates, not the recurrent parts."""
-    return not spec.skips and not spec.layer_norm
-
-
-def lstm_recur(layer: Parameters, state: LayerState) -> Parts:
-    """`h U`, in four parts."""
-    return tuple(tf.split(state[-1] @ layer["weights_of_h"], 4, axis=1))
-
-
-def _lstm_gates(spec: CellSpec, pre: Parts) -> Parts:
+def lstm_activate(spec: CellSpec, pre: Parts) -> Parts:
+    """`σ(i), φ(j), σ(f + forget bias), σ(o)`."""
     i, j, f, o = pre
-    return tf.sigmoid(i), ACTIVATION_FUNCTIONS[spec.activation](j), tf.sigmoid(f + spec.forget_bias), tf.sigmoid(o)
+    active = ACTIVATION_FUNCTIONS[spec.activation](j)
+    return tf.sigmoid(i), active, tf.sigmoid(f + spec.forget_bias), tf.sigmoid(o)
 
 
-def lstm_candidate(
-    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Parts
+def lstm_complete(
+    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, gates: Parts
 ) -> tuple[LayerState, Parts]:
-    """`(c̃, h̃)` for the input `x`, from the `recurrent` parts; and the record."""
-    pre = _complete(spec, x, recurrent, weights=layer["weights_of_x"], biases=layer["biases"])
-    if spec.layer_norm:
-        pre = _normalised(layer, tf.concat(pre, axis=1), gates=4)
-    gates = i, j, f, o = _lstm_gates(spec, pre)
-    new_c = state[0] * f + i * j
-    return (new_c, ACTIVATION_FUNCTIONS[spec.activation](new_c) * o), gates if keeps_gates(spec) else recurrent
+    """`c̃ = c f + i j`, `h̃ = φ(c̃) o`; no more gates."""
+    i, j, f, o = gates
+    c = state[0] * f + i * j
+    return (c, ACTIVATION_FUNCTIONS[spec.activation](c) * o), ()
 
 
 def lstm_backward(
-    spec: CellSpec,
-    layer: Parameters,
-    x: Tensor,
-    state: LayerState,
-    new_state: LayerState,
-    record: Parts,
-    g: LayerState,
-) -> tuple[Tensor, LayerState, Gradients]:
-    """The adjoint of one step: gradients of x, of `(c, h)` and of the parameters."""
+    spec: CellSpec, layer: Parameters, state: LayerState, candidate: LayerState, gates: Parts, cotangents: LayerState
+) -> Entering:
+    """The adjoint of `lstm_activate` and `lstm_complete`; h reaches them through the matrix alone."""
     slope = ACTIVATION_SLOPES[spec.activation]
-    (c, h), (new_c, _), (gc, gh) = state, new_state, g
-    pre: Parts = ()
-    unnormalised: Tensor | None = None
-    if not keeps_gates(spec):
-        pre = _complete(spec, x, record, weights=layer["weights_of_x"], biases=layer["biases"])
-    if spec.layer_norm:
-        unnormalised = tf.concat(pre, axis=1)
-        pre = _normalised(layer, unnormalised, gates=4)
-    i, j, f, o = _lstm_gates(spec, pre) if pre else record
-    active = ACTIVATION_FUNCTIONS[spec.activation](new_c)
+    (i, j, f, o), (gc, gh) = gates, cotangents
+    active = ACTIVATION_FUNCTIONS[spec.activation](candidate[0])
     gc = gc + gh * o * slope(active)
-    gpre = tf.concat(
-        [gc * j * i * (1.0 - i), gc * i * slope(j), gc * c * f * (1.0 - f), gh * active * o * (1.0 - o)], axis=1
+    early = (
+        gc * j * i * (1.0 - i),
+        gc * i * slope(j),
+        gc * state[0] * f * (1.0 - f),
+        gh * active * o * (1.0 - o),
     )
-    gradients: Gradients = {}
-    if unnormalised is not None:
-        gpre, gradients["norm_gains"], gradients["norm_biases"] = layer_norm_backward(
-            unnormalised, gpre, gains=layer["norm_gains"], gates=4
-        )
-    gx, gh, gradients["weights"], gradients["biases"] = _product_backward(x, h, gpre, weights=layer["weights"])
-    return gx, (gc * f, gh), gradients
+    return Entering(early, (), (gc * f,), None)
 
 
-def gru_split(spec: CellSpec, layer: Parameters) -> Parameters:
-    """The layer's parameters with its weights cut in those of x and those of h."""
-    units = layer["candidate_biases"].shape[0]
-    gates_of_x, gates_of_h = _split(layer["gate_weights"], units=units)
-    of_x, of_reset = _split(layer["candidate_weights"], units=units)
-    return {
-        **layer,
-        "gate_weights_of_x": gates_of_x,
-        "gate_weights_of_h": gates_of_h,
-        "candidate_weights_of_x": of_x,
-        "candidate_weights_of_reset": of_reset,
-    }
+def lstm_reads(state: LayerState, gates: Parts) -> tuple[Tensor, ...]:
+    """`(h,)`."""
+    return (state[1],)
 
 
-def gru_recur(layer: Parameters, state: LayerState) -> Parts:
-    """`h U` of r and z; the candidate's product acts on `r h` and must wait for x."""
-    return tuple(tf.split(state[0] @ layer["gate_weights_of_h"], 2, axis=1))
+def gru_activate(spec: CellSpec, pre: Parts) -> Parts:
+    """`σ(r), σ(z)`."""
+    return tuple(tf.sigmoid(part) for part in pre)
 
 
-def gru_candidate(
-    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, recurrent: Parts
+def gru_complete(
+    spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, gates: Parts
 ) -> tuple[LayerState, Parts]:
-    """`(h̃,)` for the input `x`, from the `recurrent` parts; and the record, in which the proposal comes last."""
-    (h,) = state
-    pre = _complete(spec, x, recurrent, weights=layer["gate_weights_of_x"], biases=layer["gate_biases"])
-    if spec.layer_norm:
-        pre = _normalised(layer, tf.concat(pre, axis=1), gates=2)
-    gates = r, z = tuple(tf.sigmoid(part) for part in pre)
+    """`h̃ = z h + (1 − z) n` with the proposal `n = φ(W [x, r h] + b)`, which is the last gate."""
+    (h,), (r, z) = state, gates
+    of_input = _input_product(spec, x, layer["candidate_weights_of_x"])
     proposal = ACTIVATION_FUNCTIONS[spec.activation](
-        _input_product(spec, x, layer["candidate_weights_of_x"])
-        + (r * h) @ layer["candidate_weights_of_reset"]
-        + layer["candidate_biases"]
+        of_input + (r * h) @ layer["candidate_weights_of_h"] + layer["candidate_biases"]
     )
-    return (z * h + (1.0 - z) * proposal,), (*(gates if keeps_gates(spec) else recurrent), proposal)
+    return (z * h + (1.0 - z) * proposal,), (proposal,)
 
 
 def gru_backward(
-    spec: CellSpec,
-    layer: Parameters,
-    x: Tensor,
-    state: LayerState,
-    new_state: LayerState,
-    record: Parts,
-    g: LayerState,
-) -> tuple[Tensor, LayerState, Gradients]:
-    """The adjoint of one step: gradients of x, of `(h,)` and of the parameters."""
-    (h,), (gh,), (*gates, proposal) = state, g, record
-    pre: Parts = ()
-    unnormalised: Tensor | None = None
-    if not keeps_gates(spec):
-        pre = _complete(spec, x, tuple(gates), weights=layer["gate_weights_of_x"], biases=layer["gate_biases"])
-    if spec.layer_norm:
-        unnormalised = tf.concat(pre, axis=1)
-        pre = _normalised(layer, unnormalised, gates=2)
-    r, z = (tf.sigmoid(part) for part in pre) if pre else gates
-    gradients: Gradients = {}
+    spec: CellSpec, layer: Parameters, state: LayerState, candidate: LayerState, gates: Parts, cotangents: LayerState
+) -> Entering:
+    """The adjoint of `gru_activate` and `gru_complete`."""
+    (h,), (r, z, proposal), (gh,) = state, gates, cotangents
     gproposal = gh * (1.0 - z) * ACTIVATION_SLOPES[spec.activation](proposal)
-    gx, greset, gradients["candidate_weights"], gradients["candidate_biases"] = _product_backward(
-        x, r * h, gproposal, weights=layer["candidate_weights"]
-    )
-    gpre = tf.concat([greset * h * r * (1.0 - r), gh * (h - proposal) * z * (1.0 - z)], axis=1)
-    if unnormalised is not None:
-        gpre, gradients["norm_gains"], gradients["norm_biases"] = layer_norm_backward(
-            unnormalised, gpre, gains=layer["norm_gains"], gates=2
-        )
-    gx_gates, gh_gates, gradients["gate_weights"], gradients["gate_biases"] = _product_backward(
-        x, h, gpre, weights=layer["gate_weights"]
-    )
-    return gx + gx_gates, (gh * z + greset * r + gh_gates,), gradients
+    greset = _transposed_product(gproposal, layer["candidate_weights_of_h"])
+    early = greset * h * r * (1.0 - r), gh * (h - proposal) * z * (1.0 - z)
+    return Entering(early, (gproposal,), (), gh * z + greset * r)
+
+
+def gru_reads(state: LayerState, gates: Parts) -> tuple[Tensor, ...]:
+    """`(h, r h)`."""
+    return state[0], gates[0] * state[0]
 
 
 PIECES = {
-    "lstm": Pieces(lstm_split, lstm_recur, lstm_candidate, lstm_backward),
-    "gru": Pieces(gru_split, gru_recur, gru_candidate, gru_backward),
+    "lstm": Pieces(lstm_activate, lstm_complete, lstm_backward, lstm_reads),
+    "gru": Pieces(gru_activate, gru_complete, gru_backward, gru_reads),
 }

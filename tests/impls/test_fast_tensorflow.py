@@ -134,7 +134,7 @@ def test_few_and_many_features(cell: str, input_size: int) -> None:
 
 def test_latest_update() -> None:
     times = tf.constant([[0, 2, 4], [1, 4, 4], [4, 4, 4]])  # of three sequences, the last without any
-    latest, gates = latest_update(times, length=tf.constant(4))
+    latest, gates = latest_update(times, steps=tf.constant(4))
     np.testing.assert_array_equal(latest, [[1, 2, 2, 2], [0, 0, 1, 1], [0, 0, 0, 0]])
     np.testing.assert_array_equal(gates, [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
 

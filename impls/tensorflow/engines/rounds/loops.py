@@ -1,400 +1,178 @@
-"""The fast engine's loops: the k-th updates of all sequences are one dense batch, a *round*.
+"""The loops over blocks of rounds: TensorFlow's own, outside XLA.
 
-Sequential depth is the largest number of updates in the batch, whatever the time steps at which they fall.
-`forward_rounds` runs rounds until a block of them is full; `backward_rounds` is its adjoint, and
-`backward_skips` that of the steps that one round leaves to be skipped. Derivation: `docs/engines.md`.
+Block after block is run until no sequence has an update left, so that time and memory follow the number of
+updates though every shape is static. Inside a function that its caller compiles, all rounds are one block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow import Tensor
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util
 
-from impls.contract import CellSpec
-from impls.tensorflow import skip_gate
-from impls.tensorflow.adjoints import PIECES, Gradients, Parts, keeps_gates
-from impls.tensorflow.engines.rounds.jumps import at_times, next_update
-from impls.tensorflow.equations import LayerState, layer_parameters
+from impls.states import FlatState
+from impls.tensorflow.adjoints import Gradients
+from impls.tensorflow.engines.rounds.blocks import (
+    Blocks,
+    Placed,
+    compiled_blocks,
+    leaves_of_a_block,
+    rounds_in_a_block,
+)
+from impls.tensorflow.engines.rounds.positions import (
+    Adjoint,
+    Cotangents,
+    Kept,
+    Parameters,
+    Position,
+    Program,
+    Sequences,
+    gate_scalars,
+)
+from impls.tensorflow.engines.unrolled import Unrolled, static_or_dynamic_size
+from impls.tensorflow.skip_gate import gate_dtype
 
-Parameters = Mapping[str, Tensor]
-Layers = tuple[LayerState, ...]
+
+def compiled_by_caller() -> bool:
+    """Whether this is being traced into a function that XLA compiles; it removes what nobody asks for."""
+    return bool(control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()))
 
 
-class Sequences(NamedTuple):
-    """What every step may read: inputs `[time, batch, features]`; draws `[time, batch]`, or None."""
+class Remembered(NamedTuple):
+    """What the forward pass leaves to the backward one.
 
-    inputs: Tensor
-    draws: Tensor | None
-
-
-class Position(NamedTuple):
-    """Where each sequence stands between two rounds; every leaf but `layers` is `[batch]`.
-
-    `time` is the next update's (the length where none is left); the state is that of the step before it.
-    `cum_update_prob` is what was stored just before that update.
+    `kept` has the positions of every block: TensorArrays of blocks, or tensors with one axis more in front where
+    all rounds are one block. `counts` are the rounds that each of the `blocks` ran; `placed` says which round each step
+    belongs to.
     """
 
-    time: Tensor
-    layers: Layers
-    update_prob: Tensor
-    cum_update_prob: Tensor
+    start: Position
+    kept: Kept
+    counts: Any
+    blocks: Any
+    placed: Placed
 
 
-class Kept(NamedTuple):
-    """What rounds leave to the adjoint: leaves of one axis more in front.
+def run_forward(
+    program: Program, used: Parameters, sequences: Sequences, state: FlatState
+) -> tuple[Unrolled, Remembered]:
+    """Runs blocks until no sequence has an update left, then puts the rounds' states in the order of time.
 
-    `position` is before the first round and after every one; `records` are of every round, one a layer. Where these
-    are recurrent parts there is one more, of the state after the last round.
+    Without `every_step` the result's h is ().
     """
-
-    position: Position
-    records: tuple[Parts, ...]
-
-
-class Cotangents(NamedTuple):
-    """Gradients of the loss by outputs: h `[batch, time, units]` or () where there is none, gates `[time, batch]`."""
-
-    h: Any
-    gates: Tensor
-
-
-class Adjoint(NamedTuple):
-    """Gradients of the loss by the state: that of `Position` without the time."""
-
-    layers: Layers
-    update_prob: Tensor
-    cum_update_prob: Tensor
-
-
-def kept_leaves(
-    spec: CellSpec,
-    *,
-    rounds: int | None,
-    batch: int | None,
-    dtype: tf.DType,
-    keep: bool,
-    every_step: bool,
-) -> Kept:
-    """What `forward_rounds` keeps, with a `TensorSpec` for every leaf."""
-
-    def leaf(*widths: int) -> tf.TensorSpec:
-        return tf.TensorSpec([None if rounds is None else rounds + 1, batch, *widths], dtype)
-
-    time = tf.TensorSpec(leaf().shape, tf.int32)
-    if not keep:
-        layers = ((leaf(spec.units[-1]),),) if every_step else ()
-        return Kept(Position(time, layers, (), ()), ())
-    states = tuple((leaf(units),) * len(spec.kind.state) for units in spec.units)
-    records = tuple((leaf(units),) * len(spec.kind.gates) for units in spec.units)
-    return Kept(Position(time, states, leaf(), leaf()), records)
+    spec, compiled = program.spec, compiled_blocks(program)
+    start = compiled.begin(sequences, state)
+    leaves = leaves_of_a_block(program, sequences)
+    if program.whole:
+        position, count, kept = compiled.forward(used, sequences, start)
+        arrays: list[Any] = [leaf[tf.newaxis] for leaf in tf.nest.flatten(kept)]
+        counts, blocks, times = count[tf.newaxis], 1, kept.position.time[tf.newaxis]
+    else:
+        position, arrays, counts, blocks, times = _forward_blocks(program, compiled, used, sequences, start, leaves)
+    placed = compiled.place(times, sequences, position)
+    kept = tf.nest.pack_sequence_as(leaves, arrays)
+    h: Any = ()
+    if program.every_step:
+        h = tf.gather(_rows(kept.position.layers[-1][-1], blocks, width=spec.units[-1]), placed.rows)
+        h.set_shape([sequences.inputs.shape[1], sequences.inputs.shape[0], spec.units[-1]])
+    gate = (position.update_prob[:, tf.newaxis], position.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
+    outputs = Unrolled(h, placed.gates[:, :, tf.newaxis], FlatState(position.layers, gate))
+    return outputs, Remembered(start, kept, counts, blocks, placed)
 
 
-def _select(mask: Tensor, new: Layers, old: Layers) -> Layers:
-    """`new` where the mask `[batch]` holds, else `old`."""
-    chosen: Layers = tf.nest.map_structure(lambda a, b: tf.where(mask[:, tf.newaxis], a, b), new, old)
-    return chosen
-
-
-def _inner(mine: Layers, others: Layers, less: Layers) -> Tensor:
-    """`⟨mine, others − less⟩` over every layer, `[batch]`."""
-    of_layers: list[Tensor] = []
-    for leaves in zip(mine, others, less, strict=True):
-        terms = tf.add_n([a * (b - c) for a, b, c in zip(*leaves, strict=True)])
-        # A product with ones, of which XLA makes vector code; of a sum along rows it does not.
-        of_layers.append(tf.matmul(terms, tf.ones_like(terms[:1]), transpose_b=True)[:, 0])
-    return tf.add_n(of_layers)
-
-
-def _propose(parameters: Parameters, spec: CellSpec, layers: Layers) -> Tensor:
-    """Δũ of the candidates, `[batch]`."""
-    return skip_gate.update_probability(
-        layers[spec.gate_layer][0],
-        weights=parameters["update_gate.weights"],
-        biases=parameters["update_gate.biases"],
-    )[:, 0]
-
-
-def _with_outputs(layers: Layers, cotangents: Cotangents, mask: Tensor, time: Tensor) -> Layers:
-    """Gradients of the state after step `time`, with those of the outputs there, where the mask `[batch]` holds."""
-    if not isinstance(cotangents.h, Tensor):
-        return layers
-    *rest, h = layers[-1]
-    h = tf.where(mask[:, tf.newaxis], h + tf.gather(cotangents.h, time, axis=1, batch_dims=1), h)
-    return (*layers[:-1], (*rest, h))
-
-
-def _row(rows: Position, k: Tensor) -> Position:
-    row: Position = tf.nest.map_structure(lambda leaf: leaf[k], rows)
-    return row
-
-
-def forward_rounds(
-    spec: CellSpec,
-    parameters: Parameters,
-    sequences: Sequences,
-    start: Position,
-    *,
-    source: str,
-    rounds: int | Tensor,
-    leaves: Kept,
-) -> tuple[Position, Tensor, Kept]:
-    """Runs up to `rounds` rounds; `leaves` is what `kept_leaves` says of them.
-
-    Returns where the sequences stand then, how many rounds were run, and what is kept.
-    """
-    length = tf.shape(sequences.inputs)[0]
-    split = split_layers(spec, parameters)
-    whole = len(tf.nest.flatten(leaves.position)) == len(tf.nest.flatten(start))
-
-    def chosen(position: Position) -> list[Tensor]:
-        if whole:
-            flat: list[Tensor] = tf.nest.flatten(position)
-            return flat
-        return [position.time, *((position.layers[-1][-1],) if leaves.position.layers else ())]
-
-    def body(k: Tensor, position: Position, rows: list[tf.TensorArray], records: list[tf.TensorArray]) -> Any:
-        updates = position.time < length
-        below = at_times(sequences.inputs, tf.minimum(position.time, length - 1))
-        recurrent = recurrent_parts(spec, split, position.layers)
-        candidates, recorded = _candidates(spec, split, below, position.layers, recurrent)
-        if leaves.records:
-            records = _write(records, k, recorded)
-        layers = _select(updates, candidates, position.layers)
-        update_prob, stored = position.update_prob, position.cum_update_prob
-        if spec.skips:
-            update_prob = tf.where(updates, _propose(parameters, spec, candidates), update_prob)
-            stored = tf.where(updates, tf.zeros_like(stored), stored)
-        time, stored = next_update(
-            source=source,
-            update_prob=update_prob,
-            cum_update_prob=stored,
-            time=position.time,
-            length=length,
-            draws=sequences.draws,
-        )
-        position = Position(time, layers, update_prob, stored)
-        return k + 1, position, _write(rows, k + 1, chosen(position)), records
-
-    rows = [
-        tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape).write(0, leaf) for leaf in chosen(start)
+def _forward_blocks(
+    program: Program, compiled: Blocks, used: Parameters, sequences: Sequences, start: Position, leaves: Kept
+) -> tuple[Position, list[Any], Any, Tensor, Tensor]:
+    """Block after block: where the sequences stand, what the blocks kept, their rounds, their number, and all times."""
+    steps, batch = (static_or_dynamic_size(sequences.inputs, axis) for axis in (0, 1))
+    rounds = rounds_in_a_block(program, steps)
+    size = -(-steps // rounds)
+    arrays = [
+        tf.TensorArray(leaf.dtype, size=size, clear_after_read=False, element_shape=leaf.shape)
+        for leaf in tf.nest.flatten(leaves)
     ]
-    records = [
-        tf.TensorArray(leaf.dtype, size=rounds + 1, element_shape=leaf.shape[1:])
-        for leaf in tf.nest.flatten(leaves.records)
-    ]
-    k, position, rows, records = tf.while_loop(
-        lambda k, position, *_: (k < rounds) & tf.reduce_any(position.time < length),
+    counts = tf.TensorArray(tf.int32, size=size, clear_after_read=False)
+
+    def body(done: Tensor, position: Position, arrays: list[Any], counts: Any) -> tuple[Any, ...]:
+        after, count, kept = compiled.forward(used, sequences, position)
+        position = _shaped_like(after, position)
+        arrays = [array.write(done, leaf) for array, leaf in zip(arrays, tf.nest.flatten(kept), strict=True)]
+        return done + 1, position, arrays, counts.write(done, count)
+
+    blocks, position, arrays, counts = tf.while_loop(
+        # One block at least: where nothing updates at all, its empty rounds are what is gathered from.
+        lambda done, position, *_: tf.logical_or(done < 1, tf.reduce_any(position.time < steps)),
         body,
-        (tf.constant(0), start, rows, records),
+        (tf.constant(0), start, arrays, counts),
     )
-    if leaves.records and not keeps_gates(spec):
-        after = recurrent_parts(spec, split, position.layers)
-        rest = len(spec.kind.gates) - len(spec.kind.normalised)
-        records = _write(records, k, [(*parts, *[tf.zeros_like(parts[0])] * rest) for parts in after])
-    stacked = [row.stack() for row in rows]
-    # Rounds that were not run have no update: their time is the end.
-    stacked[0] = tf.where(tf.range(rounds + 1)[:, tf.newaxis] <= k, stacked[0], length)
-    kept: Kept = tf.nest.pack_sequence_as(leaves, [*stacked, *(array.stack() for array in records)])
-    return position, k, kept
+    times = arrays[0].gather(tf.range(blocks))
+    times = tf.concat([times, tf.fill([size - blocks, rounds + 1, batch], steps)], axis=0)
+    return position, arrays, counts, blocks, times
 
 
-def _write(arrays: list[tf.TensorArray], index: Tensor, values: Any) -> list[tf.TensorArray]:
-    """Each of the arrays with one of the values' leaves written at `index`."""
-    return [array.write(index, leaf) for array, leaf in zip(arrays, tf.nest.flatten(values), strict=True)]
+def _rows(array: Any, blocks: Any, *, width: int) -> Tensor:
+    """All blocks of one kept leaf as rows, `[blocks * rounds * batch, width]`."""
+    stacked = array.gather(tf.range(blocks)) if isinstance(array, tf.TensorArray) else array
+    return tf.reshape(stacked, [-1, width])
 
 
-def backward_rounds(
-    spec: CellSpec,
-    parameters: Parameters,
+def _read(array: Any, number: Any) -> Tensor:
+    return array.read(number) if isinstance(array, tf.TensorArray) else array[number]
+
+
+def run_backward(
+    program: Program,
+    used: Parameters,
     sequences: Sequences,
-    kept: Kept,
-    count: Tensor,
-    cotangents: Cotangents,
-    adjoint: Adjoint,
-    gradients: Gradients,
-    *,
-    source: str,
-    rounds: int | Tensor,
-) -> tuple[Adjoint, Gradients, Tensor]:
-    """The adjoint of the `count` rounds of a block, each with the skips that follow it.
+    state: FlatState,
+    remembered: Remembered,
+    cotangents: Unrolled,
+) -> tuple[Tensor, FlatState, Gradients]:
+    """The gradients of the inputs, the state and the parameters; blocks from the last to the first.
 
-    Returns the adjoint of the block's start, the parameters' gradients added to `gradients`, and the inputs'
-    gradients at the updates, `[rounds, batch, features]`.
+    `cotangents` are those of what `run_forward` returns. Sums over rounds are float32 at least, as the gate's scalars.
     """
-    length = tf.shape(sequences.inputs)[0]
-    inputs = sequences.inputs
-    nothing = tf.zeros_like(adjoint.update_prob)
-    split = split_layers(spec, parameters)
-    times = tf.minimum(kept.position.time, length - 1)
-    inputs_at, ggates_at = at_times(inputs, times), at_times(cotangents.gates, times)
+    spec, compiled = program.spec, compiled_blocks(program)
+    inputs, start, placed = sequences.inputs, remembered.start, remembered.placed
+    dtype = gate_dtype(inputs.dtype)
+    of_outputs = Cotangents(cotangents.h, tf.cast(tf.transpose(cotangents.gates[:, :, 0]), dtype))
+    scalars = gate_scalars(spec, cotangents.state if spec.skips else state, like=inputs)
+    adjoint = Adjoint(cotangents.state.layers, *scalars)
+    sums = {name: tf.zeros_like(value, gate_dtype(value.dtype)) for name, value in used.items()}
 
-    def body(
-        k: Tensor, adjoint: Adjoint, gradients: Gradients, cumulatives: tf.TensorArray, ginputs: tf.TensorArray
-    ) -> tuple[object, ...]:
-        before, after = _row(kept.position, k), _row(kept.position, k + 1)
-        updates = before.time < length
-        records = tf.nest.map_structure(lambda leaf: leaf[k], kept.records)
+    def block(number: Any, adjoint: Adjoint, sums: Gradients) -> tuple[Adjoint, Gradients, Tensor]:
+        kept = tf.nest.map_structure(lambda array: _read(array, number), remembered.kept)
+        count = _read(remembered.counts, number)
+        return compiled.backward(used, sequences, kept, count, of_outputs, adjoint, sums)
 
-        def recurrent_after(turn: Tensor) -> tuple[Parts, ...]:
-            # Row k + 1, as turns count from 1; written so that XLA does not copy it ahead of the turns.
-            row = k + tf.minimum(turn, 1)
-            return tuple(tuple(part[row] for part in record[: len(spec.kind.normalised)]) for record in kept.records)
+    if program.whole:
+        adjoint, sums, ginputs = block(0, adjoint, sums)
+    else:
 
-        adjoint, cumulatives = backward_skips(
-            spec,
-            split,
-            parameters,
-            sequences,
-            before.time,
-            nothing,
-            after,
-            recurrent_after,
-            cotangents,
-            adjoint,
-            cumulatives,
-            source=source,
+        def body(number: Tensor, adjoint: Adjoint, sums: Gradients, rows: Any) -> tuple[Any, ...]:
+            *carried, of_block = block(number, adjoint, sums)
+            adjoint, sums = _shaped_like(tuple(carried), (adjoint, sums))
+            return number - 1, adjoint, sums, rows.write(number, of_block)
+
+        rows = tf.TensorArray(inputs.dtype, size=remembered.blocks, infer_shape=False)
+        _, adjoint, sums, rows = tf.while_loop(
+            lambda number, *_: number >= 0, body, (remembered.blocks - 1, adjoint, sums, rows)
         )
-        layers = _with_outputs(adjoint.layers, cotangents, updates, times[k])
-
-        zeros = tf.nest.map_structure(tf.zeros_like, layers)
-        entering, staying = _select(updates, layers, zeros), _select(updates, zeros, layers)
-        gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
-        added: Gradients = {}
-        if spec.skips:
-            room = 1.0 - before.cum_update_prob
-            cumulative = before.cum_update_prob + tf.minimum(before.update_prob, room)
-            ggate = (
-                _inner(layers, after.layers, before.layers)
-                + gprob * (after.update_prob - before.update_prob)
-                - gcum * cumulative
-                + ggates_at[k]
-            )
-            glogit = tf.where(updates, gprob * after.update_prob * (1.0 - after.update_prob), tf.zeros_like(gprob))
-            gprob = tf.where(updates, tf.where(before.update_prob <= room, ggate, 0.0), gprob)
-            gcum = tf.where(updates, tf.where(before.update_prob < room, ggate, 0.0), gcum)
-            fed = after.layers[spec.gate_layer][0]
-            added["update_gate.weights"] = tf.matmul(fed, glogit[:, tf.newaxis], transpose_a=True)
-            added["update_gate.biases"] = tf.reduce_sum(glogit)[tf.newaxis]
-            number = spec.gate_layer % len(spec.units)
-            first = entering[number][0] + glogit[:, tf.newaxis] * parameters["update_gate.weights"][:, 0]
-            entering = (*entering[:number], (first, *entering[number][1:]), *entering[number + 1 :])
-
-        gbelow: Tensor | None = None
-        leaving: list[LayerState] = []
-        for number in reversed(range(len(spec.units))):
-            *rest, gh = entering[number]
-            below = after.layers[number - 1][-1] if number else inputs_at[k]
-            gbelow, gstate, of_layer = PIECES[spec.kind.name].backward(
-                spec,
-                split[number],
-                below,
-                before.layers[number],
-                after.layers[number],
-                records[number],
-                (*rest, gh if gbelow is None else gh + gbelow),
-            )
-            leaving.insert(0, gstate)
-            added.update({f"layers.{number}.{name}": value for name, value in of_layer.items()})
-        layers = tf.nest.map_structure(tf.add, tuple(leaving), staying)
-        gradients = {name: value + added[name] for name, value in gradients.items()}
-        return k - 1, Adjoint(layers, gprob, gcum), gradients, cumulatives, ginputs.write(k, gbelow)
-
-    ginputs = tf.TensorArray(inputs.dtype, size=rounds, element_shape=inputs.shape[1:])
-    _, adjoint, gradients, _, ginputs = tf.while_loop(
-        lambda k, *_: k >= 0, body, (count - 1, adjoint, gradients, room_for_cumulatives(sequences), ginputs)
-    )
-    return adjoint, gradients, ginputs.stack()
+        ginputs = rows.stack()
+    ginputs = tf.gather(tf.reshape(ginputs, [-1, inputs.shape[2]]), placed.rounds)
+    ginputs = tf.where(placed.fires[:, :, tf.newaxis], ginputs, tf.zeros_like(ginputs))
+    if program.decision != "always":  # steps may be skipped before the first update
+        adjoint = compiled.begin_backward(used, sequences, state, start, of_outputs, adjoint)
+    gate = (adjoint.update_prob[:, tf.newaxis], adjoint.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
+    gradients = {name: tf.cast(value, used[name].dtype) for name, value in sums.items()}
+    return ginputs, FlatState(adjoint.layers, gate), gradients
 
 
-def room_for_cumulatives(sequences: Sequences) -> tf.TensorArray:
-    """Room for ũ at every step of one run of skips; carried from run to run, as XLA fills new room with zeros."""
-    inputs = sequences.inputs
-    return tf.TensorArray(inputs.dtype, size=tf.shape(inputs)[0] + 1, element_shape=inputs.shape[1:2])
-
-
-def backward_skips(
-    spec: CellSpec,
-    split: list[Parameters],
-    parameters: Parameters,
-    sequences: Sequences,
-    time: Tensor,
-    stored: Tensor,
-    position: Position,
-    recurrent: Callable[[Tensor], tuple[Parts, ...]],
-    cotangents: Cotangents,
-    adjoint: Adjoint,
-    cumulatives: tf.TensorArray,
-    *,
-    source: str,
-) -> tuple[Adjoint, tf.TensorArray]:
-    """The adjoint of the steps between the update at `time` and the one that `position` stands at.
-
-    `stored` is the ũ stored at `time`: 0 after an update. The state does not change there, and no gradient enters
-    the cell. But each gate's gradient asks for the candidate (eq. 7): its `recurrent` parts, a function
-    of the turn from 1, are the same for the whole run, the rest is element-wise for an LSTM.
-    """
-    if source == "always":
-        return adjoint, cumulatives
-    length = tf.shape(sequences.inputs)[0]
-    skips = tf.where(time < length, position.time - time - 1, tf.zeros_like(time))
-    most = tf.reduce_max(skips)
-    layers, update_prob = position.layers, position.update_prob
-
-    def replay(j: Tensor, stored: Tensor, cumulatives: tf.TensorArray) -> tuple[Tensor, Tensor, tf.TensorArray]:
-        following = skip_gate.accumulate(update_prob=update_prob, cum_update_prob=stored)
-        return j + 1, following, cumulatives.write(j, stored)
-
-    if spec.skips:
-        _, _, cumulatives = tf.while_loop(lambda j, *_: j <= most, replay, (tf.constant(1), stored, cumulatives))
-
-    def body(j: Tensor, adjoint: Adjoint) -> tuple[Tensor, Adjoint]:
-        skipped = j <= skips
-        at = tf.minimum(time + j, length - 1)
-        glayers = _with_outputs(adjoint.layers, cotangents, skipped, at)
-        if not spec.skips:
-            return j - 1, adjoint._replace(layers=glayers)
-        candidates, _ = _candidates(spec, split, at_times(sequences.inputs, at), layers, recurrent(j))
-        stored = cumulatives.read(j)
-        room = 1.0 - stored
-        gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
-        ggate = (
-            _inner(glayers, candidates, layers)
-            + gprob * (_propose(parameters, spec, candidates) - update_prob)
-            + gcum * (1.0 - stored - tf.minimum(update_prob, room))
-            + at_times(cotangents.gates, at)
-        )
-        gprob = tf.where(skipped & (update_prob <= room), gprob + ggate, gprob)
-        gcum = tf.where(skipped, tf.where(update_prob < room, ggate, 0.0), gcum)
-        return j - 1, Adjoint(glayers, gprob, gcum)
-
-    _, adjoint = tf.while_loop(lambda j, _: j > 0, body, (most, adjoint))
-    return adjoint, cumulatives
-
-
-def split_layers(spec: CellSpec, parameters: Parameters) -> list[Parameters]:
-    """The parameters of every layer under their short names, with their weights cut for `recur` and `candidate`."""
-    split = PIECES[spec.kind.name].split
-    return [split(spec, layer_parameters(parameters, number)) for number in range(len(spec.units))]
-
-
-def recurrent_parts(spec: CellSpec, split: list[Parameters], layers: Layers) -> tuple[Parts, ...]:
-    """`recur` of every layer."""
-    recur = PIECES[spec.kind.name].recur
-    return tuple(recur(layer, state) for layer, state in zip(split, layers, strict=True))
-
-
-def _candidates(
-    spec: CellSpec, split: list[Parameters], below: Tensor, layers: Layers, recurrent: tuple[Parts, ...]
-) -> tuple[Layers, tuple[Parts, ...]]:
-    """The candidates of all layers, each the input of the next, and their records."""
-    candidates: list[LayerState] = []
-    records: list[Parts] = []
-    for layer, state, parts in zip(split, layers, recurrent, strict=True):
-        candidate, record = PIECES[spec.kind.name].candidate(spec, layer, below, state, parts)
-        below = candidate[-1]
-        candidates.append(candidate)
-        records.append(record)
-    return tuple(candidates), tuple(records)
+def _shaped_like(structure: Any, like: Any) -> Any:
+    """The same tensors with the static shapes of `like`: a compiled block traced for any batch has lost them."""
+    for tensor, of in zip(tf.nest.flatten(structure), tf.nest.flatten(like), strict=True):
+        tensor.set_shape(of.shape)
+    return structure
