@@ -76,39 +76,40 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.seed = seed
-        self._values: dict[str, keras.Variable] = {}
         if not unsized:
             self.build((None, None, input_size))
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the parameters for inputs `[batch, time, features]`."""
-        if self._values:
+        if self.built:
             return
         if self.spec.input_size == 0:
             self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=True))
         seed = seed_or_drawn(self.seed)
         for name, shape in cell_shapes(self.spec).items():
             value = initial_value(self.spec, name, shape, seed=seed)
-            self._values[name] = self.add_weight(
-                name=name.replace(".", "_"),
+            weight = self.add_weight(
+                name=_attribute(name),
                 shape=shape,
                 initializer=lambda shape, dtype=None, value=value: tf.cast(value, dtype),
             )
+            setattr(self, _attribute(name), weight)  # a checkpoint keeps what is an attribute, and nothing else
         self.built = True
 
     def parameters_by_name(self) -> dict[str, keras.Variable]:
         """The parameters themselves, in canonical order."""
-        return dict(self._values)
+        return {name: getattr(self, _attribute(name)) for name in cell_shapes(self.spec)} if self.built else {}
 
     def export_parameters(self) -> Parameters:
         """A NumPy copy of every parameter under its canonical name."""
-        return {name: value.numpy() for name, value in self._values.items()}
+        return {name: value.numpy() for name, value in self.parameters_by_name().items()}
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
-        shapes = {name: tuple(value.shape) for name, value in self._values.items()}
+        mine = self.parameters_by_name()
+        shapes = {name: tuple(value.shape) for name, value in mine.items()}
         check_parameters(parameters, shapes, where=type(self).__name__)
-        for name, value in self._values.items():
+        for name, value in mine.items():
             value.assign(parameters[name])
 
     def call(
@@ -145,7 +146,7 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
             if state is not None:
                 raise CellError("state and initial_state are one thing: give one of them")
             state = initial_state
-        parameters = {name: tf.convert_to_tensor(value) for name, value in self._values.items()}
+        parameters = {name: tf.convert_to_tensor(value) for name, value in self.parameters_by_name().items()}
         call = checked_call(
             self.spec,
             parameters,
@@ -188,6 +189,11 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
             seed=self.seed,
         )
         return config
+
+
+def _attribute(name: str) -> str:
+    """The attribute that a parameter is kept under, from its canonical name."""
+    return name.replace(".", "_")
 
 
 @keras.saving.register_keras_serializable(package="skiprnn_bench")
