@@ -64,10 +64,12 @@ def cell_spec(
     initial_state: Any = "learned",
     gate: Any = "round",
     gate_layer: Any = -1,
+    sized: bool = True,
 ) -> CellSpec:
     """A validated `CellSpec` from a constructor's arguments.
 
-    `activation` may be a function of a framework that bears one of the known names (`tf.tanh`, `torch.tanh`).
+    `activation` may be a function of a framework that bears one of the known names (`tf.tanh`, `torch.tanh`). An
+    `input_size` of None is 0 in the spec, not known yet, unless the cell must be `sized`.
     Raises `CellError` for anything that a cell cannot be built from.
     """
     check_choice("cell", cell, cells())
@@ -79,7 +81,7 @@ def cell_spec(
         raise CellError(f"gate_layer={gate_layer!r}: the stack has layers 0 to {len(layers) - 1} (or -1, the top)")
     return CellSpec(
         cell=cell,
-        input_size=_check_whole("input_size", input_size),
+        input_size=0 if input_size is None and not sized else _check_whole("input_size", input_size),
         units=layers,
         activation=check_choice("activation", activation_name(activation), ACTIVATIONS),
         forget_bias=float(forget_bias),

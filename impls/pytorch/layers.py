@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
-import torch
 from torch import Tensor
 
 from impls import checks, states
-from impls.contract import DEFAULT_ENGINE, CellSpec
+from impls.contract import CellSpec
+from impls.options import Described, OneLayerOrMore
 from impls.parameters import initial_parameters
+from impls.pytorch import options
 from impls.pytorch.calls import checked_call
 from impls.pytorch.engines import unroll
 from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
 from impls.states import Outputs
 
 
-class Layer(NamedParameters):
+class Layer(Described, NamedParameters):
     """What all four layers share.
 
-    Args:
-        units: units of one layer (an int), or of each layer of a stack from the bottom up (a sequence); the
-            state's structure follows: that of the single cell, or of the `Multi…` cell.
-        input_size: features of one time step.
-        activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
-        forget_bias: added to the LSTM's forget gate inside the sigmoid.
-        layer_norm: normalise each gate's pre-activation on its own.
-        update_bias: initial bias of the skip gate; 1 starts with nearly all updates.
-        initial_state: `learned`, one row a layer shared by the batch, drawn from N(0, 1), or `zeros`.
-        gate: `round` (eq. 2) or `bernoulli`, which reads `gate_noise`.
-        gate_layer: the layer whose candidate state feeds the gate; -1 is the top.
-        engine: how the time loop runs; the results are the same.
-        batch_first: inputs and outputs are `[batch, time, …]`; False for `[time, batch, …]`.
-        seed: seed of the initial values, the same in both frameworks; None draws one from PyTorch's
-            generator.
-        dtype: floating type of the parameters.
-
-    Raises `CellError` for anything that a layer cannot be built from.
+    A public class names its cell and its options; `options.py` tells these.
     """
 
-    def __init__(
-        self,
-        *,
-        cell: str,
-        units: Any,
-        input_size: int,
-        engine: str,
-        batch_first: bool,
-        seed: int | None,
-        dtype: Any,
-        **options: Any,
-    ) -> None:
-        spec = checks.cell_spec(cell=cell, input_size=input_size, units=units, **options)
-        values = initial_parameters(spec, seed=seed_or_drawn(seed))
-        super().__init__(values, dtype=dtype)
+    def __init__(self, units: Any, **options: Any) -> None:
+        given = self._complete(options)
+        seed, dtype, engine = given.pop("seed"), given.pop("dtype"), given.pop("engine")
+        batch_first = given.pop("batch_first")
+        spec = checks.cell_spec(cell=self._cell, units=units, **given)
+        super().__init__(initial_parameters(spec, seed=seed_or_drawn(seed)), dtype=dtype)
         self.spec: CellSpec = spec
         self.stacked = isinstance(units, (tuple, list))
         self.engine = checks.check_engine(engine)
@@ -115,149 +89,29 @@ def _swap_batch_and_time(value: Any) -> Any:
     return value.transpose(0, 1) if isinstance(value, Tensor) and value.dim() > 1 else value
 
 
-class LSTM(Layer):
-    """Plain LSTM layers over a sequence.
+class LSTM(Layer, cell="lstm"):
+    """Plain LSTM layers over a sequence."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        engine: str = DEFAULT_ENGINE,
-        batch_first: bool = True,
-        seed: int | None = None,
-        dtype: str | torch.dtype = "float32",
-    ) -> None:
-        super().__init__(
-            cell="lstm",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            engine=engine,
-            batch_first=batch_first,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LSTMOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class GRU(Layer):
-    """Plain GRU layers over a sequence; the reset gate acts before the product.
+class GRU(Layer, cell="gru"):
+    """Plain GRU layers over a sequence; the reset gate acts before the product."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        engine: str = DEFAULT_ENGINE,
-        batch_first: bool = True,
-        seed: int | None = None,
-        dtype: str | torch.dtype = "float32",
-    ) -> None:
-        super().__init__(
-            cell="gru",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            engine=engine,
-            batch_first=batch_first,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LayerOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class SkipLSTM(Layer):
-    """LSTM layers that learn to skip state updates.
+class SkipLSTM(Layer, cell="skip_lstm"):
+    """LSTM layers that learn to skip state updates."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        gate_layer: int = -1,
-        engine: str = DEFAULT_ENGINE,
-        batch_first: bool = True,
-        seed: int | None = None,
-        dtype: str | torch.dtype = "float32",
-    ) -> None:
-        super().__init__(
-            cell="skip_lstm",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            gate_layer=gate_layer,
-            engine=engine,
-            batch_first=batch_first,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipLSTMOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class SkipGRU(Layer):
-    """GRU layers that learn to skip state updates.
+class SkipGRU(Layer, cell="skip_gru"):
+    """GRU layers that learn to skip state updates."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        gate_layer: int = -1,
-        engine: str = DEFAULT_ENGINE,
-        batch_first: bool = True,
-        seed: int | None = None,
-        dtype: str | torch.dtype = "float32",
-    ) -> None:
-        super().__init__(
-            cell="skip_gru",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            gate_layer=gate_layer,
-            engine=engine,
-            batch_first=batch_first,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipOptions]) -> None:
+        super().__init__(units, **options)

@@ -2,82 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
 from tensorflow import Tensor
 
 from impls import checks, states
-from impls.contract import DEFAULT_ENGINE, Array, CellSpec, Parameters
+from impls.contract import Array, CellSpec, Parameters
 from impls.errors import CellError
-from impls.kinds import KINDS
+from impls.options import Described, OneLayerOrMore
 from impls.parameters import cell_shapes, check_parameters, initial_value
 from impls.states import Outputs
+from impls.tensorflow import options
 from impls.tensorflow.calls import checked_call
 from impls.tensorflow.engines import unroll
 from impls.tensorflow.named_parameters import seed_or_drawn
 
-_CELL_OPTIONS = tuple(field.name for field in fields(CellSpec) if field.name not in ("cell", "input_size", "units"))
+_CELL_OPTIONS = {field.name for field in fields(CellSpec)} - {"cell", "units"}
 
 
-class Layer(keras.layers.Layer):  # type: ignore[misc]
+class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
     """What all four layers share.
 
-    Args:
-        units: units of one layer (an int), or of each layer of a stack from the bottom up (a sequence); the
-            state's structure follows: that of the single cell, or of the `Multi…` cell.
-        input_size: features of one time step; None takes it from the first call.
-        activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
-        forget_bias: added to the LSTM's forget gate inside the sigmoid.
-        layer_norm: normalise each gate's pre-activation on its own.
-        update_bias: initial bias of the skip gate; 1 starts with nearly all updates.
-        initial_state: `learned`, one row a layer shared by the batch, drawn from N(0, 1), or `zeros`.
-        gate: `round` (eq. 2) or `bernoulli`, which reads `gate_noise`.
-        gate_layer: the layer whose candidate state feeds the gate; -1 is the top.
-        engine: how the time loop runs; the results are the same.
-        return_sequences: True or False returns what `keras.layers.LSTM` does: h at every step or at the last.
-            None, the default, returns `outputs, state`.
-        return_state: with it, Keras's list of outputs and state tensors.
-        seed: seed of the initial values, the same in both frameworks; None draws one from Python's
-            generator.
-        dtype: floating type of the parameters.
-
-    Raises `CellError` for anything that a layer cannot be built from. A mask is refused, not ignored.
+    A public class names its cell and its options; `options.py` tells these.
     """
 
-    def __init__(
-        self,
-        *,
-        cell: str,
-        units: Any,
-        input_size: int | None,
-        engine: str,
-        return_sequences: bool | None,
-        return_state: bool,
-        seed: int | None,
-        dtype: Any,
-        **options: Any,
-    ) -> None:
-        of_cell = {name: options.pop(name) for name in _CELL_OPTIONS if name in options}  # the rest is Keras's
-        unsized = input_size is None
-        spec = checks.cell_spec(
-            cell=cell,
-            input_size=1 if input_size is None else input_size,
-            units=units,
-            **of_cell,
-        )
-        super().__init__(dtype=dtype, **options)
-        self.spec: CellSpec = replace(spec, input_size=0) if unsized else spec
+    built: bool
+
+    def __init__(self, units: Any, **options: Any) -> None:
+        given = self._complete(options)
+        of_cell = {name: given.pop(name) for name in _CELL_OPTIONS.intersection(given)}
+        engine, seed = given.pop("engine"), given.pop("seed")
+        return_sequences, return_state = given.pop("return_sequences"), given.pop("return_state")
+        spec = checks.cell_spec(cell=self._cell, units=units, sized=False, **of_cell)
+        super().__init__(**given)
+        self.spec: CellSpec = spec
         self.stacked = isinstance(units, (tuple, list))
         self.engine = checks.check_engine(engine)
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.seed = seed
-        if not unsized:
-            self.build((None, None, input_size))
+        if spec.input_size:
+            self.build((None, None, spec.input_size))
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Creates the parameters for inputs `[batch, time, features]`."""
@@ -174,12 +143,7 @@ class Layer(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, for saving."""
         spec, config = self.spec, dict(super().get_config())
-        config.update({name: getattr(spec, name) for name in _CELL_OPTIONS})
-        for kind in KINDS.values():
-            for option in set(kind.options) - set(spec.kind.options):
-                del config[option]
-        if not spec.skips:
-            del config["update_bias"], config["gate"], config["gate_layer"]
+        config.update({name: getattr(spec, name) for name in _CELL_OPTIONS.intersection(self._options)})
         config.update(
             units=list(spec.units) if self.stacked else spec.units[0],
             input_size=spec.input_size or None,
@@ -197,168 +161,32 @@ def _attribute(name: str) -> str:
 
 
 @keras.saving.register_keras_serializable(package="skiprnn_bench")
-class LSTM(Layer):
-    """Plain LSTM layers over a sequence.
+class LSTM(Layer, cell="lstm"):
+    """Plain LSTM layers over a sequence."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        engine: str = DEFAULT_ENGINE,
-        return_sequences: bool | None = None,
-        return_state: bool = False,
-        seed: int | None = None,
-        dtype: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            cell="lstm",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            engine=engine,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            seed=seed,
-            dtype=dtype,
-            **kwargs,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LSTMOptions]) -> None:
+        super().__init__(units, **options)
 
 
 @keras.saving.register_keras_serializable(package="skiprnn_bench")
-class GRU(Layer):
-    """Plain GRU layers over a sequence; the reset gate acts before the product.
+class GRU(Layer, cell="gru"):
+    """Plain GRU layers over a sequence; the reset gate acts before the product."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        engine: str = DEFAULT_ENGINE,
-        return_sequences: bool | None = None,
-        return_state: bool = False,
-        seed: int | None = None,
-        dtype: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            cell="gru",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            engine=engine,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            seed=seed,
-            dtype=dtype,
-            **kwargs,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LayerOptions]) -> None:
+        super().__init__(units, **options)
 
 
 @keras.saving.register_keras_serializable(package="skiprnn_bench")
-class SkipLSTM(Layer):
-    """LSTM layers that learn to skip state updates.
+class SkipLSTM(Layer, cell="skip_lstm"):
+    """LSTM layers that learn to skip state updates."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        gate_layer: int = -1,
-        engine: str = DEFAULT_ENGINE,
-        return_sequences: bool | None = None,
-        return_state: bool = False,
-        seed: int | None = None,
-        dtype: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            cell="skip_lstm",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            gate_layer=gate_layer,
-            engine=engine,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            seed=seed,
-            dtype=dtype,
-            **kwargs,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipLSTMOptions]) -> None:
+        super().__init__(units, **options)
 
 
 @keras.saving.register_keras_serializable(package="skiprnn_bench")
-class SkipGRU(Layer):
-    """GRU layers that learn to skip state updates.
+class SkipGRU(Layer, cell="skip_gru"):
+    """GRU layers that learn to skip state updates."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        gate_layer: int = -1,
-        engine: str = DEFAULT_ENGINE,
-        return_sequences: bool | None = None,
-        return_state: bool = False,
-        seed: int | None = None,
-        dtype: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            cell="skip_gru",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            gate_layer=gate_layer,
-            engine=engine,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            seed=seed,
-            dtype=dtype,
-            **kwargs,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipOptions]) -> None:
+        super().__init__(units, **options)
