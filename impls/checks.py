@@ -159,16 +159,42 @@ def check_draws(
         updates: shape of the random skip's gate, for plain cells alone.
         gate_noise: shape of the uniform noise, for Bernoulli gates alone.
     """
-    bernoulli = spec.skips and spec.gate == "bernoulli"
     if updates is not None and spec.skips:
         raise CellError("updates is the random skip's gate, for plain cells; a skip cell decides for itself")
-    if gate_noise is not None and not bernoulli:
+    if gate_noise is not None and not draws_noise(spec):
         raise CellError("gate_noise is read only by a skip cell with gate='bernoulli'")
-    if gate_noise is None and bernoulli:
-        raise CellError("a cell with gate='bernoulli' needs gate_noise, uniform on [0, 1)")
     for name, given in (("updates", updates), ("gate_noise", gate_noise)):
         if given is not None and not _fits(given, shape):
             raise CellError(f"{name} has shape {list(given)} where {list(shape)} is needed")
+
+
+def draws_noise(spec: CellSpec) -> bool:
+    """Whether the cell's gate is random, so that it reads noise."""
+    return spec.skips and spec.gate == "bernoulli"
+
+
+def check_lengths(shape: Sequence[int | None], *, dtype: str, batch: int | None) -> None:
+    """Raises `CellError` unless lengths are whole numbers, `[batch]`."""
+    if "int" not in dtype:
+        raise CellError(f"lengths must be whole numbers, got {dtype}")
+    if not _fits(shape, [batch]):
+        raise CellError(f"lengths has shape {list(shape)} where {[batch]} is needed")
+
+
+def check_mask(shape: Sequence[int | None], *, inputs: Sequence[int | None]) -> None:
+    """Raises `CellError` unless a mask has a value for each step."""
+    if not _fits(shape, inputs[:2]):
+        raise CellError(f"mask has shape {list(shape)} where {list(inputs[:2])} is needed")
+
+
+def wrong_lengths(time: object) -> str:
+    """What is said of lengths that no sequence of this many steps has."""
+    return f"lengths has values outside of 0 to {time}"
+
+
+GRADIENT_OF_UPDATES = "updates: a random skip's gate is data and has no gradient; cut it off before the call"
+WRONG_UPDATES = "updates has values other than 0 and 1"
+WRONG_MASK = "mask has a masked step before one that is not: pad sequences at the end"
 
 
 def _fits(given: Sequence[int | None], wanted: Sequence[int | None]) -> bool:

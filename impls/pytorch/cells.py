@@ -15,6 +15,8 @@ from impls.pytorch.calls import checked_call
 from impls.pytorch.equations import initial_state as initial_flat_state
 from impls.pytorch.equations import stack_step
 from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
+from impls.pytorch.precision import own_precision
+from impls.pytorch.random_skip import without_gradient
 from impls.states import Outputs
 
 
@@ -69,7 +71,7 @@ class Cell(Described, NamedParameters):
             inputs: `[batch, input_size]`.
             state: as this method returns it; None starts from the cell's own initial state.
             updates: `[batch, 1]` in {0, 1}, a random skip's gate; plain cells alone.
-            gate_noise: `[batch, 1]`, U(0, 1); `gate="bernoulli"` alone.
+            gate_noise: `[batch, 1]`, U(0, 1), for `gate="bernoulli"`; None draws it from the framework's generator.
 
         Returns:
             `Outputs(h, state_gate)` and the new state.
@@ -85,9 +87,11 @@ class Cell(Described, NamedParameters):
             updates=updates,
             gate_noise=gate_noise,
         )
-        u, flat = stack_step(
-            self.spec, parameters, call.inputs, call.state, updates=call.updates, gate_noise=call.gate_noise
-        )
+        updates = None if call.updates is None else without_gradient(call.updates)
+        with own_precision(call.inputs):
+            u, flat = stack_step(
+                self.spec, parameters, call.inputs, call.state, updates=updates, gate_noise=call.gate_noise
+            )
         return Outputs(flat.layers[-1][-1], u), states.pack_state(self.spec, flat, stacked=self.stacked)
 
 

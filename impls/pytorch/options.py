@@ -47,6 +47,9 @@ class LayerOptions(CellOptions, TimeLoop, total=False):
     batch_first: Annotated[
         bool, Option("inputs and outputs are `[batch, time, …]`; False for `[time, batch, …]`.", True)
     ]
+    every_step: Annotated[
+        bool, Option("False where h is wanted at the last step alone, `[batch, units]`, which costs less.", True)
+    ]
 
 
 class LSTMOptions(LayerOptions, ForgetBias):

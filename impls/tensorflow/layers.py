@@ -19,7 +19,9 @@ from impls.states import Outputs
 from impls.tensorflow import options
 from impls.tensorflow.calls import checked_call
 from impls.tensorflow.engines import unroll
+from impls.tensorflow.masks import lengths_of
 from impls.tensorflow.named_parameters import seed_or_drawn
+from impls.tensorflow.skip_gate import gate_dtype
 
 _CELL_OPTIONS = {field.name for field in fields(CellSpec)} - {"cell", "units"}
 
@@ -81,6 +83,11 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
         for name, value in mine.items():
             value.assign(parameters[name])
 
+    @property
+    def input_dtype(self) -> Any:
+        """The type that Keras converts all arguments to: float32 at least, since gates may hang on their last digit."""
+        return gate_dtype(tf.as_dtype(self.compute_dtype)).name
+
     def call(
         self,
         inputs: Tensor,
@@ -88,6 +95,7 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
         *,
         updates: Tensor | None = None,
         gate_noise: Tensor | None = None,
+        lengths: Tensor | None = None,
         initial_state: Any = None,
         mask: Tensor | None = None,
         inputs_mask: Tensor | None = None,
@@ -98,23 +106,28 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
             inputs: `[batch, time, input_size]`.
             state: as this method returns it; None starts from the layer's own initial state.
             updates: `[batch, time]` in {0, 1}, a random skip's gate; plain cells alone.
-            gate_noise: `[batch, time]`, U(0, 1); `gate="bernoulli"` alone.
+            gate_noise: `[batch, time]`, U(0, 1), for `gate="bernoulli"`; None draws it from the framework's generator.
+            lengths: `[batch]` whole numbers from 0 to time. What stands beyond a sequence's length is not read; the
+                gate there is 0, and the state and h those of its last step. None where all have every step.
             initial_state: Keras's name for `state`.
-            mask, inputs_mask: refused with a `CellError`, whether given or attached to the inputs by a layer
-                below: pad at the end and read h where a sequence ends.
+            mask, inputs_mask: Keras's form of `lengths`, given or attached to the inputs by a layer below:
+                `[batch, time]`, true at the steps of a sequence and false after its end.
 
         Returns:
             `Outputs(h, state_gate)`, `[batch, time, units]` and `[batch, time, 1]`, and the final state; with
             `return_sequences` or `return_state` given, what `keras.layers.LSTM` returns.
         """
-        if mask is not None or inputs_mask is not None:
-            raise CellError(
-                f"{type(self).__name__} does not take a mask: pad at the end, and read h where a sequence ends"
-            )
+        mask = inputs_mask if mask is None else mask
+        if mask is not None:
+            if lengths is not None:
+                raise CellError("lengths and mask are one thing: give one of them")
+            lengths = lengths_of(mask, inputs=inputs)
         if initial_state is not None:
             if state is not None:
                 raise CellError("state and initial_state are one thing: give one of them")
             state = initial_state
+        if self.autocast and self.input_dtype != self.compute_dtype:
+            inputs, state = tf.cast(inputs, self.compute_dtype), self._in_compute_type(state)
         parameters = {name: tf.convert_to_tensor(value) for name, value in self.parameters_by_name().items()}
         call = checked_call(
             self.spec,
@@ -125,7 +138,9 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
             time=True,
             updates=updates,
             gate_noise=gate_noise,
+            lengths=lengths,
         )
+        as_ours = self.return_sequences is None and not self.return_state
         h, gates, flat = unroll(
             self.spec,
             parameters,
@@ -133,12 +148,28 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
             call.state,
             updates=call.updates,
             gate_noise=call.gate_noise,
+            lengths=call.lengths,
+            every_step=as_ours or bool(self.return_sequences),
             engine=self.engine,
         )
-        if self.return_sequences is None and not self.return_state:
+        if as_ours:
             return Outputs(h, gates), states.pack_state(self.spec, flat, stacked=self.stacked)
-        output = h if self.return_sequences else h[:, -1]
+        output = h if self.return_sequences else h[:, 0]
         return [output, *tf.nest.flatten(flat)] if self.return_state else output
+
+    def _in_compute_type(self, state: Any) -> Any:
+        """The state with all but the gate's two scalars in the type of the arithmetic."""
+        if state is None:
+            return None
+        flat = states.unpack_state(self.spec, state, stacked=self.stacked)
+        layers = tf.nest.map_structure(lambda leaf: tf.cast(leaf, self.compute_dtype), flat.layers)
+        return states.pack_state(self.spec, flat._replace(layers=layers), stacked=self.stacked)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of each output that has every step, in their order: h, and the gates where they are returned."""
+        if self.return_sequences is None and not self.return_state:
+            return [previous_mask, previous_mask]
+        return previous_mask if self.return_sequences else None
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, for saving."""
