@@ -13,10 +13,10 @@ from impls import checks, states
 from impls.contract import CellSpec
 from impls.errors import CellError
 from impls.kinds import LSTMState, SkipGRUState, SkipLSTMState
-from impls.pytorch.engines.first_order import are_transformed
 from impls.pytorch.equations import initial_state
 from impls.pytorch.precision import autocasts
 from impls.pytorch.skip_gate import gate_dtype
+from impls.pytorch.transforms import with_values
 from impls.states import FlatState, Outputs
 
 # What `torch.export.save` needs to write the structures of outputs and states.
@@ -103,9 +103,11 @@ def checked_call(
 
 def with_checked_values(value: Tensor, right: Tensor, *, message: str) -> Tensor:
     """The value; `CellError` unless all that is `right` is true. Where a graph is traced, it asserts that."""
-    if torch.compiler.is_compiling() or are_transformed(right):
+    if torch.compiler.is_compiling():
         torch._assert_async(right.all(), message)
-    elif right.device.type != "meta" and not right.all():
+        return value
+    right = with_values(right)
+    if right.device.type != "meta" and not right.all():
         raise CellError(message)
     return value
 

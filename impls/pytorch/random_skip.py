@@ -7,7 +7,7 @@ from torch import Tensor
 
 from impls.checks import GRADIENT_OF_UPDATES
 from impls.errors import CellError
-from impls.pytorch.engines.first_order import has_tangent
+from impls.pytorch.transforms import has_tangent
 
 
 def without_gradient(updates: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import pytest
 IMPLS = Path(__file__).parents[2] / "impls"
 # What an engine is made of is its framework's own; how it is asked is not.
 OF_ONE_ENGINE = {"engines/operations.py", "engines/first_order.py"}
-# What one framework has and the other has not: packed sequences and autocast, masks.
-FILES_OF_ONE_FRAMEWORK = {"packed_sequences.py", "precision.py", "masks.py"}
+# What one framework has and the other has not: packed sequences, autocast and `torch.func`; masks.
+FILES_OF_ONE_FRAMEWORK = {"packed_sequences.py", "precision.py", "transforms.py", "masks.py"}
 
 
 def twin_files(framework: str) -> list[str]:

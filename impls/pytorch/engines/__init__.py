@@ -12,11 +12,11 @@ from torch import Tensor
 
 from impls.contract import CellSpec
 from impls.pytorch.engines.fast import unroll_fast
-from impls.pytorch.engines.first_order import refuse_transforms
 from impls.pytorch.engines.reference import unroll_reference
 from impls.pytorch.engines.unrolled import Unrolled
 from impls.pytorch.precision import own_precision
 from impls.pytorch.random_skip import without_gradient
+from impls.pytorch.transforms import refuse_transforms
 from impls.states import FlatState
 
 UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
