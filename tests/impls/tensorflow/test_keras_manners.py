@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from impls.contract import ENGINES
 from impls.errors import CellError
 from impls.kinds import LSTMState, SkipGRUState
 from impls.states import Outputs
-from impls.tensorflow import GRU, LSTM, SkipGRU, SkipGRUCell, SkipLSTM
+from impls.tensorflow import GRU, LSTM, SkipGRU, SkipLSTM
 
 X = np.random.default_rng(7).normal(size=(4, 6, 3)).astype(np.float32)
 LAYERS = (LSTM, GRU, SkipLSTM, SkipGRU)
@@ -269,9 +270,17 @@ def test_layer_runs_compiled() -> None:
     np.testing.assert_allclose(compiled(X)[0].h, layer(X)[0].h, rtol=0, atol=1e-6)
 
 
-def test_cell_keeps_its_parameters_in_a_checkpoint(tmp_path: Path) -> None:
-    cell, other = SkipGRUCell(5, input_size=3), SkipGRUCell(5, input_size=3)
-    path = tf.train.Checkpoint(cell=cell).write(str(tmp_path / "checkpoint"))
-    tf.train.Checkpoint(cell=other).read(path).assert_consumed()
-    for name, value in cell.export_parameters().items():
-        np.testing.assert_array_equal(other.export_parameters()[name], value)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gate_of_a_low_layer_is_decided_in_float32(engine: str) -> None:
+    """Keras converts arguments to the layer's type: the state's scalars and noise keep theirs."""
+    layer = SkipLSTM((4, 5), input_size=3, seed=1, dtype="mixed_bfloat16", engine=engine)
+    _, state = layer(X)
+    third = tf.fill([4, 1], tf.constant(1 / 3, tf.float32))  # no bfloat16
+    given = (state[0], state[1]._replace(update_prob=third, cum_update_prob=third))
+    outputs, _ = layer(X[:, :1], given)
+    again, _ = layer(X[:, :1], initial_state=tf.nest.flatten(given))
+    np.testing.assert_array_equal(outputs.h, again.h)
+    sixth = (state[0], state[1]._replace(update_prob=third / 2, cum_update_prob=third / 2))
+    _, last = layer(X[:, :1], sixth)
+    np.testing.assert_array_equal(last[1].update_prob, third / 2)
+    np.testing.assert_array_equal(last[1].cum_update_prob, third)
