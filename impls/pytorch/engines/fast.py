@@ -35,8 +35,6 @@ def unroll_fast(
 
     `updates` and `gate_noise` are constants to the gradient, which cannot itself be differentiated.
     """
-    if lengths is not None:
-        raise CellError("lengths: the fast engine does not take them yet; use engine='reference'")
     if updates is not None and updates.requires_grad:
         raise CellError("updates: the fast engine gives no gradient to a random skip's gate; use engine='reference'")
     names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
@@ -44,10 +42,16 @@ def unroll_fast(
     leaves = [leaf for layer in state.layers for leaf in layer]
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, *leaves, *state.gate, *tensors))
     draws = gate_noise if spec.skips else updates
-    function = KernelUnroll if _is_for_kernels(inputs) else OperationsUnroll
-    h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
-        spec, draws, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
-    )
+    if _is_for_kernels(inputs):
+        if lengths is not None:
+            raise CellError("lengths: the fast engine does not take them yet; use engine='reference'")
+        h, gates, *last = KernelUnroll.apply(  # type: ignore[no-untyped-call]
+            spec, draws, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
+        )
+    else:
+        h, gates, *last = OperationsUnroll.apply(  # type: ignore[no-untyped-call]
+            spec, draws, lengths, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
+        )
     width = len(state.layers[0])
     layers = tuple(tuple(last[at : at + width]) for at in range(0, len(leaves), width))
     if not every_step:  # the final state is the last step, without a gradient as long as the sequence
