@@ -18,10 +18,10 @@ def accumulate(*, update_prob: Tensor, cum_update_prob: Tensor) -> Tensor:
     """Eq. 5: `ũ = stored ũ + min(Δũ, 1 − stored ũ)`; all `[batch, 1]`.
 
     Where both sides of the minimum are equal the gradient goes to Δũ whole, as in the authors' TensorFlow;
-    `torch.minimum` would halve it.
+    `torch.minimum` would halve it. A Δũ of NaN is passed on.
     """
     remaining = 1.0 - cum_update_prob
-    return cum_update_prob + torch.where(update_prob <= remaining, update_prob, remaining)
+    return cum_update_prob + torch.where(update_prob > remaining, remaining, update_prob)
 
 
 def straight_through(decision: Tensor, *, cumulative: Tensor) -> Tensor:

@@ -90,14 +90,14 @@ WHERE_NAN_SPREADS = (("pytorch", "operations"), ("tensorflow", "reference"), ("t
 @pytest.mark.parametrize("cell", skip_cells())
 def test_a_gate_that_reads_nan(cell: str, gate: str, lengths: bool) -> None:
     """From there on all of its sequence is NaN, to its end; the other sequences do not notice."""
-    spec = CellSpec(cell=cell, input_size=2, units=(4, 3), gate=gate, update_bias=0.0)
-    case = random_case(spec, batch=6, time=14, seed=3, lengths=lengths)
+    spec = CellSpec(cell=cell, input_size=2, units=(4, 3), gate=gate, update_bias=-0.5)
+    case = random_case(spec, batch=6, time=14, seed=3, lengths=lengths, gate_scale=0.5)
     if lengths:
         case.lengths[:] = [14, 0, 9, 14, 12, 5]
     clean = run_engine("pytorch", "reference", case)
     case.state[-2][[1, 2]] = np.nan  # Δũ from the start, of a sequence without a step too
     case.state[-1][3] = np.nan  # the stored ũ
-    case.inputs[4, np.flatnonzero(clean.gates[4])[2]] = np.nan  # the Δũ of the third update
+    case.inputs[4, np.flatnonzero(clean.gates[4])[1]] = np.nan  # the Δũ of the second update
     case.inputs[5, np.flatnonzero(clean.gates[5])[-1]] = np.nan  # of the last one, read or not
     expected = run_engine("pytorch", "reference", case)
     assert np.isnan(expected.gates).any(axis=(1, 2)).tolist()[:5] == [False, not lengths, True, True, True]
