@@ -1,4 +1,4 @@
-"""The random draws of training and evaluation that are not the task's: random skips, gate noise, dropout.
+"""What a batch holds beside the task's part of it: random and periodic skips, gate noise, dropout.
 
 They enter as arrays of the batch, so that no framework draws a random number.
 """
@@ -29,6 +29,9 @@ def with_draws(batch: Batch, trial: Trial, *, stream: str, step: int) -> Batch:
 
     if trial.p_skip > 0:
         drawn["updates"] = (uniform("p_skip", size, time) >= trial.p_skip).astype(np.float32)
+    if trial.period > 1:
+        steps = (np.arange(time) % trial.period == 0).astype(np.float32)
+        drawn["updates"] = np.repeat(steps[np.newaxis], size, axis=0)
     if trial.gate == "bernoulli" and trial.cell in skip_cells():
         drawn["gate_noise"] = uniform("gate_noise", size, time)
     if trial.protocol.dropout > 0 and stream == "train":

@@ -60,6 +60,7 @@ class Record(BaseModel):
     budget_cost: float = Field(description="λ")
     budget_target: float
     p_skip: float
+    period: int = Field(default=1, description="the periodic-skip baseline: only every how manyth step updates")
     activation: str
     forget_bias: float
     layer_norm: bool
@@ -88,9 +89,12 @@ class Record(BaseModel):
     final_update_ratio: float | None = None
     final_updates: float | None = None
     # What it cost
+    implementation: str = Field(
+        default="", description="what the engine ran, by device and type: reference, kernels, operations, rounds"
+    )
     flops_per_sequence: float | None = Field(default=None, description="published formula × updates")
     work_per_sequence: float | None = Field(
-        default=None, description="multiply–accumulates that the engine did in the same products"
+        default=None, description="multiply–accumulates that the implementation did in the same products"
     )
     steps: int | None = Field(default=None, description="training steps done")
     steps_per_epoch: int | None = Field(default=None, description="1 for generated data")

@@ -140,6 +140,7 @@ def run_trial(
         threads=threads,
     )
     facts: dict[str, Any] = identity(trial, sweep=store.sweep) | {
+        "implementation": learner.implementation,
         "parameters_checksum": checksum_of(parameters),
         "batches_checksum": batches_checksum(trial, task),
         "environment": environment(threads=threads),
@@ -325,12 +326,18 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
         "final_loss": final.loss,
         "final_update_ratio": float(final.update_ratios.mean()),
         "final_updates": float(final.updates.mean()),
-        **work(trial, task, updates=fields["updates"], steps=float((best.updates / best.update_ratios).mean())),
+        **work(
+            trial,
+            task,
+            updates=fields["updates"],
+            steps=float((best.updates / best.update_ratios).mean()),
+            implementation=learner.implementation,
+        ),
     }
 
 
-def work(trial: Trial, task: Task, *, updates: float, steps: float) -> Mapping[str, float]:
-    """The published count, and the multiply–accumulates that the engine really did in the same products."""
+def work(trial: Trial, task: Task, *, updates: float, steps: float, implementation: str) -> Mapping[str, float]:
+    """The published count, and the multiply–accumulates that the implementation really did in the same products."""
     cell = trial.model_spec(task).cell
     return {
         "flops_per_sequence": published_flops(
@@ -340,5 +347,5 @@ def work(trial: Trial, task: Task, *, updates: float, steps: float) -> Mapping[s
             updates=updates,
             encoder_macs_per_step=task.encoder_macs_per_step,
         ),
-        "work_per_sequence": work_macs(cell, updates_per_sequence=updates, steps=steps, engine=trial.engine),
+        "work_per_sequence": work_macs(cell, updates_per_sequence=updates, steps=steps, implementation=implementation),
     }

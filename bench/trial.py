@@ -56,6 +56,7 @@ class Trial(BaseModel):
         budget, budget_cost, budget_target: the budget loss; `budget_cost` is λ. The `l1` and `l2` forms ask for
             `budget_target` updates a sequence.
         p_skip: probability of the random skip, for plain cells.
+        period: of the periodic skip, for plain cells: the first step updates, then every `period`-th after it.
         protocol: how it is trained.
     """
 
@@ -73,6 +74,7 @@ class Trial(BaseModel):
     budget_cost: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     budget_target: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     p_skip: float = Field(default=0.0, ge=0, lt=1)
+    period: int = Field(default=1, ge=1)
     activation: str = "tanh"
     forget_bias: float = Field(default=1.0, allow_inf_nan=False)
     layer_norm: bool = False
@@ -108,6 +110,14 @@ class Trial(BaseModel):
             raise ValueError(
                 f"p_skip = {self.p_skip} with cell = {self.cell!r}: the random skip is a baseline of plain cells"
             )
+        if self.period > 1 and self.cell in skip_cells():
+            raise ValueError(
+                f"period = {self.period} with cell = {self.cell!r}: the periodic skip is a baseline of plain cells"
+            )
+        if self.period > 1 and self.p_skip > 0:
+            raise ValueError(
+                f"period = {self.period} with p_skip = {self.p_skip}: skips are either periodic or random; give one"
+            )
         if self.budget != "cost_per_sample" and self.budget_target == 0:
             raise ValueError(f"budget = {self.budget!r} needs a budget_target, the number of updates asked for")
         if not -len(self.units) <= self.gate_layer < len(self.units):
@@ -133,6 +143,8 @@ class Trial(BaseModel):
         parts.append(self.cell)
         if self.p_skip:
             parts.append(f"p_skip={self.p_skip:g}")
+        if self.period > 1:
+            parts.append(f"period={self.period}")
         if self.budget_cost:
             parts.append(f"λ={self.budget_cost:g}")
         return " ".join([*parts, self.framework, f"seed={self.seed}"])

@@ -64,10 +64,12 @@ def cell_spec(
     initial_state: Any = "learned",
     gate: Any = "round",
     gate_layer: Any = -1,
+    sized: bool = True,
 ) -> CellSpec:
     """A validated `CellSpec` from a constructor's arguments.
 
-    `activation` may be a function of a framework that bears one of the known names (`tf.tanh`, `torch.tanh`).
+    `activation` may be a function of a framework that bears one of the known names (`tf.tanh`, `torch.tanh`). An
+    `input_size` of None is 0 in the spec, not known yet, unless the cell must be `sized`.
     Raises `CellError` for anything that a cell cannot be built from.
     """
     check_choice("cell", cell, cells())
@@ -79,7 +81,7 @@ def cell_spec(
         raise CellError(f"gate_layer={gate_layer!r}: the stack has layers 0 to {len(layers) - 1} (or -1, the top)")
     return CellSpec(
         cell=cell,
-        input_size=_check_whole("input_size", input_size),
+        input_size=0 if input_size is None and not sized else _check_whole("input_size", input_size),
         units=layers,
         activation=check_choice("activation", activation_name(activation), ACTIVATIONS),
         forget_bias=float(forget_bias),
@@ -157,16 +159,42 @@ def check_draws(
         updates: shape of the random skip's gate, for plain cells alone.
         gate_noise: shape of the uniform noise, for Bernoulli gates alone.
     """
-    bernoulli = spec.skips and spec.gate == "bernoulli"
     if updates is not None and spec.skips:
         raise CellError("updates is the random skip's gate, for plain cells; a skip cell decides for itself")
-    if gate_noise is not None and not bernoulli:
+    if gate_noise is not None and not draws_noise(spec):
         raise CellError("gate_noise is read only by a skip cell with gate='bernoulli'")
-    if gate_noise is None and bernoulli:
-        raise CellError("a cell with gate='bernoulli' needs gate_noise, uniform on [0, 1)")
     for name, given in (("updates", updates), ("gate_noise", gate_noise)):
         if given is not None and not _fits(given, shape):
             raise CellError(f"{name} has shape {list(given)} where {list(shape)} is needed")
+
+
+def draws_noise(spec: CellSpec) -> bool:
+    """Whether the cell's gate is random, so that it reads noise."""
+    return spec.skips and spec.gate == "bernoulli"
+
+
+def check_lengths(shape: Sequence[int | None], *, dtype: str, batch: int | None) -> None:
+    """Raises `CellError` unless lengths are whole numbers, `[batch]`."""
+    if "int" not in dtype:
+        raise CellError(f"lengths must be whole numbers, got {dtype}")
+    if not _fits(shape, [batch]):
+        raise CellError(f"lengths has shape {list(shape)} where {[batch]} is needed")
+
+
+def check_mask(shape: Sequence[int | None], *, inputs: Sequence[int | None]) -> None:
+    """Raises `CellError` unless a mask has a value for each step."""
+    if not _fits(shape, inputs[:2]):
+        raise CellError(f"mask has shape {list(shape)} where {list(inputs[:2])} is needed")
+
+
+def wrong_lengths(time: object) -> str:
+    """What is said of lengths that no sequence of this many steps has."""
+    return f"lengths has values outside of 0 to {time}"
+
+
+GRADIENT_OF_UPDATES = "updates: a random skip's gate is data and has no gradient; cut it off before the call"
+WRONG_UPDATES = "updates has values other than 0 and 1"
+WRONG_MASK = "mask has a masked step before one that is not: pad sequences at the end"
 
 
 def _fits(given: Sequence[int | None], wanted: Sequence[int | None]) -> bool:

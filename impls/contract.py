@@ -22,6 +22,8 @@ Parameters = dict[str, Array]
 FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
+# What engines run: `reference` is the engine of that name, the others are what `fast` is made of.
+IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "operations"), "tensorflow": ("reference", "rounds")}
 # What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products
 # alone, which are the floor.
 BASELINES = {"pytorch": ("native", "products"), "tensorflow": ("native", "native_jit", "products")}
@@ -112,7 +114,7 @@ class Batch:
             `[batch, outputs]` or `[batch, time, outputs]` float32 in {0, 1} (binary cross-entropy).
         mask: `[batch, time]` float32, 1 on real steps and 0 on padding, which may stand only at the end; None
             where every step is real.
-        updates: `[batch, time]` float32 in {0, 1}: the random skip's gate for plain cells, else None.
+        updates: `[batch, time]` float32 in {0, 1}: the random or periodic skip's gate for plain cells, else None.
         gate_noise: `[batch, time]` float32, U(0, 1): the draw behind a Bernoulli gate, else None.
         dropout: `[batch, units]` float32, the scaled dropout mask of the readout's input, else None.
     """
@@ -149,7 +151,8 @@ class Evaluation:
     """One evaluated batch.
 
     Shapes:
-        predictions: `[batch, outputs]` or, with `readout="every"`, `[batch, time, outputs]`; raw (logits).
+        predictions: `[batch, outputs]` or, with `readout="every"`, `[batch, time, outputs]`; raw (logits). On padding
+            they repeat the last real step's.
         gates: `[batch, time]`, 1 where the state was updated, 0 on skipped and on padded steps.
     """
 
@@ -159,7 +162,14 @@ class Evaluation:
 
 
 class Learner(Protocol):
-    """A model in training. Built by `build_learner`; every array that crosses is NumPy."""
+    """A model in training. Built by `build_learner`; every array that crosses is NumPy.
+
+    Attributes:
+        implementation: what runs the time loop, one of `IMPLEMENTATIONS` of the framework: an engine may have several,
+            by device and type.
+    """
+
+    implementation: str
 
     def train_step(self, batch: Batch) -> StepResult:
         """Forward, backward, clip, Adam; returns when the device has finished."""

@@ -95,24 +95,26 @@ def state_shapes(spec: CellSpec) -> FlatState:
 
 
 def check_state(spec: CellSpec, flat: FlatState, *, batch: int | None, dtype: str) -> None:
-    """Raises `CellError` unless every leaf is `[batch, width]` of this dtype.
+    """Raises `CellError` unless every leaf is `[batch, width]` of this dtype, the gate's scalars float32 at least.
 
     Sizes unknown while a graph is traced (None) are let through.
     """
     leaves = [
-        (f"{name} of layer {number}", leaf, units)
+        (f"{name} of layer {number}", leaf, units, dtype)
         for number, (layer, units) in enumerate(zip(flat.layers, spec.units, strict=True))
         for name, leaf in zip(spec.kind.state, layer, strict=True)
     ]
-    leaves += [(name, leaf, 1) for name, leaf in zip(("update_prob", "cum_update_prob"), flat.gate, strict=False)]
-    for name, leaf, width in leaves:
+    of_gate = "float32" if dtype in ("bfloat16", "float16") else dtype
+    names = ("update_prob", "cum_update_prob")
+    leaves += [(name, leaf, 1, of_gate) for name, leaf in zip(names, flat.gate, strict=False)]
+    for name, leaf, width, needed in leaves:
         shape = known_sizes(leaf.shape)
         if len(shape) != 2 or shape[1] not in (width, None):
             raise CellError(f"state: {name} has shape {list(shape)} where [batch, {width}] is needed")
         if batch is not None and shape[0] not in (batch, None):
             raise CellError(f"state: {name} is for a batch of {shape[0]}, the inputs are a batch of {batch}")
-        if dtype_name(leaf.dtype) != dtype:
-            raise CellError(f"state: {name} is {dtype_name(leaf.dtype)}, the inputs are {dtype}")
+        if dtype_name(leaf.dtype) != needed:
+            raise CellError(f"state: {name} is {dtype_name(leaf.dtype)} where {needed} is needed")
 
 
 def _describe(state: Any) -> str:

@@ -9,6 +9,12 @@ from __future__ import annotations
 from impls.contract import CellSpec
 from impls.parameters import layer_input_sizes
 
+# Passes over a step's products in training, of implementations that make them at every step, whatever the gate says:
+# forward, the gradient of what was multiplied, that of the weights. `operations` makes the candidates once more.
+PASSES_OF_EVERY_STEP = {"reference": 3, "operations": 4}
+# Implementations whose products follow the updates.
+OF_UPDATES = ("kernels", "rounds")
+
 
 def _products(spec: CellSpec) -> tuple[int, int, int, int]:
     """Of one step, over all layers: the bottom input's, upper inputs', those with h, and a GRU's with `r h`."""
@@ -21,28 +27,31 @@ def _products(spec: CellSpec) -> tuple[int, int, int, int]:
 
 
 def work_macs(
-    spec: CellSpec, *, updates_per_sequence: float, steps: float, engine: str, training: bool = False
+    spec: CellSpec, *, updates_per_sequence: float, steps: float, implementation: str, training: bool = False
 ) -> float:
     """Multiply–accumulates of one sequence.
 
-    `reference` does every step, whatever the gate says; three times over in training (forward, the gradient of
-    what was multiplied, that of the weights). `fast` does the updates, likewise. When a skip cell trains, a skipped
-    step costs its candidate's products besides, but for the recurrent ones: the next update shares those, and one
-    more is needed after the last.
+    `reference` and `operations` do every step, whatever the gate says; three and four times over in training.
+    `kernels` and `rounds` do the updates, three times over in training. When a skip cell trains, a skipped step costs
+    its candidate's products besides, but for the recurrent ones: the next update shares those, and one more is needed
+    after the last.
 
     Args:
         spec: the cell.
         updates_per_sequence: the mean number of updates.
         steps: time steps of a sequence; a mean where they differ.
-        engine: one of `impls.contract.ENGINES`.
+        implementation: what ran, one of `impls.contract.IMPLEMENTATIONS` (`Learner.implementation`).
         training: forward and backward, with a gradient for the inputs; otherwise inference.
+
+    Raises `ValueError` for an implementation that it cannot count.
     """
     bottom, upper, recurrent, reset = _products(spec)
     step = bottom + upper + recurrent + reset
-    times = 3 if training else 1
-    if engine == "reference":
-        return float(times * steps * step)
-    work = float(times * updates_per_sequence * step)
+    if implementation in PASSES_OF_EVERY_STEP:
+        return float((PASSES_OF_EVERY_STEP[implementation] if training else 1) * steps * step)
+    if implementation not in OF_UPDATES:
+        raise ValueError(f"implementation={implementation!r}: its work is not counted; say how in impls/work.py")
+    work = float((3 if training else 1) * updates_per_sequence * step)
     if training and spec.skips:
         skipped = steps - updates_per_sequence
         work += skipped * (bottom + upper + reset) + min(skipped, 1.0) * recurrent

@@ -33,6 +33,7 @@ CORE = (
     "budget",
     "budget_cost",
     "p_skip",
+    "period",
 )
 # Columns that only name things in plots and prose.
 LABELS = ("problem", "variant", "label")
@@ -68,7 +69,7 @@ def trials_frame(records: Iterable[Record], *, missing: Sequence[Trial] = (), sw
     frame = pd.DataFrame(rows)
     for name in NUMBERS:
         frame[name] = pd.Series(frame.get(name, np.nan), index=frame.index).astype(float)
-    for name in ("error", "traceback", "parameters_checksum", "batches_checksum"):
+    for name in ("error", "traceback", "implementation", "parameters_checksum", "batches_checksum"):
         frame[name] = (frame[name] if name in frame else pd.Series("", index=frame.index)).fillna("").astype(str)
     if "solved" not in frame:
         frame["solved"] = None
@@ -76,8 +77,8 @@ def trials_frame(records: Iterable[Record], *, missing: Sequence[Trial] = (), sw
     frame["cell_order"] = [cells().index(cell) if cell in cells() else len(cells()) for cell in frame["cell"]]
     frame = frame.sort_values(
         [
-            "task", "length", "options", "cell_order", "cell", "p_skip", "budget", "budget_cost", "units",
-            "framework", "engine", "device", "seed", "trial_id",
+            "task", "length", "options", "cell_order", "cell", "p_skip", "period", "budget", "budget_cost",
+            "units", "framework", "engine", "device", "seed", "trial_id",
         ]
     ).reset_index(drop=True)  # fmt: skip
     return _labelled(frame.drop(columns="cell_order"))
@@ -170,13 +171,14 @@ def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
         varying = [
             name
             for name in configuration_fields(frame)
-            if name not in ("task", "options", "length", "cell", "framework", "budget_cost", "p_skip")
+            if name not in ("task", "options", "length", "cell", "framework", "budget_cost", "p_skip", "period")
             and group[name].nunique(dropna=False) > 1
         ]
         for _, rows in group.groupby("cell", sort=False):
             costs = rows["budget_cost"].nunique() > 1
             for index, row in rows.iterrows():
                 parts = [f"p_skip={row['p_skip']:g}"] if row["p_skip"] else []
+                parts += [f"period={row['period']}"] if row["period"] > 1 else []
                 parts += [f"λ={row['budget_cost']:g}"] if costs or row["budget_cost"] else []
                 parts += [f"{name.removeprefix('protocol.')}={_text(row[name])}" for name in varying]
                 frame.loc[index, "variant"] = ", ".join(parts)

@@ -12,6 +12,7 @@ MEANINGS = {
     "units": "size of the state; one number a layer",
     "engine": "how the time loop runs: reference (the equations, step by step) or fast",
     "p_skip": "the random-skip baseline: each step is skipped with this probability",
+    "period": "the periodic-skip baseline: the first step updates, then every period-th after it; 1 is every step",
     "seeds": "trials behind a row; “2 of 3” where only two ended ok",
     "status": "ok, diverged (the loss stopped being finite), failed, timeout, or missing (no record yet)",
     "quality": "the metric on test data with the parameters that were best on validation",

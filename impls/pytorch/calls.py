@@ -14,6 +14,9 @@ from impls.contract import CellSpec
 from impls.errors import CellError
 from impls.kinds import LSTMState, SkipGRUState, SkipLSTMState
 from impls.pytorch.equations import initial_state
+from impls.pytorch.precision import autocasts
+from impls.pytorch.skip_gate import gate_dtype
+from impls.pytorch.transforms import with_values
 from impls.states import FlatState, Outputs
 
 # What `torch.export.save` needs to write the structures of outputs and states.
@@ -28,6 +31,7 @@ class Call(NamedTuple):
     state: FlatState
     updates: Tensor | None
     gate_noise: Tensor | None
+    lengths: Tensor | None
 
 
 def checked_call(
@@ -40,6 +44,7 @@ def checked_call(
     time: bool,
     updates: Any,
     gate_noise: Any,
+    lengths: Any = None,
 ) -> Call:
     """Raises `CellError` for a call that the cell cannot answer.
 
@@ -50,42 +55,61 @@ def checked_call(
         state: the public state; None starts from the cell's own initial state.
         stacked: whether the public state is a stack's.
         time: whether `inputs` has a time axis.
-        updates, gate_noise: `[batch, time]`, or `[batch, 1]` of one step; None where the cell reads none.
+        updates: `[batch, time]`, or `[batch, 1]` of one step, in {0, 1}; None where there is no random skip.
+        gate_noise: of the same shape; None is drawn where the cell reads noise.
+        lengths: `[batch]` whole numbers from 0 to time; None where all sequences have every step.
     """
-    inputs, updates, gate_noise = (
+    inputs, updates, gate_noise, lengths = (
         _tensor("inputs", inputs),
         _tensor("updates", updates),
         _tensor("gate_noise", gate_noise),
+        _tensor("lengths", lengths),
     )
     kind = next(iter(parameters.values())).dtype
-    if inputs.is_floating_point() and _autocasts(inputs.device.type):
+    if inputs.is_floating_point() and autocasts(inputs):
         inputs = inputs.to(kind)
     dtype, shape = checks.dtype_name(inputs.dtype), tuple(inputs.shape)
     checks.check_inputs(spec, shape, dtype=dtype, parameters_dtype=checks.dtype_name(kind), time=time)
+    steps = (shape[0], shape[1] if time else 1)
     checks.check_draws(
         spec,
-        (shape[0], shape[1] if time else 1),
+        steps,
         updates=None if updates is None else updates.shape,
         gate_noise=None if gate_noise is None else gate_noise.shape,
     )
     if updates is not None:
+        updates = with_checked_values(updates, (updates == 0) | (updates == 1), message=checks.WRONG_UPDATES)
         updates = updates.to(inputs.dtype)
     if gate_noise is not None:
-        gate_noise = gate_noise.to(inputs.dtype)
+        gate_noise = gate_noise.to(gate_dtype(inputs.dtype))
+    elif checks.draws_noise(spec):
+        gate_noise = torch.rand(steps, dtype=gate_dtype(inputs.dtype), device=inputs.device)
+    if lengths is not None:
+        checks.check_lengths(lengths.shape, dtype=checks.dtype_name(lengths.dtype), batch=shape[0])
+        right = (lengths >= 0) & (lengths <= shape[1])
+        lengths = with_checked_values(lengths, right, message=checks.wrong_lengths(shape[1]))
+        lengths = lengths.to(inputs.device, torch.int64)
     if state is None:
-        return Call(inputs, initial_state(spec, parameters, batch=inputs.shape[0], like=inputs), updates, gate_noise)
-    given = states.unpack_state(spec, state, stacked=stacked)
-    flat = FlatState(
-        tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),
-        tuple(_tensor("state", leaf) for leaf in given.gate),
-    )
-    states.check_state(spec, flat, batch=shape[0], dtype=dtype)
-    return Call(inputs, flat, updates, gate_noise)
+        flat = initial_state(spec, parameters, batch=inputs.shape[0], like=inputs)
+    else:
+        given = states.unpack_state(spec, state, stacked=stacked)
+        flat = FlatState(
+            tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),
+            tuple(_tensor("state", leaf) for leaf in given.gate),
+        )
+        states.check_state(spec, flat, batch=shape[0], dtype=dtype)
+    return Call(inputs, flat, updates, gate_noise, lengths)
 
 
-def _autocasts(device: str) -> bool:
-    """Whether `torch.autocast` chooses the types of operators there, so that inputs may be of any."""
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+def with_checked_values(value: Tensor, right: Tensor, *, message: str) -> Tensor:
+    """The value; `CellError` unless all that is `right` is true. Where a graph is traced, it asserts that."""
+    if torch.compiler.is_compiling():
+        torch._assert_async(right.all(), message)
+        return value
+    right = with_values(right)
+    if right.device.type != "meta" and not right.all():
+        raise CellError(message)
+    return value
 
 
 def _tensor(name: str, value: Any) -> Any:

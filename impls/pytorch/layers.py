@@ -2,63 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
-import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from impls import checks, states
-from impls.contract import DEFAULT_ENGINE, CellSpec
+from impls.contract import CellSpec
+from impls.errors import CellError
+from impls.options import Described, OneLayerOrMore
 from impls.parameters import initial_parameters
+from impls.pytorch import options
 from impls.pytorch.calls import checked_call
 from impls.pytorch.engines import unroll
 from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
+from impls.pytorch.packed_sequences import packed_like, padded
 from impls.states import Outputs
 
 
-class Layer(NamedParameters):
+class Layer(Described, NamedParameters):
     """What all four layers share.
 
-    Args:
-        units: units of one layer (an int), or of each layer of a stack from the bottom up (a sequence); the
-            state's structure follows: that of the single cell, or of the `Multi…` cell.
-        input_size: features of one time step.
-        activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
-        forget_bias: added to the LSTM's forget gate inside the sigmoid.
-        layer_norm: normalise each gate's pre-activation on its own.
-        update_bias: initial bias of the skip gate; 1 starts with nearly all updates.
-        initial_state: `learned`, one row a layer shared by the batch, drawn from N(0, 1), or `zeros`.
-        gate: `round` (eq. 2) or `bernoulli`, which reads `gate_noise`.
-        gate_layer: the layer whose candidate state feeds the gate; -1 is the top.
-        engine: how the time loop runs; the results are the same.
-        batch_first: inputs and outputs are `[batch, time, …]`; False for `[time, batch, …]`.
-        seed: seed of the initial values, the same in both frameworks; None draws one from PyTorch's
-            generator.
-        dtype: floating type of the parameters.
-
-    Raises `CellError` for anything that a layer cannot be built from.
+    A public class names its cell and its options; `options.py` tells these.
     """
 
-    def __init__(
-        self,
-        *,
-        cell: str,
-        units: Any,
-        input_size: int,
-        engine: str,
-        batch_first: bool,
-        seed: int | None,
-        dtype: Any,
-        **options: Any,
-    ) -> None:
-        spec = checks.cell_spec(cell=cell, input_size=input_size, units=units, **options)
-        values = initial_parameters(spec, seed=seed_or_drawn(seed))
-        super().__init__(values, dtype=dtype)
+    def __init__(self, units: Any, **options: Any) -> None:
+        given = self._complete(options)
+        seed, dtype, engine = given.pop("seed"), given.pop("dtype"), given.pop("engine")
+        batch_first, every_step = given.pop("batch_first"), given.pop("every_step")
+        spec = checks.cell_spec(cell=self._cell, units=units, **given)
+        super().__init__(initial_parameters(spec, seed=seed_or_drawn(seed)), dtype=dtype)
         self.spec: CellSpec = spec
         self.stacked = isinstance(units, (tuple, list))
         self.engine = checks.check_engine(engine)
         self.batch_first = batch_first
+        self.every_step = every_step
 
     def extra_repr(self) -> str:
         """Sizes, for printing."""
@@ -66,25 +44,35 @@ class Layer(NamedParameters):
 
     def forward(
         self,
-        inputs: Tensor,
+        inputs: Tensor | PackedSequence,
         state: Any = None,
         *,
         updates: Tensor | None = None,
         gate_noise: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> tuple[Outputs, Any]:
         """Runs the cell over whole sequences.
 
         Args:
-            inputs: `[batch, time, input_size]`.
+            inputs: `[batch, time, input_size]`, or a `PackedSequence` of sequences of different lengths.
             state: as this method returns it; None starts from the layer's own initial state.
             updates: `[batch, time]` in {0, 1}, a random skip's gate; plain cells alone.
-            gate_noise: `[batch, time]`, U(0, 1); `gate="bernoulli"` alone.
+            gate_noise: `[batch, time]`, U(0, 1), for `gate="bernoulli"`; None draws it from the framework's generator.
+            lengths: `[batch]` whole numbers from 0 to time. What stands beyond a sequence's length is not read; the
+                gate there is 0, and the state and h those of its last step. None where all have every step.
 
         Returns:
-            `Outputs(h, state_gate)`, `[batch, time, units]` and `[batch, time, 1]`, and the final state.
+            `Outputs(h, state_gate)`, `[batch, time, units]` and `[batch, time, 1]`, and the final state. With
+            `every_step=False`, h is `[batch, units]`, of the last step. Both are packed as the inputs are, except
+            the last step's h; the state is in the order that the sequences had before they were sorted.
         """
+        packed = inputs if isinstance(inputs, PackedSequence) else None
         if not self.batch_first:
             inputs, updates, gate_noise = (_swap_batch_and_time(value) for value in (inputs, updates, gate_noise))
+        if packed is not None:
+            if lengths is not None:
+                raise CellError("lengths: a PackedSequence has its own; leave them out")
+            inputs, lengths = padded(packed)
         parameters = self.parameters_by_name()
         call = checked_call(
             self.spec,
@@ -95,6 +83,7 @@ class Layer(NamedParameters):
             time=True,
             updates=updates,
             gate_noise=gate_noise,
+            lengths=lengths,
         )
         h, gates, flat = unroll(
             self.spec,
@@ -103,11 +92,19 @@ class Layer(NamedParameters):
             call.state,
             updates=call.updates,
             gate_noise=call.gate_noise,
+            lengths=call.lengths,
+            every_step=self.every_step,
             engine=self.engine,
         )
-        if not self.batch_first:
-            h, gates = _swap_batch_and_time(h), _swap_batch_and_time(gates)
-        return Outputs(h, gates), states.pack_state(self.spec, flat, stacked=self.stacked)
+        h = self._as_given(h, packed, lengths) if self.every_step else h[:, 0]
+        outputs = Outputs(h, self._as_given(gates, packed, lengths))
+        return outputs, states.pack_state(self.spec, flat, stacked=self.stacked)
+
+    def _as_given(self, value: Tensor, packed: PackedSequence | None, lengths: Any) -> Any:
+        """`[batch, time, …]` in the form that the inputs had."""
+        if packed is not None:
+            return packed_like(packed, value, lengths=lengths)
+        return value if self.batch_first else _swap_batch_and_time(value)
 
 
 def _swap_batch_and_time(value: Any) -> Any:
@@ -115,149 +112,29 @@ def _swap_batch_and_time(value: Any) -> Any:
     return value.transpose(0, 1) if isinstance(value, Tensor) and value.dim() > 1 else value
 
 
-class LSTM(Layer):
-    """Plain LSTM layers over a sequence.
+class LSTM(Layer, cell="lstm"):
+    """Plain LSTM layers over a sequence."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        engine: str = DEFAULT_ENGINE,
-        batch_first: bool = True,
-        seed: int | None = None,
-        dtype: str | torch.dtype = "float32",
-    ) -> None:
-        super().__init__(
-            cell="lstm",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            engine=engine,
-            batch_first=batch_first,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LSTMOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class GRU(Layer):
-    """Plain GRU layers over a sequence; the reset gate acts before the product.
+class GRU(Layer, cell="gru"):
+    """Plain GRU layers over a sequence; the reset gate acts before the product."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        engine: str = DEFAULT_ENGINE,
-        batch_first: bool = True,
-        seed: int | None = None,
-        dtype: str | torch.dtype = "float32",
-    ) -> None:
-        super().__init__(
-            cell="gru",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            engine=engine,
-            batch_first=batch_first,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LayerOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class SkipLSTM(Layer):
-    """LSTM layers that learn to skip state updates.
+class SkipLSTM(Layer, cell="skip_lstm"):
+    """LSTM layers that learn to skip state updates."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        gate_layer: int = -1,
-        engine: str = DEFAULT_ENGINE,
-        batch_first: bool = True,
-        seed: int | None = None,
-        dtype: str | torch.dtype = "float32",
-    ) -> None:
-        super().__init__(
-            cell="skip_lstm",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            gate_layer=gate_layer,
-            engine=engine,
-            batch_first=batch_first,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipLSTMOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class SkipGRU(Layer):
-    """GRU layers that learn to skip state updates.
+class SkipGRU(Layer, cell="skip_gru"):
+    """GRU layers that learn to skip state updates."""
 
-    Arguments and calls: see `Layer`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        gate_layer: int = -1,
-        engine: str = DEFAULT_ENGINE,
-        batch_first: bool = True,
-        seed: int | None = None,
-        dtype: str | torch.dtype = "float32",
-    ) -> None:
-        super().__init__(
-            cell="skip_gru",
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            gate_layer=gate_layer,
-            engine=engine,
-            batch_first=batch_first,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipOptions]) -> None:
+        super().__init__(units, **options)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, StepResult
 from impls.pytorch.device import set_threads
+from impls.pytorch.engines import implementation_of
 from impls.pytorch.losses import budget_loss, task_loss
 from impls.pytorch.model import Model
 from impls.pytorch.optimizer import Adam
@@ -29,6 +30,7 @@ class Learner:
     ) -> None:
         set_threads(threads)
         self.spec = model
+        self.implementation = implementation_of(engine, device=device, dtype=model.dtype)
         self.device = torch.device(device)
         self.model = Model(model, parameters=parameters, engine=engine).to(self.device)
         self.optimizer = Adam(optimizer, list(self.model.parameters()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,7 +17,7 @@ from impls.pytorch.named_parameters import NamedParameters
 
 
 class Predictions(NamedTuple):
-    """Raw outputs, `[batch, outputs]` or `[batch, time, outputs]`, and gates on real steps, `[batch, time]`."""
+    """Raw outputs, `[batch, outputs]` or `[batch, time, outputs]`, and gates, `[batch, time]`, 0 on padding."""
 
     outputs: Tensor
     gates: Tensor
@@ -43,7 +44,6 @@ class Model(NamedParameters):
         inputs, mask = batch["inputs"], batch.get("mask")
         if spec.vocabulary_size:
             inputs = functional.embedding(inputs, parameters["embedding.weights"])
-        every_step = spec.readout != "last" or mask is not None
         h, gates, _ = unroll(
             spec.cell,
             parameters,
@@ -51,19 +51,13 @@ class Model(NamedParameters):
             initial_state(spec.cell, parameters, batch=inputs.shape[0], like=inputs),
             updates=batch.get("updates"),
             gate_noise=batch.get("gate_noise"),
-            every_step=every_step,
+            lengths=None if mask is None else torch.count_nonzero(mask, dim=1),
+            every_step=spec.readout != "last",
             engine=self.engine,
         )
-        gates = gates[:, :, 0] if mask is None else gates[:, :, 0] * mask
         if spec.readout == "last":
-            h = h[:, 0] if mask is None else last_real_step(h, mask=mask)
+            h = h[:, 0]
         if "dropout" in batch:
             h = h * (batch["dropout"] if spec.readout == "last" else batch["dropout"][:, None])
         outputs = h @ parameters["readout.weights"] + parameters["readout.biases"]
-        return Predictions(outputs, gates)
-
-
-def last_real_step(h: Tensor, *, mask: Tensor) -> Tensor:
-    """`h` `[batch, time, units]` where each sequence ends, `[batch, units]`; padding stands at the end."""
-    last = mask.sum(dim=1).long() - 1
-    return h.gather(1, last[:, None, None].expand(-1, 1, h.shape[2]))[:, 0]
+        return Predictions(outputs, gates[:, :, 0])

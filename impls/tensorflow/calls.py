@@ -14,6 +14,7 @@ from impls.errors import CellError
 from impls.states import FlatState
 from impls.tensorflow.engines.unrolled import static_or_dynamic_size
 from impls.tensorflow.equations import initial_state
+from impls.tensorflow.skip_gate import gate_dtype
 
 
 class Call(NamedTuple):
@@ -23,6 +24,7 @@ class Call(NamedTuple):
     state: FlatState
     updates: Tensor | None
     gate_noise: Tensor | None
+    lengths: Tensor | None
 
 
 def checked_call(
@@ -35,6 +37,7 @@ def checked_call(
     time: bool,
     updates: Any,
     gate_noise: Any,
+    lengths: Any = None,
 ) -> Call:
     """Raises `CellError` for a call that the cell cannot answer.
 
@@ -45,12 +48,15 @@ def checked_call(
         state: the public state; None starts from the cell's own initial state.
         stacked: whether the public state is a stack's.
         time: whether `inputs` has a time axis.
-        updates, gate_noise: `[batch, time]`, or `[batch, 1]` of one step; None where the cell reads none.
+        updates: `[batch, time]`, or `[batch, 1]` of one step, in {0, 1}; None where there is no random skip.
+        gate_noise: of the same shape; None is drawn where the cell reads noise.
+        lengths: `[batch]` whole numbers from 0 to time; None where all sequences have every step.
     """
-    inputs, updates, gate_noise = (
+    inputs, updates, gate_noise, lengths = (
         _tensor("inputs", inputs),
         _tensor("updates", updates),
         _tensor("gate_noise", gate_noise),
+        _tensor("lengths", lengths),
     )
     kind = next(iter(parameters.values())).dtype
     dtype, shape = checks.dtype_name(inputs.dtype), checks.known_sizes(inputs.shape)
@@ -61,20 +67,39 @@ def checked_call(
         updates=None if updates is None else checks.known_sizes(updates.shape),
         gate_noise=None if gate_noise is None else checks.known_sizes(gate_noise.shape),
     )
+    batch, steps = static_or_dynamic_size(inputs, 0), static_or_dynamic_size(inputs, 1) if time else 1
     if updates is not None:
+        updates = with_checked_values(updates, (updates == 0) | (updates == 1), message=checks.WRONG_UPDATES)
         updates = tf.cast(updates, inputs.dtype)
     if gate_noise is not None:
-        gate_noise = tf.cast(gate_noise, inputs.dtype)
+        gate_noise = tf.cast(gate_noise, gate_dtype(inputs.dtype))
+    elif checks.draws_noise(spec):
+        gate_noise = tf.random.uniform([batch, steps], dtype=gate_dtype(inputs.dtype))
+    if lengths is not None:
+        checks.check_lengths(checks.known_sizes(lengths.shape), dtype=checks.dtype_name(lengths.dtype), batch=shape[0])
+        lengths = tf.cast(lengths, tf.int32)
+        message = checks.wrong_lengths("the number of steps" if shape[1] is None else shape[1])
+        lengths = with_checked_values(lengths, (lengths >= 0) & (lengths <= steps), message=message)
     if state is None:
-        size = static_or_dynamic_size(inputs, 0)
-        return Call(inputs, initial_state(spec, parameters, batch=size, like=inputs), updates, gate_noise)
-    given = states.unpack_state(spec, state, stacked=stacked)
-    flat = FlatState(
-        tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),
-        tuple(_tensor("state", leaf) for leaf in given.gate),
-    )
-    states.check_state(spec, flat, batch=shape[0], dtype=dtype)
-    return Call(inputs, flat, updates, gate_noise)
+        flat = initial_state(spec, parameters, batch=batch, like=inputs)
+    else:
+        given = states.unpack_state(spec, state, stacked=stacked)
+        flat = FlatState(
+            tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),
+            tuple(_tensor("state", leaf) for leaf in given.gate),
+        )
+        states.check_state(spec, flat, batch=shape[0], dtype=dtype)
+    return Call(inputs, flat, updates, gate_noise, lengths)
+
+
+def with_checked_values(value: Tensor, right: Tensor, *, message: str) -> Tensor:
+    """The value; `CellError` unless all that is `right` is true. Where a graph is traced, it asserts that."""
+    if not tf.executing_eagerly():
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [message])]):
+            return tf.identity(value)
+    if not tf.reduce_all(right):
+        raise CellError(message)
+    return value
 
 
 def _tensor(name: str, value: Any) -> Any:

@@ -2,73 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import tensorflow as tf
 from tensorflow import Tensor
 
 from impls import checks, states
 from impls.contract import CellSpec
+from impls.options import Described, OneLayer, OneLayerOrMore
 from impls.parameters import cell_shapes, initial_value
 from impls.states import Outputs
+from impls.tensorflow import options
 from impls.tensorflow.calls import checked_call
 from impls.tensorflow.equations import initial_state as initial_flat_state
 from impls.tensorflow.equations import stack_step
 from impls.tensorflow.named_parameters import NamedParameters, as_dtype, seed_or_drawn
+from impls.tensorflow.random_skip import without_gradient
 
 
-class Cell(NamedParameters):
+class Cell(Described, NamedParameters):
     """What all eight cells share.
 
     Runs under `tf.compat.v1.nn.dynamic_rnn` in graph mode, and step by step anywhere.
 
-    Args:
-        units: units of the layer, or of each layer of a stack from the bottom up; a number is a stack of one.
-        input_size: features of one time step; None takes it from the first call.
-        activation: `tanh`, `relu`, `sigmoid` or `identity`, or a function of one of these names.
-        forget_bias: added to the LSTM's forget gate inside the sigmoid.
-        layer_norm: normalise each gate's pre-activation on its own.
-        update_bias: initial bias of the skip gate; 1 starts with nearly all updates.
-        initial_state: `learned`, one row a layer shared by the batch, drawn from N(0, 1), or `zeros`.
-        gate: `round` (eq. 2) or `bernoulli`, which reads `gate_noise`.
-        gate_layer: the layer whose candidate state feeds the gate; -1 is the top.
-        seed: seed of the initial values, the same in both frameworks; None draws one from Python's
-            generator.
-        dtype: floating type of the parameters.
-
-    Raises `CellError` for anything that a cell cannot be built from.
+    A public class names its cell and its options; `options.py` tells these.
     """
 
-    def __init__(
-        self,
-        *,
-        cell: str,
-        stacked: bool,
-        units: Any,
-        input_size: int | None,
-        seed: int | None,
-        dtype: Any,
-        **options: Any,
-    ) -> None:
-        unsized = input_size is None
-        spec = checks.cell_spec(
-            cell=cell, input_size=1 if input_size is None else input_size, units=units, stacked=stacked, **options
-        )
+    stacked: bool
+
+    def __init_subclass__(cls, *, stacked: bool = False, **others: Any) -> None:
+        super().__init_subclass__(**others)
+        if "cell" in others:
+            cls.stacked = stacked
+
+    def __init__(self, units: Any, **options: Any) -> None:
+        given = self._complete(options)
+        seed, dtype = given.pop("seed"), given.pop("dtype")
+        self.spec: CellSpec = checks.cell_spec(cell=self._cell, units=units, stacked=self.stacked, sized=False, **given)
         super().__init__({}, dtype=dtype)
-        self.spec: CellSpec = replace(spec, input_size=0) if unsized else spec
-        self.stacked = stacked
         self.dtype = as_dtype(dtype)
         self._seed = seed_or_drawn(seed)
-        self._add_missing(only_initial_state=unsized)
+        self._add_missing()
 
-    def _add_missing(self, *, only_initial_state: bool = False) -> None:
+    def _add_missing(self) -> None:
+        """Adds the parameters whose shape is known: without the size of the inputs, the initial state's."""
         shapes = cell_shapes(self.spec)
         values = {
             name: initial_value(self.spec, name, shape, seed=self._seed)
             for name, shape in shapes.items()
-            if name not in self.values and (".initial_" in name or not only_initial_state)
+            if name not in self.values and (self.built or ".initial_" in name)
         }
         self.add_parameters(values, dtype=self.dtype)
 
@@ -124,7 +108,7 @@ class Cell(NamedParameters):
             inputs: `[batch, input_size]`.
             state: as this method returns it; None starts from the cell's own initial state.
             updates: `[batch, 1]` in {0, 1}, a random skip's gate; plain cells alone.
-            gate_noise: `[batch, 1]`, U(0, 1); `gate="bernoulli"` alone.
+            gate_noise: `[batch, 1]`, U(0, 1), for `gate="bernoulli"`; None draws it from the framework's generator.
 
         Returns:
             `Outputs(h, state_gate)` and the new state.
@@ -142,276 +126,64 @@ class Cell(NamedParameters):
             updates=updates,
             gate_noise=gate_noise,
         )
+        updates = None if call.updates is None else without_gradient(call.updates)
         u, flat = stack_step(
-            self.spec, parameters, call.inputs, call.state, updates=call.updates, gate_noise=call.gate_noise
+            self.spec, parameters, call.inputs, call.state, updates=updates, gate_noise=call.gate_noise
         )
         return Outputs(flat.layers[-1][-1], u), states.pack_state(self.spec, flat, stacked=self.stacked)
 
 
-class LSTMCell(Cell):
-    """A plain LSTM cell, with the authors' equations.
+class LSTMCell(Cell, cell="lstm"):
+    """A plain LSTM cell, with the authors' equations. Its state is `LSTMState(c, h)`."""
 
-    Its state is `LSTMState(c, h)`. Arguments and calls: see `Cell`.
-    """
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        seed: int | None = None,
-        dtype: str | tf.DType = "float32",
-    ) -> None:
-        super().__init__(
-            cell="lstm",
-            stacked=False,
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayer, **options: Unpack[options.LSTMCellOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class GRUCell(Cell):
-    """A plain GRU cell, with the authors' equations: the reset gate acts before the product.
+class GRUCell(Cell, cell="gru"):
+    """A plain GRU cell: the reset gate acts before the product. Its state is `h` alone."""
 
-    Its state is `h` alone. Arguments and calls: see `Cell`.
-    """
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        seed: int | None = None,
-        dtype: str | tf.DType = "float32",
-    ) -> None:
-        super().__init__(
-            cell="gru",
-            stacked=False,
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayer, **options: Unpack[options.CellOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class MultiLSTMCell(Cell):
-    """A stack of plain LSTM layers.
+class MultiLSTMCell(Cell, cell="lstm", stacked=True):
+    """A stack of plain LSTM layers. Its state is a tuple of `LSTMState(c, h)`, one a layer."""
 
-    Its state is a tuple of `LSTMState(c, h)`, one a layer. Arguments and calls: see `Cell`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        seed: int | None = None,
-        dtype: str | tf.DType = "float32",
-    ) -> None:
-        super().__init__(
-            cell="lstm",
-            stacked=True,
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LSTMCellOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class MultiGRUCell(Cell):
-    """A stack of plain GRU layers.
+class MultiGRUCell(Cell, cell="gru", stacked=True):
+    """A stack of plain GRU layers. Its state is a tuple of `h`, one a layer."""
 
-    Its state is a tuple of `h`, one a layer. Arguments and calls: see `Cell`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        initial_state: str = "learned",
-        seed: int | None = None,
-        dtype: str | tf.DType = "float32",
-    ) -> None:
-        super().__init__(
-            cell="gru",
-            stacked=True,
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            initial_state=initial_state,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.CellOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class SkipLSTMCell(Cell):
-    """An LSTM cell that learns to skip state updates.
+class SkipLSTMCell(Cell, cell="skip_lstm"):
+    """An LSTM cell that learns to skip. Its state is `SkipLSTMState(c, h, update_prob, cum_update_prob)`."""
 
-    Its state is `SkipLSTMState(c, h, update_prob, cum_update_prob)`. Arguments and calls: see `Cell`.
-    """
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        seed: int | None = None,
-        dtype: str | tf.DType = "float32",
-    ) -> None:
-        super().__init__(
-            cell="skip_lstm",
-            stacked=False,
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayer, **options: Unpack[options.SkipLSTMCellOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class SkipGRUCell(Cell):
-    """A GRU cell that learns to skip state updates.
+class SkipGRUCell(Cell, cell="skip_gru"):
+    """A GRU cell that learns to skip. Its state is `SkipGRUState(h, update_prob, cum_update_prob)`."""
 
-    Its state is `SkipGRUState(h, update_prob, cum_update_prob)`. Arguments and calls: see `Cell`.
-    """
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        seed: int | None = None,
-        dtype: str | tf.DType = "float32",
-    ) -> None:
-        super().__init__(
-            cell="skip_gru",
-            stacked=False,
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayer, **options: Unpack[options.SkipCellOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class MultiSkipLSTMCell(Cell):
-    """A stack of LSTM layers that update or skip together, by one gate.
+class MultiSkipLSTMCell(Cell, cell="skip_lstm", stacked=True):
+    """LSTM layers that skip together, by one gate. Its state is a tuple of `LSTMState`, on top `SkipLSTMState`."""
 
-    Its state is a tuple with one entry a layer: `LSTMState(c, h)`, the top one `SkipLSTMState`. Arguments and
-    calls: see `Cell`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        forget_bias: float = 1.0,
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        gate_layer: int = -1,
-        seed: int | None = None,
-        dtype: str | tf.DType = "float32",
-    ) -> None:
-        super().__init__(
-            cell="skip_lstm",
-            stacked=True,
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            forget_bias=forget_bias,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            gate_layer=gate_layer,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipLSTMStackOptions]) -> None:
+        super().__init__(units, **options)
 
 
-class MultiSkipGRUCell(Cell):
-    """A stack of GRU layers that update or skip together, by one gate.
+class MultiSkipGRUCell(Cell, cell="skip_gru", stacked=True):
+    """GRU layers that skip together, by one gate. Its state is a tuple of `h`, on top `SkipGRUState`."""
 
-    Its state is a tuple with one entry a layer: `h`, the top one `SkipGRUState`. Arguments and calls: see `Cell`.
-    """
-
-    def __init__(
-        self,
-        units: int | Sequence[int],
-        *,
-        input_size: int | None = None,
-        activation: str | Callable[[Tensor], Tensor] = "tanh",
-        layer_norm: bool = False,
-        update_bias: float = 1.0,
-        initial_state: str = "learned",
-        gate: str = "round",
-        gate_layer: int = -1,
-        seed: int | None = None,
-        dtype: str | tf.DType = "float32",
-    ) -> None:
-        super().__init__(
-            cell="skip_gru",
-            stacked=True,
-            units=units,
-            input_size=input_size,
-            activation=activation,
-            layer_norm=layer_norm,
-            update_bias=update_bias,
-            initial_state=initial_state,
-            gate=gate,
-            gate_layer=gate_layer,
-            seed=seed,
-            dtype=dtype,
-        )
+    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipStackOptions]) -> None:
+        super().__init__(units, **options)

@@ -9,6 +9,7 @@ from tensorflow import Tensor
 
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, StepResult
 from impls.tensorflow.device import set_threads
+from impls.tensorflow.engines import implementation_of
 from impls.tensorflow.losses import budget_loss, task_loss
 from impls.tensorflow.model import Model
 from impls.tensorflow.optimizer import Adam
@@ -29,6 +30,7 @@ class Learner:
     ) -> None:
         set_threads(threads)
         self.spec = model
+        self.implementation = implementation_of(engine, device=device, dtype=model.dtype)
         self.device = "/GPU:0" if device == "cuda" else "/CPU:0"
         with tf.device(self.device):
             self.model = Model(model, parameters=parameters, engine=engine)

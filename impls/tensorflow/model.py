@@ -17,7 +17,7 @@ from impls.tensorflow.named_parameters import NamedParameters
 
 
 class Predictions(NamedTuple):
-    """Raw outputs, `[batch, outputs]` or `[batch, time, outputs]`, and gates on real steps, `[batch, time]`."""
+    """Raw outputs, `[batch, outputs]` or `[batch, time, outputs]`, and gates, `[batch, time]`, 0 on padding."""
 
     outputs: Tensor
     gates: Tensor
@@ -44,7 +44,6 @@ class Model(NamedParameters):
         inputs, mask = batch["inputs"], batch.get("mask")
         if spec.vocabulary_size:
             inputs = tf.gather(parameters["embedding.weights"], inputs)
-        every_step = spec.readout != "last" or mask is not None
         h, gates, _ = unroll(
             spec.cell,
             parameters,
@@ -52,19 +51,13 @@ class Model(NamedParameters):
             initial_state(spec.cell, parameters, batch=static_or_dynamic_size(inputs, 0), like=inputs),
             updates=batch.get("updates"),
             gate_noise=batch.get("gate_noise"),
-            every_step=every_step,
+            lengths=None if mask is None else tf.math.count_nonzero(mask, axis=1, dtype=tf.int32),
+            every_step=spec.readout != "last",
             engine=self.engine,
         )
-        gates = gates[:, :, 0] if mask is None else gates[:, :, 0] * mask
         if spec.readout == "last":
-            h = h[:, 0] if mask is None else last_real_step(h, mask=mask)
+            h = h[:, 0]
         if "dropout" in batch:
             h = h * (batch["dropout"] if spec.readout == "last" else batch["dropout"][:, None])
         outputs = h @ parameters["readout.weights"] + parameters["readout.biases"]
-        return Predictions(outputs, gates)
-
-
-def last_real_step(h: Tensor, *, mask: Tensor) -> Tensor:
-    """`h` `[batch, time, units]` where each sequence ends, `[batch, units]`; padding stands at the end."""
-    last = tf.cast(tf.reduce_sum(mask, axis=1), tf.int32) - 1
-    return tf.gather(h, last, axis=1, batch_dims=1)
+        return Predictions(outputs, gates[:, :, 0])

@@ -40,7 +40,11 @@ def test_a_record_is_dated_when_it_is_written(tmp_path: Path) -> None:
 
 
 def test_a_record_tells_its_trial_whole() -> None:
-    for made in (trial(), trial(task="digits", cell="skip_gru", units=[3, 4], budget_cost=1e-4, seed=5)):
+    for made in (
+        trial(),
+        trial(cell="lstm", period=5),
+        trial(task="digits", cell="skip_gru", units=[3, 4], budget_cost=1e-4, seed=5),
+    ):
         assert trial_of(record(made)).id == made.id
 
 

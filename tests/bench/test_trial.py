@@ -44,10 +44,18 @@ def test_id_is_of_the_content_not_of_how_it_was_written() -> None:
         {"protocol": {"learning_rate": 1e-3}},
         {"protocol": {"steps": 10}},
         {"layer_norm": True},
+        {"cell": "lstm", "period": 2},
     ],
 )
 def test_every_field_enters_the_id(change: dict[str, Any]) -> None:
     assert trial(**change).id != trial().id
+
+
+def test_a_period_of_one_is_no_skip() -> None:
+    assert trial(cell="lstm", period=1).id == trial(cell="lstm").id
+    assert len({trial(cell="lstm", period=period).id for period in (1, 2, 3)}) == 3
+    assert "period=3" in trial(cell="lstm", period=3).label
+    assert "period" not in trial(cell="lstm").label
 
 
 def test_a_default_valued_field_added_later_leaves_old_ids() -> None:
@@ -87,6 +95,13 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"cell": "lstm", "p_skip": 1.0}, "here: p_skip = 1.0: Input should be less than 1"),
         ({"cell": "lstm", "p_skip": -0.1}, "here: p_skip = -0.1"),
         ({"p_skip": 0.5}, "the random skip is a baseline of plain cells"),
+        ({"period": 2}, "period = 2 with cell = 'skip_lstm': the periodic skip is a baseline of plain cells"),
+        ({"cell": "gru", "period": 0}, "here: period = 0: Input should be greater than or equal to 1"),
+        ({"cell": "gru", "period": 2.5}, "here: period = 2.5: Input should be a valid integer"),
+        (
+            {"cell": "gru", "period": 2, "p_skip": 0.5},
+            "period = 2 with p_skip = 0.5: skips are either periodic or random",
+        ),
         ({"units": []}, "here: units = []: one entry a layer, each at least 1"),
         ({"units": [0]}, "here: units = [0]: one entry a layer, each at least 1"),
         ({"seed": -1}, "here: seed = -1"),

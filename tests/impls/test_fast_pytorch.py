@@ -34,13 +34,25 @@ class Case:
     inputs: Array
     state: list[Array]
     draws: dict[str, Array]
+    lengths: Array | None
     cotangents: list[Array]
 
 
 def case_for(
-    spec: CellSpec, *, batch: int, time: int, seed: int = 0, updates: float | None = None, fresh: bool = False
+    spec: CellSpec,
+    *,
+    batch: int,
+    time: int,
+    seed: int = 0,
+    updates: float | None = None,
+    fresh: bool = False,
+    lengths: bool = False,
 ) -> Case:
-    """Random values everywhere; `updates` is the random skip's ratio, `fresh` starts before the first step."""
+    """Random values everywhere.
+
+    `updates` is the random skip's ratio; `fresh` starts before the first step; with `lengths` sequences differ in
+    theirs, from 0 to all steps, and have NaN behind their ends.
+    """
     generator = np.random.default_rng(seed)
     parameters = {name: value for name, value in parameters_for(spec, seed=seed).items() if ".initial_" not in name}
     if spec.skips:
@@ -58,12 +70,17 @@ def case_for(
     if spec.gate == "bernoulli":
         draws["gate_noise"] = generator.uniform(size=(batch, time))
     shapes = [(batch, time, spec.units[-1]), (batch, time, 1), *(leaf.shape for leaf in state)]
+    inputs = generator.normal(size=(batch, time, spec.input_size))
+    ends = generator.integers(0, time + 1, batch) if lengths else None
+    if ends is not None:
+        inputs[np.arange(time) >= ends[:, np.newaxis]] = np.nan
     return Case(
         spec=spec,
         parameters=parameters,
-        inputs=generator.normal(size=(batch, time, spec.input_size)),
+        inputs=inputs,
         state=state,
         draws=draws,
+        lengths=ends,
         cotangents=[generator.normal(size=shape) for shape in shapes],
     )
 
@@ -80,7 +97,9 @@ def results(case: Case, engine: str, dtype: torch.dtype, device: str = "cpu") ->
     count, width = len(state) - 2 * spec.skips, len(spec.kind.state)
     layers = tuple(tuple(state[at : at + width]) for at in range(0, count, width))
     draws = {name: torch.tensor(value, dtype=dtype, device=device) for name, value in case.draws.items()}
-    unrolled = unroll(spec, parameters, inputs, FlatState(layers, tuple(state[count:])), engine=engine, **draws)
+    lengths = None if case.lengths is None else torch.tensor(case.lengths, device=device)
+    start = FlatState(layers, tuple(state[count:]))
+    unrolled = unroll(spec, parameters, inputs, start, lengths=lengths, engine=engine, **draws)
     final = [part for layer in unrolled.state.layers for part in layer]
     outputs = [unrolled.h, unrolled.gates, *final, *unrolled.state.gate]
     named = {**parameters, "inputs": inputs, **{f"state {number}": part for number, part in enumerate(state)}}
@@ -186,7 +205,7 @@ def test_odd_sizes(cell: str, batch: int, time: int, units: tuple[int, ...], fea
 @pytest.fixture
 def dense(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sends every tensor through the operations that serve other devices."""
-    monkeypatch.setattr(fast, "_is_for_kernels", lambda inputs: False)
+    monkeypatch.setattr(fast, "implementation_of", lambda *_, **__: "operations")
 
 
 @pytest.mark.usefixtures("dense")

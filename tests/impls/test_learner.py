@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.randomness import generator
-from impls.contract import FRAMEWORKS, Batch, CellSpec, Learner, ModelSpec, OptimizerSpec, build_learner
+from impls.contract import (
+    DEFAULT_ENGINE,
+    ENGINES,
+    FRAMEWORKS,
+    Array,
+    Batch,
+    CellSpec,
+    Learner,
+    ModelSpec,
+    OptimizerSpec,
+    build_learner,
+)
 from impls.errors import ParameterError
 from impls.parameters import initial_parameters, model_shapes
+from tests.impls.frameworks import ENGINES_OF_LENGTHS, array, assert_gradients_close, tensor
 
 STEPS = 10
 BATCH, TIME = 5, 7
@@ -70,25 +85,27 @@ def make_batch(name: str, step: int) -> Batch:
     )
 
 
-def make_learner(framework: str, spec: ModelSpec, **optimizer: float) -> Learner:
+def make_learner(framework: str, spec: ModelSpec, *, engine: str = DEFAULT_ENGINE, **optimizer: float) -> Learner:
     return build_learner(
         framework,
         model=spec,
         optimizer=OptimizerSpec(**{"learning_rate": 1e-2, "clip_norm": 0.1, **optimizer}),
         parameters=initial_parameters(spec, seed=3),
+        engine=engine,
     )
 
 
 def in_float64(spec: ModelSpec) -> ModelSpec:
-    from dataclasses import replace
-
     return replace(spec, dtype="float64")
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_ten_training_steps_leave_equal_parameters(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [(name, engine) for name in CASES for engine in (ENGINES_OF_LENGTHS if "mask" in name else ENGINES)],
+)
+def test_ten_training_steps_leave_equal_parameters(name: str, engine: str) -> None:
     spec = in_float64(CASES[name])
-    learners = {framework: make_learner(framework, spec) for framework in FRAMEWORKS}
+    learners = {framework: make_learner(framework, spec, engine=engine) for framework in FRAMEWORKS}
     initial = initial_parameters(spec, seed=3)
     for learner in learners.values():  # layer 1: names, shapes, values
         exported = learner.export_parameters()
@@ -125,6 +142,128 @@ def test_float32_training_stays_together() -> None:
     first, second = (learner.export_parameters() for learner in learners)
     for key, value in first.items():
         np.testing.assert_allclose(value, second[key], atol=2e-6, err_msg=key)
+
+
+def loss_of(framework: str, spec: ModelSpec, outputs: Any, gates: Any, batch: dict[str, Any]) -> Any:
+    """The task's loss and the budget's."""
+    losses = importlib.import_module(f"impls.{framework}.losses")
+    of_task = losses.task_loss(spec.loss, outputs, batch["targets"], mask=batch.get("mask"))
+    return of_task + losses.budget_loss(spec, gates.sum(1) if framework == "pytorch" else sum_of_steps(gates))
+
+
+def sum_of_steps(gates: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.reduce_sum(gates, axis=1)
+
+
+def masked_afterwards(framework: str, model: Any, batch: dict[str, Any]) -> tuple[Any, Any]:
+    """Outputs and gates by running every step, padding too, then multiplying gates and picking last real steps."""
+    equations, engines = (importlib.import_module(f"impls.{framework}.{name}") for name in ("equations", "engines"))
+    spec, parameters, inputs = model.spec, model.parameters_by_name(), batch["inputs"]
+    start = equations.initial_state(spec.cell, parameters, batch=len(inputs), like=inputs)
+    draws = {name: batch.get(name) for name in ("updates", "gate_noise")}
+    h, gates, _ = engines.unroll(spec.cell, parameters, inputs, start, **draws, engine="reference")
+    if spec.readout == "last":
+        last = array(batch["mask"]).sum(axis=1).astype(int) - 1
+        picked = tensor(framework, np.eye(inputs.shape[1])[last][:, :, None])
+        h = (h * picked).sum(1) if framework == "pytorch" else sum_of_steps(h * picked)
+    outputs = h @ parameters["readout.weights"] + parameters["readout.biases"]
+    return outputs, gates[:, :, 0] * batch["mask"]
+
+
+def gradients_of(framework: str, model: Any, loss: Callable[[], Any]) -> dict[str, Array]:
+    named = model.parameters_by_name()
+    if framework == "pytorch":
+        import torch
+
+        found = torch.autograd.grad(loss(), list(named.values()))
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            value = loss()
+        found = tape.gradient(value, list(named.values()))
+    return {name: array(gradient) for name, gradient in zip(named, found, strict=True)}
+
+
+@pytest.mark.parametrize("engine", ENGINES_OF_LENGTHS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("seed", range(6))
+def test_padding_is_as_if_it_were_masked_afterwards(framework: str, engine: str, seed: int) -> None:
+    """Random models and lengths; outputs on real steps, gates, and every gradient of both losses. NaN may pad."""
+    draw = np.random.default_rng(seed)
+    size, time, features = (int(number) for number in draw.integers([2, 3, 1], [7, 12, 4]))
+    readout = ("last", "every")[seed % 2]
+    spec = ModelSpec(
+        cell=CellSpec(
+            cell=("lstm", "skip_lstm", "gru", "skip_gru")[seed % 4],
+            input_size=features,
+            units=(4, 3),
+            gate="bernoulli" if seed in (3, 5) else "round",
+            update_bias=-0.5,
+        ),
+        output_size=2,
+        loss="mean_squared_error",
+        readout=readout,
+        budget_cost=0.1,
+        dtype="float64",
+    )
+    shape = (size, time) if readout == "every" else (size,)
+    mask = (np.arange(time) < draw.integers(1, time + 1, (size, 1))).astype(np.float64)
+    arrays = {
+        "inputs": draw.standard_normal((size, time, features)),
+        "targets": draw.standard_normal((*shape, 2)),
+        "mask": mask,
+    }
+    if not spec.cell.skips:
+        arrays["updates"] = (draw.random((size, time)) < 0.6).astype(np.float64)
+    elif spec.cell.gate == "bernoulli":
+        arrays["gate_noise"] = draw.random((size, time))
+    module = importlib.import_module(f"impls.{framework}.model")
+    model = module.Model(spec, parameters=initial_parameters(spec, seed=seed), engine=engine)
+    batch = {name: tensor(framework, value) for name, value in arrays.items()}
+    padded = arrays["inputs"] + np.where(mask > 0, 0.0, np.nan)[:, :, None]
+    spoilt = batch | {"inputs": tensor(framework, padded)}
+
+    outputs, gates = (array(value) for value in model(spoilt))
+    wanted_outputs, wanted_gates = (array(value) for value in masked_afterwards(framework, model, batch))
+    real = mask > 0 if readout == "every" else np.ones(size, bool)
+    np.testing.assert_allclose(outputs[real], wanted_outputs[real], rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(gates, wanted_gates)
+    assert_gradients_close(
+        gradients_of(framework, model, lambda: loss_of(framework, spec, *model(spoilt), spoilt)),
+        gradients_of(
+            framework, model, lambda: loss_of(framework, spec, *masked_afterwards(framework, model, batch), batch)
+        ),
+        tolerance=1e-11,
+    )
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_lengths_are_counted_whole_in_a_narrow_type(framework: str) -> None:
+    """bfloat16 cannot tell 257 from 256; the mask's sum would lose steps in silence."""
+    spec = ModelSpec(
+        cell=CellSpec(cell="lstm", input_size=1, units=(2,)),
+        output_size=1,
+        loss="mean_squared_error",
+        dtype="bfloat16",
+    )
+    mask = np.ones((1, 300), np.float32)
+    mask[:, 257:] = 0
+    module = importlib.import_module(f"impls.{framework}.model")
+    model = module.Model(spec, parameters=initial_parameters(spec, seed=3), engine="reference")
+    arrays = {"inputs": np.ones((1, 300, 1), np.float32), "mask": mask}
+    if framework == "pytorch":
+        import torch
+
+        gates = model({name: torch.tensor(value).bfloat16() for name, value in arrays.items()}).gates.float()
+    else:
+        import tensorflow as tf
+
+        batch = {name: tf.constant(value, tf.bfloat16) for name, value in arrays.items()}
+        gates = tf.cast(model(batch).gates, tf.float32)
+    assert array(gates).sum() == 257
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -166,7 +305,7 @@ def test_parameters_that_do_not_fit_are_refused(framework: str) -> None:
 def test_budget_gradient_is_lambda_times_the_updates(framework: str) -> None:
     """With λ alone in the loss, raising the gate's bias can only cost: its gradient is not zero."""
     spec = in_float64(CASES["layer norm, classes, L2 budget, mask"])
-    learner = make_learner(framework, spec, clip_norm=0.0)
+    learner = make_learner(framework, spec, engine=ENGINES_OF_LENGTHS[-1], clip_norm=0.0)
     before = learner.export_parameters()["update_gate.biases"]
     learner.train_step(make_batch("layer norm, classes, L2 budget, mask", 0))
     assert (learner.export_parameters()["update_gate.biases"] != before).all()
@@ -189,3 +328,51 @@ def test_the_gpu_learns_what_the_cpu_learns(framework: str, cuda: None) -> None:
         results.append(learner.export_parameters())
     for key, value in results[0].items():
         np.testing.assert_allclose(value, results[1][key], rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    ("framework", "engine", "dtype", "implementation"),
+    [
+        ("pytorch", "reference", "float32", "reference"),
+        ("pytorch", "fast", "float32", "kernels"),
+        ("pytorch", "fast", "float64", "kernels"),
+        ("pytorch", "fast", "bfloat16", "operations"),
+        ("tensorflow", "reference", "float32", "reference"),
+        ("tensorflow", "fast", "float32", "rounds"),
+    ],
+)
+def test_a_learner_tells_what_runs(
+    framework: str, engine: str, dtype: str, implementation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told against what `unroll` comes to."""
+    ran: list[str] = []
+
+    def watch(place: Any, name: str, told: str) -> None:
+        original = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *args, **options: [ran.append(told), original(*args, **options)][1])
+
+    if framework == "pytorch":
+        from impls.pytorch.engines import fast
+        from impls.pytorch.engines import reference as reference_engine
+
+        for name, function in (("kernels", fast.KernelUnroll), ("operations", fast.OperationsUnroll)):
+            watch(function, "forward", name)
+    else:
+        from impls.tensorflow.engines import fast
+        from impls.tensorflow.engines import reference as reference_engine
+
+        watch(fast, "run_forward", "rounds")
+    if engine == "reference":
+        watch(reference_engine, "stack_step", "reference")
+    name = "random skip, regression"
+    spec = replace(CASES[name], dtype=dtype)
+    learner = build_learner(
+        framework,
+        model=spec,
+        optimizer=OptimizerSpec(),
+        parameters=initial_parameters(spec, seed=3),
+        engine=engine,
+    )
+    learner.train_step(make_batch(name, 0))
+    assert learner.implementation == implementation
+    assert set(ran) == {implementation}

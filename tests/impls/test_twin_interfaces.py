@@ -10,6 +10,8 @@ import pytest
 IMPLS = Path(__file__).parents[2] / "impls"
 # What an engine is made of is its framework's own; how it is asked is not.
 OF_ONE_ENGINE = {"engines/operations.py", "engines/first_order.py"}
+# What one framework has and the other has not: packed sequences, autocast and `torch.func`; masks.
+FILES_OF_ONE_FRAMEWORK = {"packed_sequences.py", "precision.py", "transforms.py", "masks.py"}
 
 
 def twin_files(framework: str) -> list[str]:
@@ -18,7 +20,7 @@ def twin_files(framework: str) -> list[str]:
     found = [
         path.relative_to(folder).as_posix() for pattern in ("*.py", "engines/*.py") for path in folder.glob(pattern)
     ]
-    return sorted(name for name in found if name not in OF_ONE_ENGINE)
+    return sorted(name for name in found if name not in OF_ONE_ENGINE | FILES_OF_ONE_FRAMEWORK)
 
 
 FILES = twin_files("pytorch")
@@ -33,6 +35,9 @@ OF_ONE_FRAMEWORK = {
     "build",
     "get_initial_state",  # dynamic_rnn
     "get_config",  # Keras
+    "input_dtype",
+    "compute_mask",
+    "tied",  # a tape, which asks for gradients after the call
     "extra_repr",  # torch.nn.Module
     # What PyTorch's cells and layers inherit: Keras layers have their own base, cells may not have their size yet.
     "Cell.parameters_by_name",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from impls.contract import CellSpec
+import pytest
+
+from impls.contract import FRAMEWORKS, IMPLEMENTATIONS, CellSpec
 from impls.work import work_macs
 
 
-def test_inference_follows_updates_in_the_fast_engine_alone() -> None:
+def test_inference_follows_the_updates_of_kernels_and_rounds_alone() -> None:
     spec = CellSpec(cell="skip_lstm", input_size=2, units=(110,))
     step = 4 * 110 * (2 + 110)
-    assert work_macs(spec, updates_per_sequence=5, steps=50, engine="reference") == 50 * step
-    assert work_macs(spec, updates_per_sequence=5, steps=50, engine="fast") == 5 * step
+    done = {"reference": 50 * step, "operations": 50 * step, "kernels": 5 * step, "rounds": 5 * step}
+    assert {name for framework in FRAMEWORKS for name in IMPLEMENTATIONS[framework]} == set(done)
+    for name, work in done.items():
+        assert work_macs(spec, updates_per_sequence=5, steps=50, implementation=name) == work
 
 
 def test_training_pays_for_skipped_candidates() -> None:
@@ -19,15 +23,37 @@ def test_training_pays_for_skipped_candidates() -> None:
     inputs = 4 * (10 * 3 + 20 * 10)
     recurrent = 4 * (10 * 10 + 20 * 20)  # once, after the last update: the others are shared with the next one
     skipped = 5 * inputs + recurrent
-    assert work_macs(lstm, updates_per_sequence=4, steps=9, engine="fast", training=True) == 3 * 4 * step + skipped
+    assert (
+        work_macs(lstm, updates_per_sequence=4, steps=9, implementation="kernels", training=True)
+        == 3 * 4 * step + skipped
+    )
     gru = CellSpec(cell="skip_gru", input_size=3, units=(10,))
     step, candidate = 3 * 10 * (3 + 10), 3 * 10 * 3 + 10 * 10
     skipped = 5 * candidate + 2 * 10 * 10
-    assert work_macs(gru, updates_per_sequence=4, steps=9, engine="fast", training=True) == 3 * 4 * step + skipped
+    assert (
+        work_macs(gru, updates_per_sequence=4, steps=9, implementation="kernels", training=True)
+        == 3 * 4 * step + skipped
+    )
 
 
 def test_plain_cells_pay_for_updates_alone() -> None:
     spec = CellSpec(cell="gru", input_size=3, units=(10,))
-    whole = work_macs(spec, updates_per_sequence=9, steps=9, engine="reference", training=True)
-    assert work_macs(spec, updates_per_sequence=9, steps=9, engine="fast", training=True) == whole
-    assert work_macs(spec, updates_per_sequence=3, steps=9, engine="fast", training=True) == whole / 3
+    whole = work_macs(spec, updates_per_sequence=9, steps=9, implementation="reference", training=True)
+    assert work_macs(spec, updates_per_sequence=9, steps=9, implementation="kernels", training=True) == whole
+    assert work_macs(spec, updates_per_sequence=3, steps=9, implementation="kernels", training=True) == whole / 3
+
+
+def test_operations_make_the_candidates_once_more_in_training() -> None:
+    spec = CellSpec(cell="skip_gru", input_size=3, units=(10,))
+    step = 3 * 10 * (3 + 10)
+    count = {
+        name: work_macs(spec, updates_per_sequence=4, steps=9, implementation=name, training=True)
+        for name in ("reference", "operations")
+    }
+    assert count == {"reference": 3 * 9 * step, "operations": 4 * 9 * step}
+
+
+def test_what_cannot_be_counted_is_refused() -> None:
+    spec = CellSpec(cell="gru", input_size=3, units=(10,))
+    with pytest.raises(ValueError, match="implementation='fast': its work is not counted"):
+        work_macs(spec, updates_per_sequence=4, steps=9, implementation="fast")

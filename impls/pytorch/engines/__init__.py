@@ -12,9 +12,15 @@ from torch import Tensor
 
 from impls.contract import CellSpec
 from impls.pytorch.engines.fast import unroll_fast
+from impls.pytorch.engines.implementation import implementation_of
 from impls.pytorch.engines.reference import unroll_reference
 from impls.pytorch.engines.unrolled import Unrolled
+from impls.pytorch.precision import own_precision
+from impls.pytorch.random_skip import without_gradient
+from impls.pytorch.transforms import refuse_transforms
 from impls.states import FlatState
+
+__all__ = ["UNROLLS", "Unrolled", "implementation_of", "unroll"]
 
 UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
 
@@ -34,9 +40,16 @@ def unroll(
     """Runs the cell by the named engine; arguments and result as in `unroll_reference`.
 
     `torch.export` always records the reference's operations, which compute the same: kernels cannot be exported.
+    `torch.autocast` changes no type here. Raises `CellError` for a gradient that the engine does not have.
     """
     if torch.compiler.is_exporting():
         engine = "reference"
-    return UNROLLS[engine](
-        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, lengths=lengths, every_step=every_step
-    )
+    if updates is not None:
+        updates = without_gradient(updates)
+    if engine == "fast":
+        refuse_transforms(
+            (inputs, *parameters.values(), *(leaf for layer in state.layers for leaf in layer), *state.gate)
+        )
+    draws = {"updates": updates, "gate_noise": gate_noise}
+    with own_precision(inputs):
+        return UNROLLS[engine](spec, parameters, inputs, state, **draws, lengths=lengths, every_step=every_step)

@@ -11,12 +11,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from impls.checks import dtype_name
 from impls.contract import CellSpec
 from impls.errors import CellError
+from impls.pytorch.engines.implementation import implementation_of
 from impls.pytorch.engines.kernels.function import KernelUnroll
 from impls.pytorch.engines.operations import OperationsUnroll
 from impls.pytorch.engines.unrolled import Unrolled
 from impls.states import FlatState
+
+_FUNCTIONS = {"kernels": KernelUnroll, "operations": OperationsUnroll}
 
 
 @torch.compiler.disable(reason="the fast engine is compiled already")  # type: ignore[no-untyped-call, untyped-decorator]
@@ -42,23 +46,12 @@ def unroll_fast(
     leaves = [leaf for layer in state.layers for leaf in layer]
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, *leaves, *state.gate, *tensors))
     draws = gate_noise if spec.skips else updates
-    if _is_for_kernels(inputs):
-        if lengths is not None:
-            raise CellError("lengths: the fast engine does not take them yet; use engine='reference'")
-        h, gates, *last = KernelUnroll.apply(  # type: ignore[no-untyped-call]
-            spec, draws, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
-        )
-    else:
-        h, gates, *last = OperationsUnroll.apply(  # type: ignore[no-untyped-call]
-            spec, draws, lengths, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
-        )
+    function = _FUNCTIONS[implementation_of("fast", device=inputs.device.type, dtype=dtype_name(inputs.dtype))]
+    h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
+        spec, draws, lengths, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
+    )
     width = len(state.layers[0])
     layers = tuple(tuple(last[at : at + width]) for at in range(0, len(leaves), width))
     if not every_step:  # the final state is the last step, without a gradient as long as the sequence
         h = layers[-1][-1].unsqueeze(1)
     return Unrolled(h, gates, FlatState(layers, tuple(last[len(leaves) :])))
-
-
-def _is_for_kernels(inputs: Tensor) -> bool:
-    """Whether the compiled kernels can read this tensor."""
-    return inputs.device.type == "cpu" and inputs.dtype in (torch.float32, torch.float64)

@@ -12,8 +12,12 @@ from tensorflow import Tensor
 from impls.contract import CellSpec
 from impls.states import FlatState
 from impls.tensorflow.engines.fast import unroll_fast
+from impls.tensorflow.engines.implementation import implementation_of
 from impls.tensorflow.engines.reference import unroll_reference
 from impls.tensorflow.engines.unrolled import Unrolled
+from impls.tensorflow.random_skip import tied, without_gradient
+
+__all__ = ["UNROLLS", "Unrolled", "implementation_of", "unroll"]
 
 UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
 
@@ -30,7 +34,12 @@ def unroll(
     every_step: bool = True,
     engine: str = "reference",
 ) -> Unrolled:
-    """Runs the cell by the named engine; arguments and result as in `unroll_reference`."""
-    return UNROLLS[engine](
-        spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, lengths=lengths, every_step=every_step
+    """Runs the cell by the named engine; arguments and result as in `unroll_reference`.
+
+    A gradient of `updates` is refused with a `CellError`, or NaN in a traced function.
+    """
+    given = None if updates is None else without_gradient(updates)
+    unrolled = UNROLLS[engine](
+        spec, parameters, inputs, state, updates=given, gate_noise=gate_noise, lengths=lengths, every_step=every_step
     )
+    return unrolled if given is None else tied(unrolled, given)

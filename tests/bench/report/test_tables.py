@@ -11,6 +11,8 @@ import pytest
 from bench.report.frames import read_records, trials_frame
 from bench.report.numbers import number, signed, spread
 from bench.report.tables import aggregate, escape_latex, readable, to_latex, to_markdown
+from bench.trial import build_trial
+from tests.bench.report.stored import ok_record
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,18 @@ def test_mean_and_sample_deviation(table):
     assert row["flops_per_sequence_mean"] == pytest.approx(500.0)
     assert (row["seeds"], row["ok"]) == (3, 3)
     assert (row["solved"], row["solved_of"]) == (1, 3)
+
+
+def test_skips_of_plain_cells_name_their_rows():
+    def made(**fields):
+        content = {"task": "adding", "cell": "lstm", "framework": "pytorch", "units": 8, **fields}
+        return ok_record(build_trial(content, where="test"), quality=0.1)
+
+    frame = trials_frame([made(period=5), made(p_skip=0.5), made(period=2), made()])
+    assert frame["label"].tolist() == ["lstm", "lstm period=2", "lstm period=5", "lstm p_skip=0.5"]
+    shown = readable(aggregate(frame)).varying
+    assert shown["period"].tolist() == ["1", "2", "5", "1"]
+    assert shown["p_skip"].tolist() == ["0", "0", "0", "0.5"]
 
 
 def test_one_seed_has_no_deviation(table):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from impls.contract import Array
 from impls.errors import CellError
 from impls.kinds import LSTMState, SkipGRUState
 from impls.states import Outputs
@@ -156,31 +155,85 @@ def test_one_layer_of_a_tuple_stays_a_stack_in_its_configuration() -> None:
     assert not SkipGRU.from_config(SkipGRU(4).get_config()).stacked
 
 
-def masked(x: Array) -> Any:
-    return keras.layers.Masking()(tf.constant(x))
+# The engines that take masks: all of them, as soon as the fast one takes lengths.
+MASKABLE = ["reference"]
+LENGTHS = np.array([6, 0, 2, 5])
+MASK = np.arange(6) < LENGTHS[:, None]
+PADDED = np.where(MASK[:, :, None], X, 0).astype(np.float32)
 
 
+@pytest.mark.parametrize("engine", MASKABLE)
 @pytest.mark.parametrize("layer_class", LAYERS)
-def test_mask_is_refused_wherever_it_comes_from(layer_class: type) -> None:
-    layer = layer_class(5)
-    _, state = layer(X)
-    tokens = keras.Input((None,), dtype="int32")
-    for call in (
-        lambda: layer(X, mask=np.ones((4, 6), bool)),
-        lambda: layer(masked(X)),
-        lambda: layer(masked(X), state),
-        lambda: layer(keras.layers.Embedding(9, 3, mask_zero=True)(tokens)),
-        lambda: keras.Sequential([keras.layers.Masking(), layer])(X),
+def test_mask_is_lengths_wherever_it_comes_from(layer_class: type, engine: str) -> None:
+    layer = layer_class(5, seed=1, engine=engine)
+    expected = tf.nest.flatten(layer(PADDED, lengths=LENGTHS))
+    _, state = layer(X[:, :1])
+    continued = tf.nest.flatten(layer(PADDED, state, lengths=LENGTHS))
+    masked = keras.layers.Masking()(tf.constant(PADDED))
+    for found, wanted in (
+        (layer(PADDED, mask=MASK), expected),
+        (layer(masked), expected),
+        (layer(masked, state), continued),
+        (layer(masked, initial_state=state), continued),
     ):
-        with pytest.raises(CellError, match="does not take a mask: pad at the end, and read h where a sequence ends"):
-            call()
+        for one, other in zip(tf.nest.flatten(found), wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("engine", MASKABLE)
+@pytest.mark.parametrize("layer_class", LAYERS)
+def test_mask_runs_through_models_as_through_keras_layers(layer_class: type, engine: str, tmp_path: Path) -> None:
+    """An embedding makes it, a layer hands it to the next, `Dense` and pooling read it; it survives a file."""
+    tokens = keras.Input((None,), dtype="int32")
+    below = keras.layers.Embedding(9, 3, mask_zero=True)(tokens)
+    below = layer_class(4, seed=1, return_sequences=True, engine=engine)(below)
+    last = layer_class(5, seed=2, return_sequences=False, engine=engine)(below)
+    model = keras.Model(tokens, [last, keras.layers.GlobalAveragePooling1D()(below)])
+    words = np.random.default_rng(1).integers(1, 9, (3, 6))
+    lengths = [6, 2, 4]
+    words[np.arange(6) >= np.array(lengths)[:, None]] = 0
+    together = model.predict(words, verbose=0)
+    for number, length in enumerate(lengths):
+        alone = model.predict(words[number : number + 1, :length], verbose=0)
+        for one, other in zip(together, alone, strict=True):
+            np.testing.assert_allclose(one[number], other[0], rtol=0, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    assert_same_predictions(model, keras.saving.load_model(tmp_path / "model.keras"), words)
+
+
+def test_outputs_with_every_step_carry_the_mask_and_others_do_not() -> None:
+    masked = keras.layers.Masking()(tf.constant(PADDED))
+    options = {"seed": 1, "engine": "reference"}
+    outputs, state = SkipLSTM(5, **options)(masked)
+    for value in outputs:
+        np.testing.assert_array_equal(getattr(value, "_keras_mask", None), MASK)
+    every, *given = SkipLSTM(5, return_sequences=True, return_state=True, **options)(masked)
+    np.testing.assert_array_equal(getattr(every, "_keras_mask", None), MASK)
+    last = SkipLSTM(5, return_sequences=False, **options)(masked)
+    for value in (last, *state, *given):
+        assert getattr(value, "_keras_mask", None) is None
+
+
+def test_mask_that_is_not_at_the_end_is_refused() -> None:
+    layer = SkipGRU(5, engine="reference")
+    left = MASK[:, ::-1]
+    with pytest.raises(CellError, match="mask has a masked step before one that is not: pad sequences at the end"):
+        layer(X, mask=left)
+    with pytest.raises(CellError, match=r"mask has shape \[4, 5\] where \[4, 6\] is needed"):
+        layer(X, mask=MASK[:, :5])
+    traced = tf.function(lambda x, mask: layer(x, mask=mask)[0].h)
+    np.testing.assert_allclose(traced(X, MASK), layer(X, mask=MASK)[0].h, rtol=0, atol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="mask has a masked step before one that is not"):
+        traced(X, left)
 
 
 @pytest.mark.parametrize(("dtype", "of_outputs"), [("float64", "float64"), ("mixed_bfloat16", "bfloat16")])
 def test_precision_is_the_layers_own(dtype: str, of_outputs: str) -> None:
     layer = SkipLSTM((4, 5), layer_norm=True, dtype=dtype)
     outputs, state = layer(X)
-    assert {leaf.dtype.name for leaf in tf.nest.flatten((outputs, state))} == {of_outputs}
+    *leaves, update_prob, cum_update_prob = tf.nest.flatten((outputs, state))
+    assert {leaf.dtype.name for leaf in leaves} == {of_outputs}
+    assert update_prob.dtype == cum_update_prob.dtype == ("float64" if dtype == "float64" else "float32")
     assert {value.dtype for value in layer.parameters_by_name().values()} == {
         dtype.replace("mixed_bfloat16", "float32")
     }

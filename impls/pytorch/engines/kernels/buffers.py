@@ -7,14 +7,15 @@ from typing import NamedTuple
 from impls.contract import Array
 
 
-class Given(NamedTuple):
+class Sequences(NamedTuple):
     """What a cell runs on.
 
-    Shapes: inputs `[batch, time, features]`; draws `[batch, time]`, noise or updates, or no columns; state
-    `[batch, state]`, padded; probability, stored `[batch]`.
+    Shapes: inputs `[batch, time, features]`; lengths `[batch]`, int64, from 0 to time; draws `[batch, time]`, noise or
+    updates, or no columns; state `[batch, state]`, padded; probability, stored `[batch]`.
     """
 
     inputs: Array
+    lengths: Array
     draws: Array
     state: Array
     probability: Array
@@ -25,7 +26,7 @@ class Results(NamedTuple):
     """What a cell returns.
 
     Shapes: h `[batch, time, units]`, or no steps where only the last is wanted; gates `[batch, time]`; cumulative
-    `[batch, time]`, or no columns for plain cells; state and probability as given.
+    `[batch, time]`, or no columns for plain cells; state, probability and stored as those of `Sequences`.
     """
 
     h: Array
@@ -33,6 +34,7 @@ class Results(NamedTuple):
     cumulative: Array
     state: Array
     probability: Array
+    stored: Array
 
 
 class Tape(NamedTuple):
@@ -44,12 +46,12 @@ class Tape(NamedTuple):
     """
 
     records: Array  # [updates, record]
+    held: Array  # [runs of skips, held]
     row: Array  # [updates]: the sequence
     time: Array  # [updates]: the time step
     previous: Array  # [updates]: the record of the update before, or -1
     proposed: Array  # [updates]: Δũ of the candidate
     slot: Array  # [updates]: where the recurrent product is held, or -1
-    held: Array  # [runs of skips, held]
     first_slot: Array  # [batch]: likewise, of the initial state
     last: Array  # [batch]: the last update's record, or -1
     round_starts: Array  # [batch, time + 1]: of a slab, in the row of its first sequence
@@ -77,3 +79,8 @@ class Gradients(NamedTuple):
     norms: Array  # [slabs, norms]
     gate: Array  # [slabs, units of the gate's layer]
     gate_bias: Array  # [slabs, 1]
+
+
+def held_rows(steps: int) -> int:
+    """The most runs of skips that one sequence can have: before, between and after its updates."""
+    return (steps + 1) // 2 + 1

@@ -26,14 +26,20 @@ def _stamp() -> tuple[tuple[str, float, int], ...]:
     return tuple((file.name, file.stat().st_mtime, file.stat().st_size) for file in files)
 
 
-def compiled(arithmetic: Any = EXACT, *, from_python: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def compiled(
+    arithmetic: Any = EXACT, *, from_python: bool = False, inlined: bool = False
+) -> Callable[[Callable[..., Any]], Any]:
     """Compiles a function at its first call, without holding Python's lock, and caches it on disk.
 
     Args:
         arithmetic: `EXACT`, `FUSED` or `SUMMED`.
         from_python: whether it is called from Python, and not by compiled code alone; the way in takes long to compile.
+        inlined: copied into its callers. Arrays are passed number by number, a hundred for a tape, so that a call for
+            every update would cost more than many an update does.
     """
     wrappers = {} if from_python else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    if inlined:
+        wrappers["forceinline"] = True
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher: Any = njit(cache=True, nogil=True, **arithmetic, **wrappers)(function)  # type: ignore[call-overload]

@@ -12,13 +12,13 @@ from torch import Tensor
 from impls.contract import Array, CellSpec
 from impls.pytorch.engines.first_order import first_order
 from impls.pytorch.engines.kernels.backward import run_backward
-from impls.pytorch.engines.kernels.buffers import Flow, Given, Gradients, Results, Tape
+from impls.pytorch.engines.kernels.buffers import Flow, Gradients, Results, Sequences, Tape, held_rows
 from impls.pytorch.engines.kernels.forward import run_forward
 from impls.pytorch.engines.kernels.layout import (
     ALWAYS,
     BERNOULLI,
-    GIVEN,
     ROUND,
+    SCHEDULED,
     Layout,
     cut_gradients,
     cut_rows,
@@ -26,11 +26,9 @@ from impls.pytorch.engines.kernels.layout import (
     pack_parameters,
     pad_rows,
 )
+from impls.pytorch.engines.kernels.queue import Queue, queue_of, slab_count
 from impls.pytorch.engines.kernels.tape_memory import reused_array
 from impls.pytorch.engines.kernels.workers import in_parallel
-
-_SLAB_ROWS = 128  # sequences a worker takes at once: enough for dense products, few enough for its cache
-_LEAST_ROWS = 8  # fewer are not worth a worker
 
 
 class KernelUnroll(torch.autograd.Function):
@@ -41,6 +39,7 @@ class KernelUnroll(torch.autograd.Function):
         ctx: Any,
         spec: CellSpec,
         draws: Tensor | None,
+        lengths: Tensor | None,
         keep: bool,
         every_step: bool,
         names: list[str],
@@ -56,12 +55,14 @@ class KernelUnroll(torch.autograd.Function):
         scalars = [scalar.detach().numpy()[:, 0] for scalar in tensors[count : count + 2 * spec.skips]]
         values = [value.detach().numpy() for value in tensors[count + 2 * spec.skips :]]
         weights = pack_parameters(spec, layout, dict(zip(names, values, strict=True)), dtype=dtype, backward=keep)
-        given = Given(
-            inputs=np.ascontiguousarray(inputs.detach().numpy()),
+        # Of what a caller may change before the gradient is asked for, the kernels keep copies; the inputs are saved.
+        sequences = Sequences(
+            inputs=_contiguous(inputs),
+            lengths=np.full(batch, steps) if lengths is None else lengths.detach().numpy().astype(np.int64),
             draws=np.empty((batch, 0)) if draws is None else _contiguous(draws, np.float64),
             state=pad_rows(layout, leaves, batch=batch, dtype=dtype),
-            probability=np.ascontiguousarray(scalars[0]) if scalars else np.ones(batch, dtype),
-            stored=np.ascontiguousarray(scalars[1]) if scalars else np.zeros(batch, dtype),
+            probability=np.array(scalars[0]) if scalars else np.ones(batch, dtype),
+            stored=np.array(scalars[1]) if scalars else np.zeros(batch, dtype),
         )
         results = Results(
             h=np.empty((batch, steps if every_step else 0, spec.units[-1]), dtype),
@@ -69,66 +70,43 @@ class KernelUnroll(torch.autograd.Function):
             cumulative=np.empty((batch, steps if spec.skips else 0), dtype),
             state=np.empty((batch, layout.state), dtype),
             probability=np.empty(batch, dtype),
+            stored=np.empty(batch, dtype),
         )
         tape = _empty_tape(layout, batch=batch if keep else 0, steps=steps, dtype=dtype)
-        _in_slabs(batch, lambda _, first, end: run_forward(layout, weights, given, results, tape, keep, first, end))
+        _on_workers(batch, lambda queue: run_forward(layout, weights, sequences, results, tape, keep, queue))
         h, gates = torch.from_numpy(results.h), torch.from_numpy(results.gates).unsqueeze(2)
         outputs = [h, gates, *map(torch.from_numpy, cut_rows(layout, results.state))]
         if spec.skips:
-            stored = np.where(results.gates[:, -1] != 0, 0, results.cumulative[:, -1]).astype(dtype)
-            outputs += [torch.from_numpy(results.probability).unsqueeze(1), torch.from_numpy(stored).unsqueeze(1)]
+            outputs += [torch.from_numpy(part).unsqueeze(1) for part in (results.probability, results.stored)]
         else:
             ctx.mark_non_differentiable(gates)
         ctx.set_materialize_grads(False)
         if keep:
-            # Saved the official way, the large ones are freed as soon as the gradient is had.
-            ctx.save_for_backward(
-                inputs, gates, *(torch.from_numpy(part) for part in (tape.records, tape.held, results.cumulative))
-            )
-            ctx.rest = (
-                spec,
-                layout,
-                weights,
-                given._replace(inputs=given.inputs[:0]),
-                tape._replace(records=tape.records[:0], held=tape.held[:0]),
-                names,
-            )
+            # Saved the official way, all that is large is freed as soon as the gradient is had.
+            ctx.save_for_backward(inputs, gates, *map(torch.from_numpy, (results.cumulative, *tape)))
+            ctx.rest = (spec, layout, weights, sequences._replace(inputs=np.empty((0, 0, 0), dtype)), names)
         return tuple(outputs)
 
     @staticmethod
     @first_order
     def backward(ctx: Any, *flows: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradient of every tensor that `forward` took."""
-        inputs, gates, records, held, cumulative = ctx.saved_tensors
-        spec, layout, weights, given, tape, names = ctx.rest
+        inputs, gates, cumulative, *kept = ctx.saved_tensors
+        spec, layout, weights, sequences, names = ctx.rest
         batch = inputs.shape[0]
-        given = given._replace(inputs=np.ascontiguousarray(inputs.detach().numpy()))
-        dtype = given.inputs.dtype
-        tape = tape._replace(records=records.numpy(), held=held.numpy())
+        sequences = sequences._replace(inputs=_contiguous(inputs))
+        dtype = sequences.inputs.dtype
+        tape = Tape(*(part.numpy() for part in kept))
         results = Results(
             h=np.empty((0, 0, 0), dtype),
             gates=gates.detach().numpy()[:, :, 0],
             cumulative=cumulative.numpy(),
             state=np.empty((0, 0), dtype),
             probability=np.empty(0, dtype),
+            stored=np.empty(0, dtype),
         )
-        count = layout.leaves * len(spec.units)
-        flow_h, flow_gates, *rest = flows
-        scalars = [np.zeros(batch, dtype) if part is None else _contiguous(part[:, 0]) for part in rest[count:]]
-        flow = Flow(
-            h=np.empty((0, 0, 0), dtype) if flow_h is None else _contiguous(flow_h),
-            gates=np.empty((0, 0), dtype) if flow_gates is None else _contiguous(flow_gates[:, :, 0]),
-            state=pad_rows(
-                layout,
-                [np.zeros((), dtype) if part is None else part.numpy() for part in rest[:count]],
-                batch=batch,
-                dtype=dtype,
-            ),
-            probability=scalars[0] if scalars else np.zeros(batch, dtype),
-            stored=scalars[1] if scalars else np.zeros(batch, dtype),
-        )
-        slabs = len(_slabs(batch))
-        wanted = ctx.needs_input_grad[5]
+        slabs = slab_count(batch)
+        wanted = ctx.needs_input_grad[6]
         gradients = Gradients(
             inputs=np.zeros(inputs.shape if wanted else (0, 0, 0), dtype),
             state=np.empty((batch, layout.state), dtype),
@@ -139,11 +117,10 @@ class KernelUnroll(torch.autograd.Function):
             gate=np.zeros((slabs, weights.gate.size), dtype),
             gate_bias=np.zeros((slabs, 1), dtype),
         )
-        _in_slabs(
+        flow = _flow(layout, flows, batch=batch, leaves=layout.leaves * len(spec.units), dtype=dtype)
+        _on_workers(
             batch,
-            lambda slab, first, end: run_backward(
-                layout, weights, given, results, tape, flow, gradients, slab, first, end
-            ),
+            lambda queue: run_backward(layout, weights, sequences, results, tape, flow, gradients, queue),
         )
         by_name = cut_gradients(
             spec,
@@ -156,14 +133,28 @@ class KernelUnroll(torch.autograd.Function):
         of_gate = (gradients.probability[:, None], gradients.stored[:, None]) if spec.skips else ()
         arrays = [*cut_rows(layout, gradients.state), *of_gate, *(by_name[name] for name in names)]
         of_inputs = torch.from_numpy(gradients.inputs) if wanted else None
-        return (None, None, None, None, None, of_inputs, *map(torch.from_numpy, arrays))
+        return (None, None, None, None, None, None, of_inputs, *map(torch.from_numpy, arrays))
+
+
+def _flow(layout: Layout, flows: tuple[Tensor | None, ...], *, batch: int, leaves: int, dtype: np.dtype[Any]) -> Flow:
+    """The gradients of h, the gates, the state's leaves and its two scalars, each of which may be missing."""
+    h, gates, *of_state = flows
+    scalars = [np.zeros(batch, dtype) if part is None else _contiguous(part[:, 0]) for part in of_state[leaves:]]
+    parts = [np.zeros((), dtype) if part is None else part.detach().numpy() for part in of_state[:leaves]]
+    return Flow(
+        h=np.empty((0, 0, 0), dtype) if h is None else _contiguous(h),
+        gates=np.empty((0, 0), dtype) if gates is None else _contiguous(gates[:, :, 0]),
+        state=pad_rows(layout, parts, batch=batch, dtype=dtype),
+        probability=scalars[0] if scalars else np.zeros(batch, dtype),
+        stored=scalars[1] if scalars else np.zeros(batch, dtype),
+    )
 
 
 def _decision(spec: CellSpec, draws: Tensor | None) -> int:
     """What decides an update of this cell."""
     if spec.skips:
         return BERNOULLI if spec.gate == "bernoulli" else ROUND
-    return ALWAYS if draws is None else GIVEN
+    return ALWAYS if draws is None else SCHEDULED
 
 
 def _contiguous(tensor: Tensor, dtype: Any = None) -> Array:
@@ -173,15 +164,15 @@ def _contiguous(tensor: Tensor, dtype: Any = None) -> Array:
 def _empty_tape(layout: Layout, *, batch: int, steps: int, dtype: np.dtype[Any]) -> Tape:
     """Room for as many updates as there can be; memory is taken only as it is written, and serves the next step."""
     updates = batch * steps
-    runs = batch * ((steps + 1) // 2 + 1) if layout.decision in (ROUND, BERNOULLI) else 0
+    runs = batch * held_rows(steps) if layout.decision in (ROUND, BERNOULLI) else 0
     return Tape(
         records=reused_array((updates, layout.record), dtype),
+        held=reused_array((runs, layout.held), dtype),
         row=np.empty(updates, np.int64),
         time=np.empty(updates, np.int64),
         previous=np.empty(updates, np.int64),
         proposed=np.empty(updates, dtype),
         slot=np.empty(updates, np.int64),
-        held=np.empty((runs, layout.held), dtype),
         first_slot=np.empty(batch, np.int64),
         last=np.empty(batch, np.int64),
         round_starts=np.empty((batch, steps + 1), np.int64),
@@ -189,13 +180,7 @@ def _empty_tape(layout: Layout, *, batch: int, steps: int, dtype: np.dtype[Any])
     )
 
 
-def _slabs(batch: int) -> list[tuple[int, int]]:
-    """The sequences of each piece of work: first, and one past the last."""
-    rows = min(_SLAB_ROWS, max(_LEAST_ROWS, -(-batch // torch.get_num_threads())))
-    return [(first, min(first + rows, batch)) for first in range(0, batch, rows)]
-
-
-def _in_slabs(batch: int, work: Callable[[int, int, int], None]) -> None:
-    """Does `work(slab, first, end)` for every slab."""
-    slabs = _slabs(batch)
-    in_parallel(lambda slab: work(slab, *slabs[slab]), len(slabs))
+def _on_workers(batch: int, work: Callable[[Queue], None]) -> None:
+    """Does `work(queue)` on every worker, with one queue of the batch's slabs."""
+    queue = queue_of(batch)
+    in_parallel(lambda: work(queue), most=slab_count(batch))

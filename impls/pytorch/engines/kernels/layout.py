@@ -17,7 +17,7 @@ from impls.pytorch.engines.kernels.products import pack, panel_width
 
 LSTM, GRU = range(2)
 KINDS = {"lstm": LSTM, "gru": GRU}  # those that the kernels know
-ALWAYS, GIVEN, ROUND, BERNOULLI = range(4)  # what decides an update
+ALWAYS, SCHEDULED, ROUND, BERNOULLI = range(4)  # what decides an update; scheduled: a random or periodic skip
 
 # Columns of `Layout.layers`; `…_AT` are columns or places in the buffers.
 (

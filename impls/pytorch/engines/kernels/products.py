@@ -24,9 +24,9 @@ from impls.pytorch.engines.kernels.lanes import spread, vector_bytes
 WIDTH_BYTES = 64  # of a panel: what a cache line holds, and the least that sizes are padded to
 PANEL_VECTORS = WIDTH_BYTES // vector_bytes()
 # Two vectors side by side for every number that is spread: twelve rows fill 24 of AVX-512's 32 registers with sums,
-# six rows 12 of the 16 that others have.
+# six rows 12 of the 16 that others have. Two rows alone would wait for their own sums.
 TILE_PANELS = 2 // PANEL_VECTORS
-TILE_ROWS = (12, 6, 4, 3, 2, 1) if PANEL_VECTORS == 1 else (6, 4, 3, 2, 1)
+TILE_ROWS = (12, 8, 6, 4, 3, 2, 1) if PANEL_VECTORS == 1 else (6, 4, 3, 2, 1)
 DEPTH_BLOCK = 256  # products deeper than this are cut, so that a tile's panels stay in the nearest cache
 
 
@@ -240,6 +240,8 @@ def _multiply(
 @njit(inline="always")
 def _tile_rows(rows):
     """Rows of the next tile where `rows` are left."""
+    if rows == 8 and PANEL_VECTORS > 1:
+        return 4  # twice, not six rows and two
     for size in TILE_ROWS:
         if rows >= size:
             return size

@@ -7,27 +7,40 @@ import math
 import numpy as np
 
 from impls.pytorch.engines.kernels.compiled import SUMMED, compiled
-from impls.pytorch.engines.kernels.layout import ALWAYS, GIVEN, ROUND
+from impls.pytorch.engines.kernels.layout import ALWAYS, ROUND, SCHEDULED
 
 
-@compiled()
-def next_update(decision, probability, stored, start, steps, draws, cumulative):
-    """The next time step at which the gate fires, or `steps`: eq. 5 repeated, rounding for rounding."""
+@compiled(inlined=True)
+def next_update(decision, probability, stored, start, length, draws, cumulative):
+    """The next time step at which the gate fires, or `length`: eq. 5 repeated, rounding for rounding.
+
+    A gate that reads NaN fires, so that NaN is passed on from there.
+    """
     if decision == ALWAYS:
         return start
     one = cumulative.dtype.type(1)
     half = cumulative.dtype.type(0.5)
-    for t in range(start, steps):
-        if decision == GIVEN:
+    for t in range(start, length):
+        if decision == SCHEDULED:
             if draws[t] != 0:
                 return t
         else:
             remaining = one - stored
-            stored = stored + (probability if probability <= remaining else remaining)
+            stored = stored + (remaining if probability > remaining else probability)
             cumulative[t] = stored
             if stored > half if decision == ROUND else draws[t] < stored:
                 return t
-    return steps
+            if stored != stored:
+                return t
+    return length
+
+
+@compiled(inlined=True)
+def fired(decision, draws, cumulative, t):
+    """The gate of an update: 1, or NaN where it read NaN."""
+    if decision < ROUND:
+        return cumulative.dtype.type(1)
+    return cumulative[t] - cumulative[t] + cumulative.dtype.type(1)
 
 
 @compiled(SUMMED)
@@ -39,7 +52,7 @@ def _logit(weights, bias, fed):
     return total
 
 
-@compiled()
+@compiled(inlined=True)
 def update_probability(weights, bias, fed):
     """Eq. 4: `Δũ = σ(s W + b)`, for a bias of one number."""
     one = weights.dtype.type(1)

@@ -38,19 +38,17 @@ def _openmp(process: int) -> Callable[..., Any] | None:
     return start
 
 
-def in_parallel(work: Callable[[int], None], count: int) -> None:
-    """Does `work(0)` to `work(count - 1)`, on as many threads as PyTorch uses; raises what one of them raised.
+def in_parallel(work: Callable[[], None], *, most: int) -> None:
+    """Does `work()` once on every thread that PyTorch uses, `most` at most; raises what one of them raised.
 
-    `work` is to spend its time without Python's lock.
+    `work` is to spend its time without Python's lock, and to share what there is to do: OpenMP may give fewer threads.
     """
-    workers = min(torch.get_num_threads(), count)
-    numbers = iter(range(count))
+    workers = min(torch.get_num_threads(), most)
     failures: list[BaseException] = []
 
     def serve(_: int | None = None) -> None:
         try:
-            for number in numbers:
-                work(number)
+            work()
         except BaseException as failure:
             failures.append(failure)
 

@@ -1,0 +1,20 @@
+"""What an engine runs: which of its implementations, by where tensors lie and of what type they are."""
+
+from __future__ import annotations
+
+_KERNEL_DTYPES = ("float32", "float64")
+
+
+def implementation_of(engine: str, *, device: str, dtype: str) -> str:
+    """The name of what `unroll` runs.
+
+    `kernels` read float32 and float64 in the CPU's memory; everything else that is fast is `operations`.
+
+    Args:
+        engine: one of `impls.contract.ENGINES`.
+        device: the type of the inputs' device, such as `cpu` or `cuda`.
+        dtype: the inputs' floating type, such as `float32`.
+    """
+    if engine == "reference":
+        return "reference"
+    return "kernels" if device == "cpu" and dtype in _KERNEL_DTYPES else "operations"

@@ -1,0 +1,16 @@
+"""What an engine runs: which of its implementations, by where tensors lie and of what type they are."""
+
+from __future__ import annotations
+
+
+def implementation_of(engine: str, *, device: str, dtype: str) -> str:
+    """The name of what `unroll` runs.
+
+    All that is fast is `rounds`, on any device and of any type.
+
+    Args:
+        engine: one of `impls.contract.ENGINES`.
+        device: the type of the inputs' device, such as `cpu` or `cuda`.
+        dtype: the inputs' floating type, such as `float32`.
+    """
+    return "reference" if engine == "reference" else "rounds"
