@@ -160,7 +160,10 @@ def _run_pytorch(engine: str, case: Case, dtype: str, _call: str) -> tuple[list[
         options["lengths"] = torch.tensor(case.lengths)
     start = flat_state(case.spec, state)
     options["every_step"] = case.cotangents[0].shape[1] == case.inputs.shape[1]
-    unrolled = unroll(case.spec, parameters, inputs, start, engine=engine, **options)
+    if engine == "operations":
+        unrolled = unroll_operations(case.spec, parameters, inputs, start, **options)
+    else:
+        unrolled = unroll(case.spec, parameters, inputs, start, engine=engine, **options)
     final = [part for layer in unrolled.state.layers for part in layer]
     outputs = [unrolled.h, unrolled.gates, *final, *unrolled.state.gate]
     named = {**parameters, "inputs": inputs, **{f"state {number}": part for number, part in enumerate(state)}}
@@ -174,6 +177,22 @@ def _run_pytorch(engine: str, case: Case, dtype: str, _call: str) -> tuple[list[
         [_exact(output.detach()) for output in outputs],
         {name: _exact(gradient) for name, gradient in zip(named, gradients, strict=True)},
     )
+
+
+def unroll_operations(
+    spec: CellSpec, parameters: Mapping[str, Any], inputs: Any, state: FlatState, *, every_step: bool, **options: Any
+) -> Any:
+    """PyTorch's fast engine by the operations that serve other devices than the CPU."""
+    from impls.pytorch.engines.operations import OperationsUnroll
+    from impls.pytorch.engines.unrolled import Unrolled
+
+    draws = options.get("gate_noise" if spec.skips else "updates")
+    leaves = [*(leaf for layer in state.layers for leaf in layer), *state.gate]
+    h, gates, *last = OperationsUnroll.apply(
+        spec, draws, options.get("lengths"), True, every_step, list(parameters), inputs, *leaves, *parameters.values()
+    )
+    final = flat_state(spec, last)
+    return Unrolled(h if every_step else final.layers[-1][-1].unsqueeze(1), gates, final)
 
 
 def _exact(tensor: Any) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from impls.contract import Array, CellSpec
+from impls.errors import CellError
 from impls.kinds import skip_cells
 from impls.pytorch.equations import stack_step
 from tests.impls.engines import (
@@ -76,3 +79,68 @@ def test_ties_at_skipped_steps(cell: str) -> None:
     assert expected.gates[:, 0, 0].tolist() == [0, 1, 0, 1]
     for framework, engine in ENGINES[1:]:
         assert_agree(run_engine(framework, engine, case), expected)
+
+
+# PyTorch's fast engine where its tensors are not the kernels'.
+OPERATIONS = ("pytorch", "operations")
+
+
+@pytest.mark.parametrize("lengths", [False, True])
+@pytest.mark.parametrize("gate", ["round", "bernoulli"])
+@pytest.mark.parametrize("cell", skip_cells())
+def test_a_gate_that_reads_nan(cell: str, gate: str, lengths: bool) -> None:
+    """From there on all of its sequence is NaN, to its end; the other sequences do not notice."""
+    spec = CellSpec(cell=cell, input_size=2, units=(4, 3), gate=gate, update_bias=-0.5)
+    case = random_case(spec, batch=6, time=14, seed=3, lengths=lengths, gate_scale=0.5)
+    if lengths:
+        case.lengths[:] = [14, 0, 9, 14, 12, 5]
+    clean = run_engine("pytorch", "reference", case)
+    case.state[-2][[1, 2]] = np.nan  # Δũ from the start, of a sequence without a step too
+    case.state[-1][3] = np.nan  # the stored ũ
+    case.inputs[4, np.flatnonzero(clean.gates[4])[1]] = np.nan  # the Δũ of the second update
+    case.inputs[5, np.flatnonzero(clean.gates[5])[-1]] = np.nan  # of the last one, read or not
+    expected = run_engine("pytorch", "reference", case)
+    assert np.isnan(expected.gates).any(axis=(1, 2)).tolist()[:5] == [False, not lengths, True, True, True]
+    for framework, engine in (*ENGINES[1:], OPERATIONS):
+        found = run_engine(framework, engine, case)
+        np.testing.assert_array_equal(found.gates, expected.gates)
+        for ours, theirs in zip([found.h, *found.state], [expected.h, *expected.state], strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+        for name, theirs in expected.gradients.items():
+            if name in case.parameters:
+                assert np.isnan(found.gradients[name][np.isnan(theirs)]).all(), name
+            else:
+                np.testing.assert_allclose(found.gradients[name][0], theirs[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(("framework", "engine"), [*ENGINES, OPERATIONS])
+def test_a_small_update_probability_fires_in_low_precision(framework: str, engine: str, dtype: str) -> None:
+    """ũ = 0.25 absorbs a Δũ of 1e-3 in float32, not in bfloat16."""
+    spec = CellSpec(cell="skip_lstm", input_size=1, units=(3,))
+    case = random_case(spec, batch=2, time=255)
+    case.state[-2][:], case.state[-1][:] = 1e-3, 0.25
+    found = run_engine(framework, engine, case, dtype=dtype)
+    assert np.flatnonzero(found.gates[0])[0] == np.flatnonzero(found.gates[1])[0] == 250
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("cell", skip_cells())
+def test_tensorflow_in_low_precision(cell: str, dtype: str) -> None:
+    """Fast as near to the reference in this precision as sums of another order are, over updates and skips."""
+    spec = CellSpec(cell=cell, input_size=3, units=(7, 5), update_bias=-1.0)
+    case = random_case(spec, batch=6, time=15, gate_scale=0.1)
+    ours, theirs = (run_engine("tensorflow", engine, case, dtype=dtype) for engine in ("fast", "reference"))
+    np.testing.assert_array_equal(ours.gates, theirs.gates)
+    np.testing.assert_allclose(ours.h, theirs.h, rtol=0, atol=0.05 if dtype == "bfloat16" else 5e-3)
+    near = relative_differences(ours.gradients, theirs.gradients)
+    assert {name: value for name, value in near.items() if not value <= (0.1 if dtype == "bfloat16" else 0.02)} == {}
+
+
+@pytest.mark.parametrize(("framework", "engine"), [OPERATIONS, ("tensorflow", "fast")])
+def test_a_kind_without_adjoint_is_refused(framework: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    adjoints = importlib.import_module(f"impls.{framework}.adjoints")
+    monkeypatch.delitem(adjoints.PIECES, "gru")
+    spec = CellSpec(cell="skip_gru", input_size=3, units=(3,))
+    with pytest.raises(CellError, match=r"^engine='fast' has no kernels for cell 'skip_gru'; use engine='reference'$"):
+        run_engine(framework, engine, random_case(spec, batch=2, time=3), call="eager")
