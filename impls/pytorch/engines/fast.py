@@ -13,7 +13,6 @@ from torch import Tensor
 
 from impls.checks import dtype_name
 from impls.contract import CellSpec
-from impls.errors import CellError
 from impls.pytorch.engines.implementation import implementation_of
 from impls.pytorch.engines.kernels.function import KernelUnroll
 from impls.pytorch.engines.operations import OperationsUnroll
