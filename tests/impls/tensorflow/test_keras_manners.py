@@ -202,6 +202,17 @@ def test_mask_runs_through_models_as_through_keras_layers(layer_class: type, eng
     assert_same_predictions(model, keras.saving.load_model(tmp_path / "model.keras"), words)
 
 
+@pytest.mark.parametrize("engine", MASKABLE)
+def test_lengths_are_an_input_of_a_model(engine: str, tmp_path: Path) -> None:
+    x, lengths = keras.Input((None, 3)), keras.Input((), dtype="int32")
+    outputs, state = SkipLSTM(5, seed=1, engine=engine)(x, lengths=lengths)
+    model = keras.Model([x, lengths], [outputs.h, outputs.state_gate, state.c])
+    for one, other in zip(model([X, LENGTHS]), model.layers[-1](X, lengths=LENGTHS)[0], strict=False):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    assert_same_predictions(model, keras.saving.load_model(tmp_path / "model.keras"), [X, LENGTHS])
+
+
 def test_outputs_with_every_step_carry_the_mask_and_others_do_not() -> None:
     masked = keras.layers.Masking()(tf.constant(PADDED))
     options = {"seed": 1, "engine": "reference"}
