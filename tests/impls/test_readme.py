@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ import pytest
 from impls.contract import FRAMEWORKS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-# The frameworks whose fast engine takes lengths. For the others the reference stands in until it does.
-FAST_TAKES_LENGTHS: tuple[str, ...] = ()
 
 
 def example(framework: str) -> str:
@@ -26,9 +23,6 @@ def example(framework: str) -> str:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_example_runs(framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if framework not in FAST_TAKES_LENGTHS:
-        unrolls = importlib.import_module(f"impls.{framework}.engines").UNROLLS
-        monkeypatch.setitem(unrolls, "fast", unrolls["reference"])
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(example(framework), names)
