@@ -156,14 +156,12 @@ def test_one_layer_of_a_tuple_stays_a_stack_in_its_configuration() -> None:
     assert not SkipGRU.from_config(SkipGRU(4).get_config()).stacked
 
 
-# The engines that take masks: all of them, as soon as the fast one takes lengths.
-MASKABLE = ["reference"]
 LENGTHS = np.array([6, 0, 2, 5])
 MASK = np.arange(6) < LENGTHS[:, None]
 PADDED = np.where(MASK[:, :, None], X, 0).astype(np.float32)
 
 
-@pytest.mark.parametrize("engine", MASKABLE)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer_class", LAYERS)
 def test_mask_is_lengths_wherever_it_comes_from(layer_class: type, engine: str) -> None:
     layer = layer_class(5, seed=1, engine=engine)
@@ -181,7 +179,7 @@ def test_mask_is_lengths_wherever_it_comes_from(layer_class: type, engine: str) 
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("engine", MASKABLE)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer_class", LAYERS)
 def test_mask_runs_through_models_as_through_keras_layers(layer_class: type, engine: str, tmp_path: Path) -> None:
     """An embedding makes it, a layer hands it to the next, `Dense` and pooling read it; it survives a file."""
@@ -202,7 +200,7 @@ def test_mask_runs_through_models_as_through_keras_layers(layer_class: type, eng
     assert_same_predictions(model, keras.saving.load_model(tmp_path / "model.keras"), words)
 
 
-@pytest.mark.parametrize("engine", MASKABLE)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_lengths_are_an_input_of_a_model(engine: str, tmp_path: Path) -> None:
     x, lengths = keras.Input((None, 3)), keras.Input((), dtype="int32")
     outputs, state = SkipLSTM(5, seed=1, engine=engine)(x, lengths=lengths)
