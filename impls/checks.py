@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.contract import ACTIVATIONS, ENGINES, GATES, INITIAL_STATES, CellSpec
+from impls.contract import ACTIVATIONS, ENGINES, FAST_KINDS, GATES, INITIAL_STATES, CellSpec
 from impls.errors import CellError, nearest
 from impls.kinds import cells
 
@@ -101,6 +101,12 @@ def check_seed(seed: Any) -> int:
 def check_engine(engine: object) -> str:
     """The engine's name, or `CellError`."""
     return check_choice("engine", engine, ENGINES)
+
+
+def check_kernels(spec: CellSpec, *, engine: str) -> None:
+    """Raises `CellError` where the engine is the fast one and has nothing to run this kind of cell by."""
+    if engine == "fast" and spec.kind.name not in FAST_KINDS:
+        raise CellError(f"engine='fast' has no kernels for cell {spec.cell!r}; use engine='reference'")
 
 
 def dtype_name(dtype: Any) -> str:

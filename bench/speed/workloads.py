@@ -13,6 +13,7 @@ import numpy as np
 from impls.contract import (
     BASELINES,
     ENGINES,
+    FAST_KINDS,
     Batch,
     CellSpec,
     Evaluation,
@@ -142,7 +143,7 @@ def grid(framework: str, *, scale: Scale, training: bool, device: str = "cpu", t
     for setting in scale.settings:
         if setting.training != training:
             continue
-        for kind in ("lstm", "gru"):
+        for kind in FAST_KINDS:  # which the frameworks have layers of too
             cells = [cell for cell in setting.cells if cell.removeprefix("skip_") == kind]
             if not cells:
                 continue

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from impls.checks import check_kernels
 from impls.contract import CellSpec
 from impls.pytorch.engines.fast import unroll_fast
 from impls.pytorch.engines.implementation import implementation_of
@@ -40,6 +41,7 @@ def unroll(
     """
     if torch.compiler.is_exporting():
         engine = "reference"
+    check_kernels(spec, engine=engine)
     return UNROLLS[engine](
         spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, lengths=lengths, every_step=every_step
     )

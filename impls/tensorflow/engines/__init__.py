@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from tensorflow import Tensor
 
+from impls.checks import check_kernels
 from impls.contract import CellSpec
 from impls.states import FlatState
 from impls.tensorflow.engines.fast import unroll_fast
@@ -34,6 +35,7 @@ def unroll(
     engine: str = "reference",
 ) -> Unrolled:
     """Runs the cell by the named engine; arguments and result as in `unroll_reference`."""
+    check_kernels(spec, engine=engine)
     return UNROLLS[engine](
         spec, parameters, inputs, state, updates=updates, gate_noise=gate_noise, lengths=lengths, every_step=every_step
     )
