@@ -105,6 +105,12 @@ def check_engine(engine: object) -> str:
     return check_choice("engine", engine, ENGINES)
 
 
+def check_kernels(spec: CellSpec, *, engine: str) -> None:
+    """Raises `CellError` where the engine is the fast one and has nothing to run this kind of cell by."""
+    if engine == "fast" and not spec.kind.has_kernels:
+        raise CellError(f"engine='fast' has no kernels for cell {spec.cell!r}; use engine='reference'")
+
+
 def dtype_name(dtype: Any) -> str:
     """A dtype's bare name, such as `float32`, whichever framework's it is."""
     return str(getattr(dtype, "name", dtype)).removeprefix("torch.")

@@ -23,7 +23,6 @@ FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
 # Kinds of cell that the fast engine has kernels for; the reference engine takes any.
-FAST_KINDS = ("lstm", "gru")
 # What engines run: `reference` is the engine of that name, the others are what `fast` is made of.
 IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "operations"), "tensorflow": ("reference", "rounds")}
 # What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products

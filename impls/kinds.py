@@ -64,6 +64,8 @@ class Kind:
         structure: the public state of one layer from its leaves; a bare tensor where there is one leaf.
         skip_structure: the same of the layer that carries the skip gate's two scalars.
         options: constructor arguments that other kinds do not have.
+        has_kernels: whether the fast engines know the kind: it has an adjoint in both frameworks' `adjoints.py`, and a
+            pass in PyTorch's kernels.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Kind:
     structure: Callable[..., Any]
     skip_structure: Callable[..., Any]
     options: tuple[str, ...] = ()
+    has_kernels: bool = False
 
     @property
     def normalised(self) -> tuple[str, ...]:
@@ -95,6 +98,7 @@ LSTM = Kind(
     structure=LSTMState,
     skip_structure=SkipLSTMState,
     options=("forget_bias",),
+    has_kernels=True,
 )
 GRU = Kind(
     name="gru",
@@ -105,6 +109,7 @@ GRU = Kind(
     state=("h",),
     structure=_bare,
     skip_structure=SkipGRUState,
+    has_kernels=True,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (LSTM, GRU)}

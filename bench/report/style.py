@@ -15,6 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from impls.kinds import cells as known_cells
+
 # Okabe and Ito's palette: apart for colour-blind eyes. A family of cells is warm or cool, its skip cell lighter.
 CELL_COLOURS = {"lstm": "#0072B2", "gru": "#D55E00", "skip_lstm": "#56B4E9", "skip_gru": "#E69F00"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#7F7F7F", "#000000")
@@ -93,8 +95,9 @@ def save(picture: Picture, *, folder: Path) -> None:
 
 def cell_colours(cells: list[str]) -> dict[str, str]:
     """A colour for every cell; the same cell has the same in all figures."""
-    others = iter(OTHER_COLOURS * len(cells))
-    return {cell: CELL_COLOURS.get(cell) or next(others) for cell in sorted(cells)}
+    others = [cell for cell in dict.fromkeys([*known_cells(), *sorted(cells)]) if cell not in CELL_COLOURS]
+    further = {cell: OTHER_COLOURS[number % len(OTHER_COLOURS)] for number, cell in enumerate(others)}
+    return {cell: (CELL_COLOURS | further)[cell] for cell in sorted(cells)}
 
 
 def framework_markers(frameworks: list[str]) -> dict[str, str]:

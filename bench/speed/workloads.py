@@ -25,7 +25,7 @@ from impls.contract import (
     build_baseline,
     build_learner,
 )
-from impls.kinds import cells, skip_cells
+from impls.kinds import KINDS, cells, skip_cells
 from impls.parameters import initial_parameters
 
 CLASSES = 10
@@ -142,7 +142,7 @@ def grid(framework: str, *, scale: Scale, training: bool, device: str = "cpu", t
     for setting in scale.settings:
         if setting.training != training:
             continue
-        for kind in ("lstm", "gru"):
+        for kind in (name for name, kind in KINDS.items() if kind.has_kernels):  # the frameworks have layers of these
             cells = [cell for cell in setting.cells if cell.removeprefix("skip_") == kind]
             if not cells:
                 continue

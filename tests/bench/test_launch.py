@@ -192,3 +192,6 @@ def test_what_a_trial_leaves(tmp_path: Path) -> None:
         "tensorboard",
     }
     assert ("progressed", made.id) in watcher.events
+    record = store.read(made.id)
+    assert record is not None
+    assert (record.implementation, record.threads) == ("kernels", threads_per_worker(1))

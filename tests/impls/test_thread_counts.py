@@ -100,5 +100,32 @@ def test_losses_over_many_steps_are_summed_in_one_order() -> None:
     assert len(told) == 1
 
 
+PRODUCTS = """
+import hashlib, sys, torch
+torch.set_num_threads(int(sys.argv[1]))
+draw = torch.Generator().manual_seed(0)
+for batch in (64, 128, 256):
+    for units in (32, 48, 110):
+        for width in (1, 2, 8, 64):
+            x = torch.randn(batch, width + units, generator=draw)
+            w = torch.randn(width + units, 4 * units, generator=draw)
+            change = torch.randn(batch, 4 * units, generator=draw)
+            for product in (x @ w, change @ w.T, x.T @ change):
+                print(hashlib.sha256(product.contiguous().numpy().tobytes()).hexdigest())
+"""
+
+
+def test_products_have_the_order_that_a_trials_process_asks_for() -> None:
+    """Of 32 units, the gradient of what a layer reads has other bits on two threads where nothing is asked for."""
+    environment = {**os.environ, ORDER_VARIABLE: FIXED_ORDER}
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", PRODUCTS, str(threads)], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for threads in (1, 2, 3)
+    }
+    assert len(told) == 1
+
+
 if __name__ == "__main__":
     print(trained(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))

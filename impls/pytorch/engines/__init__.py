@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from impls.checks import check_kernels
 from impls.contract import CellSpec
 from impls.pytorch.engines.fast import unroll_fast
 from impls.pytorch.engines.implementation import implementation_of
@@ -44,6 +45,7 @@ def unroll(
     """
     if torch.compiler.is_exporting():
         engine = "reference"
+    check_kernels(spec, engine=engine)
     if updates is not None:
         updates = without_gradient(updates)
     if engine == "fast":

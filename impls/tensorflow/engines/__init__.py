@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from tensorflow import Tensor
 
+from impls.checks import check_kernels
 from impls.contract import CellSpec
 from impls.states import FlatState
 from impls.tensorflow.engines.fast import unroll_fast
@@ -38,6 +39,7 @@ def unroll(
 
     A gradient of `updates` is refused with a `CellError`, or NaN in a traced function.
     """
+    check_kernels(spec, engine=engine)
     given = None if updates is None else without_gradient(updates)
     unrolled = UNROLLS[engine](
         spec, parameters, inputs, state, updates=given, gate_noise=gate_noise, lengths=lengths, every_step=every_step
