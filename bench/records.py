@@ -109,6 +109,7 @@ class Record(BaseModel):
     # What it stood on
     parameters_checksum: str = ""
     batches_checksum: str = Field(default="", description="of the first three training batches")
+    threads: int | None = Field(default=None, description="how many the framework's operators could use")
     environment: dict[str, Any] = Field(default_factory=dict)
     finished: str = Field(default="", description="when the record was written, UTC")
 

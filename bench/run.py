@@ -141,6 +141,7 @@ def run_trial(
     )
     facts: dict[str, Any] = identity(trial, sweep=store.sweep) | {
         "implementation": learner.implementation,
+        "threads": learner.threads,
         "parameters_checksum": checksum_of(parameters),
         "batches_checksum": batches_checksum(trial, task),
         "environment": environment(threads=threads),

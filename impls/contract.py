@@ -22,6 +22,8 @@ Parameters = dict[str, Array]
 FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
+# Kinds of cell that the fast engine has kernels for; the reference engine takes any.
+FAST_KINDS = ("lstm", "gru")
 # What engines run: `reference` is the engine of that name, the others are what `fast` is made of.
 IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "operations"), "tensorflow": ("reference", "rounds")}
 # What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products
@@ -167,9 +169,11 @@ class Learner(Protocol):
     Attributes:
         implementation: what runs the time loop, one of `IMPLEMENTATIONS` of the framework: an engine may have several,
             by device and type.
+        threads: how many the framework's operators may use.
     """
 
     implementation: str
+    threads: int
 
     def train_step(self, batch: Batch) -> StepResult:
         """Forward, backward, clip, Adam; returns when the device has finished."""

@@ -14,6 +14,11 @@ class ParameterError(ValueError):
     """Parameters whose names or shapes do not fit the cell they are meant for."""
 
 
+def no_kernels(cell: str) -> CellError:
+    """What the fast engine says of a kind of cell that it was not written for."""
+    return CellError(f"engine='fast' has no kernels for cell {cell!r}; use engine='reference'")
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the most similar of `words`, or nothing where none is similar."""
     matches = difflib.get_close_matches(str(word), list(words), n=1)

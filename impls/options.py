@@ -10,10 +10,10 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Required, TypedDict, get_args, get_origin, get_type_hints
 
-from impls.contract import DEFAULT_ENGINE
+from impls.contract import DEFAULT_ENGINE, CellSpec
 from impls.errors import CellError, nearest
 from impls.kinds import KINDS, SKIP_PREFIX
 
@@ -32,10 +32,13 @@ OneLayer = Annotated[int, Option("units of the layer.")]
 OneLayerOrMore = Annotated[
     int | Sequence[int],
     Option(
-        "units of each layer from the bottom up. A cell takes a number as a stack of one. Of a layer, a number is one "
-        "layer and its state the single cell's; a sequence is a stack and its state that of the `Multi…` cell."
+        "units of one layer (a number), or of each layer of a stack from the bottom up (a sequence); the state's "
+        "structure follows: that of the single cell, or of the `Multi…` cell."
     ),
 ]
+Stack = Annotated[int | Sequence[int], Option("units of each layer from the bottom up; a number is a stack of one.")]
+# Options are told in the order of a cell's description, and then the others in that of their sets.
+_ORDER = {field.name: number for number, field in enumerate(fields(CellSpec))}
 
 
 class CellOptions(TypedDict, total=False):
@@ -113,7 +116,7 @@ def _tell(described: type, *, cell: str) -> dict[str, Option]:
     constructor: Any = described.__dict__["__init__"]
     hints = get_type_hints(constructor, include_extras=True)
     given = get_type_hints(get_args(hints["options"])[0], include_extras=True)
-    told = {name: given[name] for name in sorted(given, key="input_size".__ne__)}  # first what a module is built for
+    told = {name: given[name] for name in sorted(given, key=lambda name: _ORDER.get(name, len(_ORDER)))}
     told = {name: get_args(hint)[0] if get_origin(hint) is Required else hint for name, hint in told.items()}
     options: dict[str, Option] = {name: get_args(hint)[1] for name, hint in told.items()}
     _check_kind(described, options, cell=cell)

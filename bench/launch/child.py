@@ -16,6 +16,8 @@ from bench.trial import Trial
 
 # What a math library reads for its number of threads when it is first loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+# What it reads for the order of its sums, and the order that does not follow the number of threads.
+ORDER_VARIABLE, FIXED_ORDER = "MKL_CBWR", "AUTO,STRICT"
 
 
 class StoppedError(BaseException):
@@ -33,6 +35,7 @@ def run_child(connection: Connection, trial: Trial, results: Path, sweep: str, d
     signal.signal(signal.SIGTERM, _stop)
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
+    os.environ.setdefault(ORDER_VARIABLE, FIXED_ORDER)
     store = Store(results, sweep)
     folder = store.folder_of(trial.id)
     folder.mkdir(parents=True, exist_ok=True)

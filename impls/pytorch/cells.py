@@ -8,7 +8,7 @@ from torch import Tensor
 
 from impls import checks, states
 from impls.contract import CellSpec
-from impls.options import Described, OneLayer, OneLayerOrMore
+from impls.options import Described, OneLayer, Stack
 from impls.parameters import initial_parameters
 from impls.pytorch import options
 from impls.pytorch.calls import checked_call
@@ -112,14 +112,14 @@ class GRUCell(Cell, cell="gru"):
 class MultiLSTMCell(Cell, cell="lstm", stacked=True):
     """A stack of plain LSTM layers. Its state is a tuple of `LSTMState(c, h)`, one a layer."""
 
-    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LSTMCellOptions]) -> None:
+    def __init__(self, units: Stack, **options: Unpack[options.LSTMCellOptions]) -> None:
         super().__init__(units, **options)
 
 
 class MultiGRUCell(Cell, cell="gru", stacked=True):
     """A stack of plain GRU layers. Its state is a tuple of `h`, one a layer."""
 
-    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.CellOptions]) -> None:
+    def __init__(self, units: Stack, **options: Unpack[options.CellOptions]) -> None:
         super().__init__(units, **options)
 
 
@@ -140,12 +140,12 @@ class SkipGRUCell(Cell, cell="skip_gru"):
 class MultiSkipLSTMCell(Cell, cell="skip_lstm", stacked=True):
     """LSTM layers that skip together, by one gate. Its state is a tuple of `LSTMState`, on top `SkipLSTMState`."""
 
-    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipLSTMStackOptions]) -> None:
+    def __init__(self, units: Stack, **options: Unpack[options.SkipLSTMStackOptions]) -> None:
         super().__init__(units, **options)
 
 
 class MultiSkipGRUCell(Cell, cell="skip_gru", stacked=True):
     """GRU layers that skip together, by one gate. Its state is a tuple of `h`, on top `SkipGRUState`."""
 
-    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipStackOptions]) -> None:
+    def __init__(self, units: Stack, **options: Unpack[options.SkipStackOptions]) -> None:
         super().__init__(units, **options)

@@ -29,3 +29,8 @@ def set_threads(threads: int) -> None:
     torch.set_flush_denormal(True)
     if threads:
         torch.set_num_threads(threads)
+
+
+def threads_in_use() -> int:
+    """The number of threads that an operator may use."""
+    return torch.get_num_threads()

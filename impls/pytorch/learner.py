@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, StepResult
-from impls.pytorch.device import set_threads
+from impls.pytorch.device import set_threads, threads_in_use
 from impls.pytorch.engines import implementation_of
 from impls.pytorch.losses import budget_loss, task_loss
 from impls.pytorch.model import Model
@@ -29,6 +29,7 @@ class Learner:
         threads: int,
     ) -> None:
         set_threads(threads)
+        self.threads = threads_in_use()
         self.spec = model
         self.implementation = implementation_of(engine, device=device, dtype=model.dtype)
         self.device = torch.device(device)

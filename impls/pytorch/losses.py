@@ -26,8 +26,8 @@ def task_loss(kind: str, outputs: Tensor, targets: Tensor, *, mask: Tensor | Non
         each = functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
     each = each.mean(dim=-1)
     if mask is None or each.dim() == 1:
-        return each.mean()
-    return (each * mask).sum() / mask.sum()
+        return _total(each) / each.numel()
+    return _total(each * mask) / _total(mask)
 
 
 def budget_loss(spec: ModelSpec, updates: Tensor) -> Tensor:
@@ -44,3 +44,8 @@ def budget_loss(spec: ModelSpec, updates: Tensor) -> Tensor:
     else:
         each = updates
     return spec.budget_cost * each.mean()
+
+
+def _total(each: Tensor) -> Tensor:
+    """The sum over `[batch]` or `[batch, time]`, by sequence first: PyTorch cuts a sum over all by its threads."""
+    return each.sum() if each.dim() == 1 else each.sum(dim=1).sum()

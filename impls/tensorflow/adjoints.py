@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import CellSpec
-from impls.errors import CellError
+from impls.errors import no_kernels
 from impls.tensorflow.equations import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, LayerState, layer_norm
 
 Parameters = Mapping[str, Tensor]
@@ -79,7 +79,7 @@ class Pieces(NamedTuple):
 def pieces_of(spec: CellSpec) -> Pieces:
     """The pieces of the cell's kind; raises `CellError` where there are none."""
     if spec.kind.name not in PIECES:
-        raise CellError(f"engine='fast' has no kernels for cell {spec.cell!r}; use engine='reference'")
+        raise no_kernels(spec.cell)
     return PIECES[spec.kind.name]
 
 

@@ -69,7 +69,8 @@ def checked_call(
     )
     batch, steps = static_or_dynamic_size(inputs, 0), static_or_dynamic_size(inputs, 1) if time else 1
     if updates is not None:
-        updates = with_checked_values(updates, (updates == 0) | (updates == 1), message=checks.WRONG_UPDATES)
+        exact = tf.cast(updates, tf.float64)  # truths are updates too
+        updates = with_checked_values(updates, (exact == 0) | (exact == 1), message=checks.WRONG_UPDATES)
         updates = tf.cast(updates, inputs.dtype)
     if gate_noise is not None:
         gate_noise = tf.cast(gate_noise, gate_dtype(inputs.dtype))

@@ -11,7 +11,7 @@ from tensorflow import Tensor
 
 from impls import checks, states
 from impls.contract import CellSpec
-from impls.options import Described, OneLayer, OneLayerOrMore
+from impls.options import Described, OneLayer, Stack
 from impls.parameters import cell_shapes, initial_value
 from impls.states import Outputs
 from impls.tensorflow import options
@@ -150,14 +150,14 @@ class GRUCell(Cell, cell="gru"):
 class MultiLSTMCell(Cell, cell="lstm", stacked=True):
     """A stack of plain LSTM layers. Its state is a tuple of `LSTMState(c, h)`, one a layer."""
 
-    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.LSTMCellOptions]) -> None:
+    def __init__(self, units: Stack, **options: Unpack[options.LSTMCellOptions]) -> None:
         super().__init__(units, **options)
 
 
 class MultiGRUCell(Cell, cell="gru", stacked=True):
     """A stack of plain GRU layers. Its state is a tuple of `h`, one a layer."""
 
-    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.CellOptions]) -> None:
+    def __init__(self, units: Stack, **options: Unpack[options.CellOptions]) -> None:
         super().__init__(units, **options)
 
 
@@ -178,12 +178,12 @@ class SkipGRUCell(Cell, cell="skip_gru"):
 class MultiSkipLSTMCell(Cell, cell="skip_lstm", stacked=True):
     """LSTM layers that skip together, by one gate. Its state is a tuple of `LSTMState`, on top `SkipLSTMState`."""
 
-    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipLSTMStackOptions]) -> None:
+    def __init__(self, units: Stack, **options: Unpack[options.SkipLSTMStackOptions]) -> None:
         super().__init__(units, **options)
 
 
 class MultiSkipGRUCell(Cell, cell="skip_gru", stacked=True):
     """GRU layers that skip together, by one gate. Its state is a tuple of `h`, on top `SkipGRUState`."""
 
-    def __init__(self, units: OneLayerOrMore, **options: Unpack[options.SkipStackOptions]) -> None:
+    def __init__(self, units: Stack, **options: Unpack[options.SkipStackOptions]) -> None:
         super().__init__(units, **options)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, StepResult
-from impls.tensorflow.device import set_threads
+from impls.tensorflow.device import set_threads, threads_in_use
 from impls.tensorflow.engines import implementation_of
 from impls.tensorflow.losses import budget_loss, task_loss
 from impls.tensorflow.model import Model
@@ -29,6 +29,7 @@ class Learner:
         threads: int,
     ) -> None:
         set_threads(threads)
+        self.threads = threads_in_use()
         self.spec = model
         self.implementation = implementation_of(engine, device=device, dtype=model.dtype)
         self.device = "/GPU:0" if device == "cuda" else "/CPU:0"

@@ -25,8 +25,8 @@ def task_loss(kind: str, outputs: Tensor, targets: Tensor, *, mask: Tensor | Non
         each = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=outputs)
     each = tf.reduce_mean(each, axis=-1)
     if mask is None or each.shape.rank == 1:
-        return tf.reduce_mean(each)
-    return tf.reduce_sum(each * mask) / tf.reduce_sum(mask)
+        return _total(each) / tf.cast(tf.size(each), each.dtype)
+    return _total(each * mask) / _total(mask)
 
 
 def budget_loss(spec: ModelSpec, updates: Tensor) -> Tensor:
@@ -43,3 +43,8 @@ def budget_loss(spec: ModelSpec, updates: Tensor) -> Tensor:
     else:
         each = updates
     return spec.budget_cost * tf.reduce_mean(each)
+
+
+def _total(each: Tensor) -> Tensor:
+    """The sum over `[batch]` or `[batch, time]`, by sequence first, in PyTorch's order."""
+    return tf.reduce_sum(each if each.shape.rank == 1 else tf.reduce_sum(each, axis=1))

@@ -14,8 +14,6 @@ from impls.contract import Array, CellSpec, Parameters
 from impls.parameters import initial_parameters
 
 FORMS = ("cell", "layer")
-# The engines that take sequences of different lengths: ENGINES, as soon as the fast one does.
-ENGINES_OF_LENGTHS = ("reference",)
 CLASSES = {"lstm": "LSTM", "gru": "GRU", "skip_lstm": "SkipLSTM", "skip_gru": "SkipGRU"}
 
 

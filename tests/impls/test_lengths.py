@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from impls.contract import FRAMEWORKS, Array, CellSpec
+from impls.contract import ENGINES, FRAMEWORKS, Array, CellSpec
 from impls.errors import CellError
 from impls.kinds import cells
 from tests.impls.frameworks import array, assert_gradients_close, build, parameters_for, run, tensor
 from tests.impls.test_refusals import refusal
 
-# The engines that take lengths, by framework: all of them, as soon as the fast ones do.
-ENGINES = [(framework, "reference") for framework in FRAMEWORKS]
+BY_FRAMEWORK = [(framework, engine) for framework in FRAMEWORKS for engine in ENGINES]
 BATCH, TIME = 5, 7
 
 
@@ -34,7 +33,7 @@ def drawn(seed: int) -> tuple[Array, Array, Array]:
     return x, lengths, generator.normal(size=(BATCH, TIME, 4))
 
 
-@pytest.mark.parametrize(("framework", "engine"), ENGINES)
+@pytest.mark.parametrize(("framework", "engine"), BY_FRAMEWORK)
 @pytest.mark.parametrize("units", [(4,), (3, 4)])
 @pytest.mark.parametrize("cell", cells())
 def test_a_batch_is_its_sequences_one_by_one(cell: str, units: tuple[int, ...], framework: str, engine: str) -> None:
@@ -71,7 +70,7 @@ def test_a_batch_is_its_sequences_one_by_one(cell: str, units: tuple[int, ...], 
         )
 
 
-@pytest.mark.parametrize(("framework", "engine"), ENGINES)
+@pytest.mark.parametrize(("framework", "engine"), BY_FRAMEWORK)
 @pytest.mark.parametrize("kind", ["draws", "last step"])
 def test_draws_and_the_last_step_keep_to_the_lengths(kind: str, framework: str, engine: str) -> None:
     generator = np.random.default_rng(3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pydoc
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -78,9 +79,11 @@ def test_frameworks_have_the_same_options_with_the_same_defaults(name: str) -> N
     assert list(ours.items()) == list(theirs.items())
 
 
-def test_defaults_are_the_contracts() -> None:
+def test_order_and_defaults_are_the_contracts() -> None:
     spec = CellSpec(cell="skip_lstm", input_size=1, units=(1,))
-    for option, parameter in options("pytorch", "SkipLSTM").items():
+    told = options("pytorch", "SkipLSTM")
+    assert list(told)[:8] == [field.name for field in fields(CellSpec) if field.name not in ("cell", "units")]
+    for option, parameter in told.items():
         if hasattr(spec, option) and option != "input_size":
             assert parameter.default == getattr(spec, option)
 

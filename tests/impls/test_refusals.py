@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from impls.contract import FRAMEWORKS
+from impls.contract import ENGINES, FRAMEWORKS
 from impls.errors import CellError
 from tests.impls.frameworks import FORMS, array, tensor
 
@@ -218,3 +218,19 @@ def test_nan_passes_through(cell: str, framework: str, form: str) -> None:
     h = array(module(tensor(framework, x))[0].h)
     assert np.isnan(h[0]).all()
     assert np.isfinite(h[1]).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("gate", ["round", "bernoulli"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("cell", ["SkipLSTM", "SkipGRU"])
+def test_nan_of_the_update_probability_spreads(cell: str, framework: str, gate: str, engine: str) -> None:
+    """It neither updates always nor never, so that a trial that diverges there ends as diverged."""
+    layer = cell_class(framework, cell)(4, input_size=3, gate=gate, engine=engine)
+    x = tensor(framework, np.random.default_rng(1).normal(size=(2, 3, 3)).astype(np.float32))
+    _, state = layer(x)
+    wrong = state._replace(update_prob=tensor(framework, np.array([[np.nan], [0.5]], np.float32)))
+    outputs, last = layer(x, wrong)
+    for value in (outputs.h, outputs.state_gate, *(leaf[:, None] for leaf in last)):
+        assert np.isnan(array(value)[0]).all()
+        assert np.isfinite(array(value)[1]).all()

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from impls.checks import dtype_name
 from impls.contract import CellSpec
-from impls.errors import CellError
 from impls.pytorch.engines.implementation import implementation_of
 from impls.pytorch.engines.kernels.function import KernelUnroll
 from impls.pytorch.engines.operations import OperationsUnroll
@@ -39,8 +38,6 @@ def unroll_fast(
 
     `updates` and `gate_noise` are constants to the gradient, which cannot itself be differentiated.
     """
-    if updates is not None and updates.requires_grad:
-        raise CellError("updates: the fast engine gives no gradient to a random skip's gate; use engine='reference'")
     names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
     tensors = [parameters[name] for name in names]
     leaves = [leaf for layer in state.layers for leaf in layer]

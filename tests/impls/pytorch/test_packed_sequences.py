@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, unpack_sequence
 
+from impls.contract import ENGINES
 from impls.errors import CellError
 from impls.pytorch import GRU, LSTM, SkipGRU, SkipLSTM
 from tests.impls.frameworks import leaves
 
-# The engines that take lengths: all of them, as soon as the fast one does.
-ENGINES = ["reference"]
 LAYERS = (LSTM, GRU, SkipLSTM, SkipGRU)
 LENGTHS = [3, 6, 1, 4]
 

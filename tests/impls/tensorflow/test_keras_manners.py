@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from impls.contract import ENGINES
 from impls.errors import CellError
 from impls.kinds import LSTMState, SkipGRUState
 from impls.states import Outputs
-from impls.tensorflow import GRU, LSTM, SkipGRU, SkipGRUCell, SkipLSTM
+from impls.tensorflow import GRU, LSTM, SkipGRU, SkipLSTM
 
 X = np.random.default_rng(7).normal(size=(4, 6, 3)).astype(np.float32)
 LAYERS = (LSTM, GRU, SkipLSTM, SkipGRU)
@@ -155,14 +156,12 @@ def test_one_layer_of_a_tuple_stays_a_stack_in_its_configuration() -> None:
     assert not SkipGRU.from_config(SkipGRU(4).get_config()).stacked
 
 
-# The engines that take masks: all of them, as soon as the fast one takes lengths.
-MASKABLE = ["reference"]
 LENGTHS = np.array([6, 0, 2, 5])
 MASK = np.arange(6) < LENGTHS[:, None]
 PADDED = np.where(MASK[:, :, None], X, 0).astype(np.float32)
 
 
-@pytest.mark.parametrize("engine", MASKABLE)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer_class", LAYERS)
 def test_mask_is_lengths_wherever_it_comes_from(layer_class: type, engine: str) -> None:
     layer = layer_class(5, seed=1, engine=engine)
@@ -180,7 +179,7 @@ def test_mask_is_lengths_wherever_it_comes_from(layer_class: type, engine: str) 
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("engine", MASKABLE)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer_class", LAYERS)
 def test_mask_runs_through_models_as_through_keras_layers(layer_class: type, engine: str, tmp_path: Path) -> None:
     """An embedding makes it, a layer hands it to the next, `Dense` and pooling read it; it survives a file."""
@@ -199,6 +198,17 @@ def test_mask_runs_through_models_as_through_keras_layers(layer_class: type, eng
             np.testing.assert_allclose(one[number], other[0], rtol=0, atol=1e-6)
     model.save(tmp_path / "model.keras")
     assert_same_predictions(model, keras.saving.load_model(tmp_path / "model.keras"), words)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lengths_are_an_input_of_a_model(engine: str, tmp_path: Path) -> None:
+    x, lengths = keras.Input((None, 3)), keras.Input((), dtype="int32")
+    outputs, state = SkipLSTM(5, seed=1, engine=engine)(x, lengths=lengths)
+    model = keras.Model([x, lengths], [outputs.h, outputs.state_gate, state.c])
+    for one, other in zip(model([X, LENGTHS]), model.layers[-1](X, lengths=LENGTHS)[0], strict=False):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    assert_same_predictions(model, keras.saving.load_model(tmp_path / "model.keras"), [X, LENGTHS])
 
 
 def test_outputs_with_every_step_carry_the_mask_and_others_do_not() -> None:
@@ -269,9 +279,17 @@ def test_layer_runs_compiled() -> None:
     np.testing.assert_allclose(compiled(X)[0].h, layer(X)[0].h, rtol=0, atol=1e-6)
 
 
-def test_cell_keeps_its_parameters_in_a_checkpoint(tmp_path: Path) -> None:
-    cell, other = SkipGRUCell(5, input_size=3), SkipGRUCell(5, input_size=3)
-    path = tf.train.Checkpoint(cell=cell).write(str(tmp_path / "checkpoint"))
-    tf.train.Checkpoint(cell=other).read(path).assert_consumed()
-    for name, value in cell.export_parameters().items():
-        np.testing.assert_array_equal(other.export_parameters()[name], value)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gate_of_a_low_layer_is_decided_in_float32(engine: str) -> None:
+    """Keras converts arguments to the layer's type: the state's scalars and noise keep theirs."""
+    layer = SkipLSTM((4, 5), input_size=3, seed=1, dtype="mixed_bfloat16", engine=engine)
+    _, state = layer(X)
+    third = tf.fill([4, 1], tf.constant(1 / 3, tf.float32))  # no bfloat16
+    given = (state[0], state[1]._replace(update_prob=third, cum_update_prob=third))
+    outputs, _ = layer(X[:, :1], given)
+    again, _ = layer(X[:, :1], initial_state=tf.nest.flatten(given))
+    np.testing.assert_array_equal(outputs.h, again.h)
+    sixth = (state[0], state[1]._replace(update_prob=third / 2, cum_update_prob=third / 2))
+    _, last = layer(X[:, :1], sixth)
+    np.testing.assert_array_equal(last[1].update_prob, third / 2)
+    np.testing.assert_array_equal(last[1].cum_update_prob, third)

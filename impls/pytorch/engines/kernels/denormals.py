@@ -1,7 +1,8 @@
 """Denormal numbers are taken as zero inside the kernels, as TensorFlow takes them everywhere.
 
 A gradient that fades over hundreds of steps ends in numbers below the smallest normal one, 1e-38 in float32. Some
-processors need a hundred times as long for each of them: training over 784 steps took 6.7 s a step instead of 0.3 s.
+processors need a hundred times as long for each of them: on an Intel Xeon a training step of 784 time steps took 6.7 s,
+without them 0.4 s.
 """
 
 from __future__ import annotations

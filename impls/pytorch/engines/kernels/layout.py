@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from impls.contract import ACTIVATIONS, Array, CellSpec
+from impls.errors import no_kernels
 from impls.parameters import layer_input_sizes
 from impls.pytorch.engines.kernels.products import pack, panel_width
 
@@ -86,9 +87,11 @@ def _padded(size: int, width: int) -> int:
 
 
 def layout_of(spec: CellSpec, *, decision: int, dtype: np.dtype) -> Layout:
-    """The layout of a cell."""
+    """The layout of a cell; raises `CellError` for a kind that the kernels do not know."""
     panel = panel_width(dtype)
     kind = spec.kind
+    if kind.name not in KINDS:
+        raise no_kernels(spec.cell)
     gates, early, leaves = len(kind.gates), len(kind.normalised), len(kind.state)
     layers = np.zeros((len(spec.units), FIELDS), np.int64)
     record = state = held = read = changes = reset = weights = back = gradient = norms = 0
