@@ -157,7 +157,9 @@ def backward(
     product = normed
     if activated.pre is not None:
         product = layer_norm_backward(activated.pre, normed, gains=layer["norm_gains"])
-    through = _transposed_product(product, layer[f"{spec.kind.matrices[0].prefix}weights_of_h"])
+    _, through = _split_product(
+        product, layer[f"{spec.kind.matrices[0].prefix}weights"], units=cotangents[-1].shape[-1]
+    )
     gh = through if entering.beside is None else entering.beside + through
     return Changes((product, *entering.late), normed), (*entering.rest, gh)
 
@@ -165,7 +167,8 @@ def backward(
 def inputs_gradient(spec: CellSpec, layer: Parameters, changes: Changes) -> Tensor:
     """The gradient of what the layer reads."""
     named = zip(spec.kind.matrices, changes.products, strict=True)
-    terms = [_transposed_product(product, layer[f"{matrix.prefix}weights_of_x"]) for matrix, product in named]
+    units = changes.normed.shape[-1] // len(spec.kind.normalised)
+    terms = [_split_product(product, layer[f"{matrix.prefix}weights"], units=units)[0] for matrix, product in named]
     return tf.add_n(terms)
 
 
@@ -194,9 +197,10 @@ def _input_product(spec: CellSpec, x: Tensor, weights: Tensor) -> Tensor:
     return tf.add_n([x[..., k : k + 1] * weights[k] for k in range(features)])
 
 
-def _transposed_product(g: Tensor, weights: Tensor) -> Tensor:
-    """`g @ weights.T`: the adjoint of a product with the weights."""
-    return tf.matmul(g, weights, transpose_b=True)
+def _split_product(g: Tensor, weights: Tensor, *, units: int) -> tuple[Tensor, Tensor]:
+    """`g @ weights.T`, cut in the gradients of x and of what follows it; asked for twice, XLA makes one product."""
+    both = tf.matmul(g, weights, transpose_b=True)
+    return both[..., :-units], both[..., -units:]
 
 
 def lstm_activate(spec: CellSpec, pre: Parts) -> Parts:
@@ -260,7 +264,7 @@ def gru_backward(
     """The adjoint of `gru_activate` and `gru_complete`."""
     (h,), (r, z, proposal), (gh,) = state, gates, cotangents
     gproposal = gh * (1.0 - z) * ACTIVATION_SLOPES[spec.activation](proposal)
-    greset = _transposed_product(gproposal, layer["candidate_weights_of_h"])
+    _, greset = _split_product(gproposal, layer["candidate_weights"], units=h.shape[-1])
     early = greset * h * r * (1.0 - r), gh * (h - proposal) * z * (1.0 - z)
     return Entering(early, (gproposal,), (), gh * z + greset * r)
 

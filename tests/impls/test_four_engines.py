@@ -111,6 +111,7 @@ def test_a_gate_that_reads_nan(cell: str, gate: str, lengths: bool) -> None:
                 assert np.isnan(found.gradients[name][np.isnan(theirs)]).all(), name
             else:
                 np.testing.assert_allclose(found.gradients[name][0], theirs[0], rtol=1e-9, atol=1e-12)
+        assert np.isnan(found.gradients[f"state {len(case.state) - 2}"][2:4]).all()  # of the Δũ that was read first
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import Tensor
 
+from impls.contract import CellSpec
 from impls.tensorflow.engines.rounds.candidates import (
     Weights,
     candidates_of,
@@ -53,11 +54,14 @@ def forward_rounds(
 
     def body(k: Tensor, position: Position, rows: list[tf.TensorArray], records: list[tf.TensorArray]) -> Any:
         below = at_times(sequences.inputs, tf.minimum(position.time, steps - 1))
+        lost = _lost(spec, position)
+        if lost is not None:
+            below += tf.cast(lost, below.dtype)[:, tf.newaxis]
         recurrent = recurrent_parts(spec, weights, position.layers)
         candidates, recorded = candidates_of(spec, weights, below, position.layers, recurrent)
         if program.keep:
             records = _write(records, k, recorded)
-        position = _after_update(program, weights, sequences, position, candidates)
+        position = _after_update(program, weights, sequences, position, candidates, lost)
         return k + 1, position, _write(rows, k + 1, chosen(position)), records
 
     rows = [
@@ -84,16 +88,18 @@ def forward_rounds(
 
 
 def _after_update(
-    program: Program, weights: Weights, sequences: Sequences, position: Position, candidates: Layers
+    program: Program,
+    weights: Weights,
+    sequences: Sequences,
+    position: Position,
+    candidates: Layers,
+    lost: Tensor | None,
 ) -> Position:
     """Where each sequence stands after the update that it has at `position`, if it has one."""
     spec = program.spec
     updates = position.time < tf.shape(sequences.inputs)[0]
     update_prob, stored = position.update_prob, position.cum_update_prob
-    if spec.skips:
-        nothing = unreadable(update_prob=update_prob, cum_update_prob=stored)
-        lost = tf.where(nothing, tf.constant(float("nan"), stored.dtype), tf.zeros_like(stored))
-        candidates = tf.nest.map_structure(lambda leaf: leaf + tf.cast(lost, leaf.dtype)[:, tf.newaxis], candidates)
+    if lost is not None:
         update_prob = tf.where(updates, propose(spec, weights, candidates), update_prob)
         stored = tf.where(updates, lost, stored)
     layers = select(updates, candidates, position.layers)
@@ -105,6 +111,15 @@ def _after_update(
         time=position.time,
     )
     return Position(time, layers, update_prob, stored)
+
+
+def _lost(spec: CellSpec, position: Position) -> Tensor | None:
+    """NaN where a gate reads NaN, else 0, `[batch]`; added to the inputs it is in all that the round makes of them."""
+    if not spec.skips:
+        return None
+    stored = position.cum_update_prob
+    nothing = unreadable(update_prob=position.update_prob, cum_update_prob=stored)
+    return tf.where(nothing, tf.constant(float("nan"), stored.dtype), tf.zeros_like(stored))
 
 
 def _write(arrays: list[tf.TensorArray], index: Tensor, values: Any) -> list[tf.TensorArray]:
