@@ -30,7 +30,7 @@ IN_TENSORFLOW = ("torch.cat([x, state[0]], dim=1)", "tf.concat([x, state[0]], ax
 def rnn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Adds the page's code to the modules that it names."""
     text = PAGE.read_text(encoding="utf-8")
-    kind, oracle, step = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    kind, oracle, step, layer = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert IN_TENSORFLOW[1] in text
     assert step.count(IN_TENSORFLOW[0]) == 1
     places = {
@@ -47,6 +47,11 @@ def rnn(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, next(filter(None, made)), None, raising=False)
         monkeypatch.setitem(getattr(module, registry), "rnn", None)
         exec(compile(code, f"{PAGE.name}: {name}", "exec"), vars(module))
+    for framework in FRAMEWORKS:
+        module = importlib.import_module(f"impls.{framework}.layers")
+        monkeypatch.setattr(module, "SkipRNN", None, raising=False)
+        # The page's class takes its options from the module, not from this compilation's future.
+        exec(compile(layer, f"{PAGE.name}: layers", "exec", dont_inherit=True), vars(module))
 
 
 def test_the_page_has_fewer_than_eighty_lines() -> None:
@@ -129,6 +134,29 @@ def test_it_trains(tmp_path: Path, framework: str) -> None:
     updates = with_draws(batch, plain, stream="train", step=0).updates
     assert updates is not None
     assert updates.mean() == 0.5
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_its_layer_is_built_called_and_described(framework: str) -> None:
+    layer_class = importlib.import_module(f"impls.{framework}.layers").SkipRNN
+    layer = layer_class(5, input_size=3, engine="reference", update_bias=-0.5, seed=1)
+    x = np.random.default_rng(0).standard_normal((2, 7, 3)).astype(np.float32)
+    outputs, state = layer(tensor(framework, x))
+    oracle = reference.unroll(layer.spec, layer.export_parameters(), x)
+    np.testing.assert_allclose(array(outputs.h), oracle.h, rtol=0, atol=2e-6)
+    assert type(state).__name__ == "SkipRNNState"
+    assert "update_bias: initial bias of the skip gate" in str(layer_class.__doc__)
+    with pytest.raises(CellError, match="has no option 'forget_bias'"):
+        layer_class(5, input_size=3, forget_bias=1.0)
+
+
+def test_a_kind_has_kernels_where_the_engines_have_them() -> None:
+    from impls.pytorch.engines.kernels import layout
+
+    known = {name for name, kind in kinds.KINDS.items() if kind.has_kernels}
+    assert known == {"lstm", "gru"} == set(layout.KINDS)
+    for framework in FRAMEWORKS:
+        assert set(importlib.import_module(f"impls.{framework}.adjoints").PIECES) == known
 
 
 def test_reports_and_the_speed_suite_bear_it() -> None:
