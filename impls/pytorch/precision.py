@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,3 +23,14 @@ def own_precision(inputs: Tensor) -> AbstractContextManager[object]:
     A state that is carried over hundreds of steps wants its whole type, and a gate may hang on its last digit.
     """
     return torch.autocast(inputs.device.type, enabled=False) if autocasts(inputs) else nullcontext()
+
+
+def in_own_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes an autograd function's `backward` compute as its `forward` did, also where autocast is on when it runs."""
+
+    @functools.wraps(backward)
+    def run(ctx: Any, *cotangents: Tensor | None) -> Any:
+        with own_precision(ctx.saved_tensors[0]):
+            return backward(ctx, *cotangents)
+
+    return run

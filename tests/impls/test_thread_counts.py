@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 
 from bench.launch.child import FIXED_ORDER, ORDER_VARIABLE
-from impls.contract import FRAMEWORKS, Array, Batch, CellSpec, ModelSpec, OptimizerSpec, build_learner
+from impls.contract import ENGINES, FRAMEWORKS, Array, Batch, CellSpec, ModelSpec, OptimizerSpec, build_learner
 from impls.parameters import checksum, initial_parameters
 
 STEPS, BATCH, TIME, UNITS = 20, 256, 50, 110
-# The engines that do not follow the threads: ENGINES, as soon as the fast one's slabs are cut by the batch alone.
-ENGINES_OF_ONE_ORDER = ("reference",)
 # By name: cell, vocabulary, outputs, loss. `binary_cross_entropy` at every step is left out: PyTorch's sigmoid rounds
 # the last few numbers of a thread's share otherwise, which is why a record tells its threads.
 CASES = {
@@ -71,7 +69,7 @@ def in_a_process(framework: str, engine: str, case: str, threads: int) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("engine", ENGINES_OF_ONE_ORDER)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_any_number_of_threads_trains_the_same_bits(framework: str, engine: str, case: str) -> None:
     assert len({in_a_process(framework, engine, case, threads) for threads in (1, 2, 3)}) == 1

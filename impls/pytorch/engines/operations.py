@@ -32,6 +32,7 @@ from impls.pytorch.adjoints import (
 from impls.pytorch.engines.first_order import first_order
 from impls.pytorch.engines.unrolled import real_steps, without_padding
 from impls.pytorch.equations import LayerState, layer_parameters, stack_step
+from impls.pytorch.precision import in_own_precision
 from impls.states import FlatState
 
 
@@ -112,6 +113,7 @@ class OperationsUnroll(torch.autograd.Function):
 
     @staticmethod
     @first_order
+    @in_own_precision
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
         """The gradient of every tensor that `forward` took."""
         spec, names = ctx.rest
