@@ -1,4 +1,4 @@
-"""How the kernels are compiled: their arithmetic, and a cache on disk that knows when it is out of date."""
+"""How the kernels are compiled: to the same bits each time, with a cache on disk that knows when it is out of date."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ from numba.extending import intrinsic
 
 from impls import reference
 
-# Of the liberties that a compiler can take, those that keep infinities, NaN and the order of sums. A division by zero
-# gives an infinity, since the check for it would be a branch.
-FUSED: Any = {"fastmath": {"contract", "arcp", "nsz"}, "error_model": "numpy"}
-# For sums, whose order is free.
-SUMMED: Any = {"fastmath": {"contract", "arcp", "nsz", "reassoc"}, "error_model": "numpy"}
-# Every operation rounded as it is written.
-EXACT: Any = {"error_model": "numpy"}
-
 
 def _stamp() -> tuple[tuple[str, float, int], ...]:
     """Name, time and size of every file that kernels are made from."""
@@ -26,13 +18,14 @@ def _stamp() -> tuple[tuple[str, float, int], ...]:
     return tuple((file.name, file.stat().st_mtime, file.stat().st_size) for file in files)
 
 
-def compiled(
-    arithmetic: Any = EXACT, *, from_python: bool = False, inlined: bool = False
-) -> Callable[[Callable[..., Any]], Any]:
+def compiled(*, from_python: bool = False, inlined: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Compiles a function at its first call, without holding Python's lock, and caches it on disk.
 
+    Every operation is rounded as it is written, sums in the order that they are written in: what the compiler may
+    reorder it reorders differently where it compiles and where it finds its work in the cache. A division by zero gives
+    an infinity, since the check for it would be a branch.
+
     Args:
-        arithmetic: `EXACT`, `FUSED` or `SUMMED`.
         from_python: whether it is called from Python, and not by compiled code alone; the way in takes long to compile.
         inlined: copied into its callers. Arrays are passed number by number, a hundred for a tape, so that a call for
             every update would cost more than many an update does.
@@ -42,7 +35,7 @@ def compiled(
         wrappers["forceinline"] = True
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher: Any = njit(cache=True, nogil=True, **arithmetic, **wrappers)(function)  # type: ignore[call-overload]
+        dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy", **wrappers)(function)  # type: ignore[call-overload]
         # Numba would look at the function's own file alone, and run old copies of what it calls in the others.
         dispatcher._cache._cache_file._source_stamp = _stamp()
         return dispatcher

@@ -112,7 +112,7 @@ def _spoil(layout, state, record):
 
 
 @compiled(inlined=True)
-def _leave(layout, weights, sequences, results, tape, keep, row, t, state, record, records):
+def _leave(layout, weights, sequences, results, tape, keep, row, t, state, record, records, logit):
     """What follows an update: the gate's proposal, and the outputs up to the next update, whose step is returned."""
     gate = fired(layout.decision, sequences.draws[row], results.cumulative[row], t)
     results.gates[row, t] = gate
@@ -120,7 +120,7 @@ def _leave(layout, weights, sequences, results, tape, keep, row, t, state, recor
         if gate != gate:
             _spoil(layout, state, records[record])
         fed = state[layout.fed_at : layout.fed_at + weights.gate.size]
-        proposed = update_probability(weights.gate, weights.gate_bias, fed)
+        proposed = update_probability(weights.gate, weights.gate_bias, fed, logit)
         results.probability[row] = proposed
         if keep:
             tape.proposed[record] = proposed
@@ -176,7 +176,7 @@ def _forward_slab(layout, weights, sequences, results, tape, keep, first, end, r
     """Runs the sequences `first` to `end`; `room` is to work in, with a row for each of them."""
     layout, weights, sequences = borrowed(layout), borrowed(weights), borrowed(sequences)
     results, tape, room = borrowed(results), borrowed(tape), borrowed(room)
-    old, pre, read, reset, live, time, before, unkept = room
+    old, pre, read, reset, live, time, before, unkept, logit = room
     steps, gated = sequences.inputs.shape[1], layout.decision >= ROUND
     records = tape.records if keep else unkept
     at = np.int64(first * steps if keep else 0)
@@ -208,7 +208,9 @@ def _forward_slab(layout, weights, sequences, results, tape, keep, first, end, r
             advance(layout, weights, pre, read, reset, states, states, records, at, rows)
             for index in range(rows):
                 row, t, state = live[start + index], time[start + index], states[index]
-                following = _leave(layout, weights, sequences, results, tape, keep, row, t, state, at + index, records)
+                following = _leave(
+                    layout, weights, sequences, results, tape, keep, row, t, state, at + index, records, logit
+                )
                 if following < sequences.lengths[row]:
                     live[kept], time[kept], before[kept] = row, following, t
                     if kept < start + index:
@@ -242,6 +244,7 @@ def run_forward(layout, weights, sequences, results, tape, keep, queue):
         np.empty(queue.rows, np.int64),
         np.empty(queue.rows, np.int64),
         np.empty((np.int64(0) if keep else BLOCK_ROWS, layout.record), dtype),
+        np.empty(1, np.float64),
     )
     slab = take(queue.taken)
     while slab * queue.rows < queue.batch:

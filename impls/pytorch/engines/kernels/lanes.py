@@ -7,6 +7,8 @@ register: `layout.py` pads them.
 
 from __future__ import annotations
 
+import functools
+import platform
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,8 +17,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-
-_CONTRACT = ("contract",)  # a product and a sum may become one instruction
 
 
 def vector_bytes() -> int:
@@ -31,17 +31,61 @@ def spread(builder: Any, number: Any, vector: Any) -> Any:
     return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(word, vector.count), [0] * vector.count))
 
 
-class Lanes:
-    """Neighbouring numbers in one vector register, as an operand of expressions that become LLVM IR."""
+def fused(builder: Any, one: Any, other: Any, addend: Any) -> Any:
+    """`one · other + addend`, rounded once where the machine has such an instruction, and never as the compiler likes.
 
-    def __init__(self, builder: Any, value: Any) -> None:
+    Left to the compiler, which products are fused would depend on where a function is copied to: the same source gave
+    other bits freshly compiled than from the cache.
+    """
+    if not _has_fused():
+        return builder.fadd(builder.fmul(one, other), addend)
+    kind = addend.type
+    name = f"llvm.fma.v{kind.count}{kind.element.intrinsic_name}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+    return builder.call(function, [one, other, addend])
+
+
+@functools.cache
+def _has_fused() -> bool:
+    return platform.machine().lower() not in ("x86_64", "amd64") or bool(
+        llvmlite.binding.get_host_cpu_features().get("fma", False)
+    )
+
+
+class Lanes:
+    """Neighbouring numbers in one vector register, as an operand of expressions that become LLVM IR.
+
+    A product waits for what follows: where that is a sum, both are one instruction.
+    """
+
+    def __init__(self, builder: Any, value: Any = None, *, factors: tuple[Any, Any] | None = None) -> None:
         self.builder = builder
-        self.value = value
+        self._value = value
+        self._factors = factors
+
+    @property
+    def value(self) -> Any:
+        """The numbers in LLVM."""
+        if self._value is None:
+            assert self._factors is not None
+            self._value = self.builder.fmul(*self._factors)
+        return self._value
+
+    def _waiting(self) -> tuple[Any, Any] | None:
+        """The factors of a product that nothing has asked for yet."""
+        return self._factors if self._value is None else None
 
     @property
     def is_single(self) -> bool:
         """Whether these are float32."""
         return isinstance(self.value.type.element, ir.FloatType)
+
+    def as_double(self) -> Lanes:
+        """The same numbers as float64."""
+        if not self.is_single:
+            return self
+        kind = ir.VectorType(ir.DoubleType(), self.value.type.count)
+        return Lanes(self.builder, self.builder.fpext(self.value, kind))
 
     def constant(self, number: float) -> Lanes:
         """The number in every lane."""
@@ -52,16 +96,25 @@ class Lanes:
         return other.value if isinstance(other, Lanes) else self.constant(other).value
 
     def __add__(self, other: Lanes | float) -> Lanes:
-        return Lanes(self.builder, self.builder.fadd(self.value, self._other(other), flags=_CONTRACT))
+        if factors := self._waiting():
+            return Lanes(self.builder, fused(self.builder, *factors, self._other(other)))
+        if isinstance(other, Lanes) and (factors := other._waiting()):
+            return Lanes(self.builder, fused(self.builder, *factors, self.value))
+        return Lanes(self.builder, self.builder.fadd(self.value, self._other(other)))
 
     def __sub__(self, other: Lanes | float) -> Lanes:
-        return Lanes(self.builder, self.builder.fsub(self.value, self._other(other), flags=_CONTRACT))
+        if isinstance(other, Lanes) and (factors := other._waiting()):
+            one, another = factors
+            return Lanes(self.builder, fused(self.builder, self.builder.fneg(one), another, self.value))
+        if factors := self._waiting():
+            return Lanes(self.builder, fused(self.builder, *factors, self.builder.fneg(self._other(other))))
+        return Lanes(self.builder, self.builder.fsub(self.value, self._other(other)))
 
     def __mul__(self, other: Lanes | float) -> Lanes:
-        return Lanes(self.builder, self.builder.fmul(self.value, self._other(other), flags=_CONTRACT))
+        return Lanes(self.builder, factors=(self.value, self._other(other)))
 
     def __truediv__(self, other: Lanes | float) -> Lanes:
-        return Lanes(self.builder, self.builder.fdiv(self.value, self._other(other), flags=_CONTRACT))
+        return Lanes(self.builder, self.builder.fdiv(self.value, self._other(other)))
 
     def __rsub__(self, other: float) -> Lanes:
         return self.constant(other) - self
@@ -131,7 +184,7 @@ def lanewise(kinds: int = 1, **parts: int) -> Callable[[Callable[..., Mapping[st
 
     The decorated function takes the kind, then by name the lanes of the arrays that it reads, and returns by name
     those to write: of an array with one part `Lanes`, with several a tuple of them; of one number, what is summed over
-    all lanes and added to it. The result is called with the
+    all lanes and added to it, in float64 where it is. The result is called with the
     kind, a number below `kinds`, and a tuple of all arrays in the order of `parts`.
 
     Args:
@@ -161,6 +214,9 @@ def lanewise(kinds: int = 1, **parts: int) -> Callable[[Callable[..., Mapping[st
                 lanes = vector_bytes() // bytes_each
                 vector = ir.VectorType(element, lanes)
 
+                def zeros(of: Any) -> Any:
+                    return ir.Constant(ir.VectorType(of, lanes), [0.0] * lanes)
+
                 def place(name: str, part: int, index: Any) -> Any:
                     at = builder.add(builder.mul(width, ir.Constant(word, part)), index)
                     return builder.bitcast(builder.gep(bases[name], [at]), vector.as_pointer())
@@ -176,9 +232,8 @@ def lanewise(kinds: int = 1, **parts: int) -> Callable[[Callable[..., Mapping[st
                         for name in reads
                         if not parts[name]
                     }
-                    zeros = ir.Constant(vector, [0.0] * lanes)
                     sums = {
-                        name: cgutils.alloca_once_value(builder, zeros)
+                        name: cgutils.alloca_once_value(builder, zeros(bases[name].type.pointee))
                         for name in names
                         if not parts[name] and name not in reads
                     }

@@ -83,3 +83,15 @@ def leave_update(_: int, new: Lanes, old: Lanes, flow: Lanes) -> Written:
 def gate_back(_: int, logit: Lanes, fed: Lanes, weights: Lanes, of_weights: Lanes, moved: Lanes) -> Written:
     """The gradient through the skip gate's logit, added to that of its weights and of the state that feeds it."""
     return {"of_weights": of_weights + logit * fed, "moved": moved + logit * weights}
+
+
+@lanewise(flow=1, new=1, old=1, along=0)
+def add_along(_: int, flow: Lanes, new: Lanes, old: Lanes) -> Written:
+    """Adds `⟨flow, s̃ − s⟩` to `along`."""
+    return {"along": flow * (new - old)}
+
+
+@lanewise(weights=1, fed=1, logit=0)
+def add_logit(_: int, weights: Lanes, fed: Lanes) -> Written:
+    """Adds `s W` to `logit`, a float64, since a gate may hang on its last digit."""
+    return {"logit": weights.as_double() * fed.as_double()}

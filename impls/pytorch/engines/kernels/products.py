@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from impls.pytorch.engines.kernels.compiled import compiled
-from impls.pytorch.engines.kernels.lanes import spread, vector_bytes
+from impls.pytorch.engines.kernels.lanes import fused, spread, vector_bytes
 
 WIDTH_BYTES = 64  # of a panel: what a cache line holds, and the least that sizes are padded to
 PANEL_VECTORS = WIDTH_BYTES // vector_bytes()
@@ -97,9 +97,8 @@ def _emit_tile(builder: Any, size: int, panels: int, operands: _Operands) -> Non
             number = builder.load(builder.gep(lead, [builder.mul(operands.row_stride, word(row % 3))]))
             several = spread(builder, number, vector)
             for column in columns:
-                product = builder.fmul(several, taken[column], flags=("contract",))
-                total = builder.fadd(builder.load(sums[row, column]), product, flags=("contract",))
-                builder.store(total, sums[row, column])
+                total = sums[row, column]
+                builder.store(fused(builder, several, taken[column], builder.load(total)), total)
         for lead in leads.values():
             builder.store(_opaque(builder, builder.gep(builder.load(lead), [operands.column_stride])), lead)
     for (row, (panel, part)), total in sums.items():

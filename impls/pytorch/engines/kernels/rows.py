@@ -10,32 +10,23 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from impls.pytorch.engines.kernels.compiled import FUSED, SUMMED, compiled
+from impls.pytorch.engines.kernels.compiled import compiled
 
 _LINE = 64  # bytes that the cache takes at once
 
 
-@compiled(FUSED)
+@compiled()
 def copy(source, target):
     """Puts a row of as many numbers as the target has into it."""
     for index in range(target.size):
         target[index] = source[index]
 
 
-@compiled(FUSED)
+@compiled()
 def add(source, target):
     """Adds a row."""
     for index in range(source.size):
         target[index] += source[index]
-
-
-@compiled(SUMMED)
-def along(flow, new, old):
-    """`⟨flow, new − old⟩`."""
-    total = flow.dtype.type(0)
-    for index in range(flow.size):
-        total += flow[index] * (new[index] - old[index])
-    return total
 
 
 def _prefetch(write: bool) -> Any:

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from impls.pytorch.engines.kernels.compiled import SUMMED, compiled
+from impls.pytorch.engines.kernels.compiled import compiled
 from impls.pytorch.engines.kernels.layout import ALWAYS, ROUND, SCHEDULED
+from impls.pytorch.engines.kernels.passes import add_logit
 
 
 @compiled(inlined=True)
@@ -43,18 +44,10 @@ def fired(decision, draws, cumulative, t):
     return cumulative[t] - cumulative[t] + cumulative.dtype.type(1)
 
 
-@compiled(SUMMED)
-def _logit(weights, bias, fed):
-    """`s W + b`, in float64, since a gate may hang on its last digit."""
-    total = np.float64(bias)
-    for index in range(weights.size):
-        total += np.float64(weights[index]) * np.float64(fed[index])
-    return total
-
-
 @compiled(inlined=True)
-def update_probability(weights, bias, fed):
-    """Eq. 4: `Δũ = σ(s W + b)`, for a bias of one number."""
+def update_probability(weights, bias, fed, logit):
+    """Eq. 4: `Δũ = σ(s W + b)`, for a bias of one number; `logit` `[1]`, float64, is to work in."""
     one = weights.dtype.type(1)
-    logit = weights.dtype.type(_logit(weights, bias[0], fed))
-    return one / (one + weights.dtype.type(math.exp(-np.float64(logit))))
+    logit[0] = bias[0]
+    add_logit(0, (weights, fed, logit))
+    return one / (one + weights.dtype.type(math.exp(-np.float64(weights.dtype.type(logit[0])))))

@@ -10,7 +10,8 @@ from impls.contract import Array
 from impls.pytorch.engines.kernels.candidates import BLOCK_ROWS, advance, take_input, take_state
 from impls.pytorch.engines.kernels.compiled import compiled
 from impls.pytorch.engines.kernels.layout import CHANGE_AT, HELD_AT, OLD_AT, ROUND, UNITS, WIDTH
-from impls.pytorch.engines.kernels.rows import add, along, copy
+from impls.pytorch.engines.kernels.passes import add_along
+from impls.pytorch.engines.kernels.rows import add, copy
 from impls.pytorch.engines.kernels.skip_gate import update_probability
 
 
@@ -26,6 +27,8 @@ class Skipped(NamedTuple):
     new: Array  # candidate states
     read: Array
     reset: Array
+    along: Array  # [1]
+    logit: Array  # [1], float64
 
 
 @compiled()
@@ -42,6 +45,8 @@ def room_for_skips(layout, dtype):
         np.empty((rows, layout.state), dtype),
         np.empty((rows, layout.read), dtype),
         np.empty((rows, layout.reset), dtype),
+        np.empty(1, dtype),
+        np.empty(1, np.float64),
     )
 
 
@@ -98,10 +103,13 @@ def _pass_skip(layout, weights, sequences, results, tape, flow, gradients, skipp
     row, t, record = skipped.row[index], skipped.time[index], skipped.record[index]
     add_flow(layout, flow, gradients, row, t)
     fed = skipped.new[index, layout.fed_at : layout.fed_at + weights.gate.size]
-    proposed = update_probability(weights.gate, weights.gate_bias, fed)
+    proposed = update_probability(weights.gate, weights.gate_bias, fed, skipped.logit)
     carried = carried_probability(sequences, tape, row, record)
     probability, stored = gradients.probability[row], gradients.stored[row]
-    change = along(gradients.state[row], skipped.new[index], skipped.old[index])
+    along = skipped.along
+    along[0] = 0
+    add_along(0, (gradients.state[row], skipped.new[index], skipped.old[index], along))
+    change = along[0]
     change += probability * (proposed - carried) - stored * results.cumulative[row, t]
     change += stored
     if flow.gates.size > 0:
