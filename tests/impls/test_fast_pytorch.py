@@ -343,3 +343,31 @@ def test_cached_kernels_go_out_of_date_with_any_file_of_the_engine(tmp_path: Pat
     assert hits_and_misses().split() == ["1", "0"]
     (copy / "impls" / "pytorch" / "engines" / "kernels" / "activations.py").touch()
     assert hits_and_misses().split() == ["0", "1"]
+
+
+def test_a_kernel_gives_the_same_bits_freshly_compiled_and_from_the_cache(tmp_path: Path) -> None:
+    """Compiled anew, a kernel is copied into others; from the cache it is found whole: no rounding may differ."""
+    program = """
+import hashlib
+import numpy as np, torch
+from impls.pytorch import SkipGRU, SkipLSTM
+
+told = hashlib.sha256()
+for layer_class in (SkipGRU, SkipLSTM):
+    for layer_norm in (False, True):
+        layer = layer_class(40, input_size=5, seed=1, update_bias=-0.5, layer_norm=layer_norm)
+        inputs = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 15, 5)).astype(np.float32)).requires_grad_()
+        outputs, _ = layer(inputs)
+        loss = outputs.h.square().sum() + outputs.state_gate.sum()
+        for tensor in (outputs.h, *torch.autograd.grad(loss, [*layer.parameters(), inputs])):
+            told.update(tensor.detach().numpy().tobytes())
+print(told.hexdigest())
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    root = Path(impls.__file__).parents[1]
+    fresh, cached = (
+        subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert fresh == cached
