@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from impls.contract import Array, CellSpec
-from impls.errors import CellError
 from impls.kinds import skip_cells
 from impls.pytorch.equations import stack_step
 from tests.impls.engines import (
@@ -136,12 +133,3 @@ def test_tensorflow_in_low_precision(cell: str, dtype: str) -> None:
     np.testing.assert_allclose(ours.h, theirs.h, rtol=0, atol=0.05 if dtype == "bfloat16" else 5e-3)
     near = relative_differences(ours.gradients, theirs.gradients)
     assert {name: value for name, value in near.items() if not value <= (0.1 if dtype == "bfloat16" else 0.02)} == {}
-
-
-@pytest.mark.parametrize(("framework", "engine"), [OPERATIONS, ("tensorflow", "fast")])
-def test_a_kind_without_adjoint_is_refused(framework: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    adjoints = importlib.import_module(f"impls.{framework}.adjoints")
-    monkeypatch.delitem(adjoints.PIECES, "gru")
-    spec = CellSpec(cell="skip_gru", input_size=3, units=(3,))
-    with pytest.raises(CellError, match=r"^engine='fast' has no kernels for cell 'skip_gru'; use engine='reference'$"):
-        run_engine(framework, engine, random_case(spec, batch=2, time=3), call="eager")
