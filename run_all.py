@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bench.__main__ import (
+from bench.cli.commands import (
     DATA,
     REPORTS,
     RESULTS,

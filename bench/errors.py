@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel, ValidationError
+
+from impls.errors import nearest
+
 
 class UserError(Exception):
     """Something the user gave or lacks: what is wrong, where, and what to do."""
@@ -25,3 +29,20 @@ class DeviceError(UserError):
 
 class SpeedError(UserError):
     """Benchmarks that cannot be run as asked, or whose results cannot be read."""
+
+
+def explain(error: ValidationError, model: type[BaseModel], *, where: str) -> str:
+    """The first finding as `where: key: what is wrong`, and how many more there are."""
+    findings = error.errors()
+    first = findings[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = list(model.model_fields)
+        said = f"unknown key {key!r}{nearest(key, known)} (keys: {', '.join(known) or 'none'})"
+    elif first["type"] == "missing":
+        said = f"the key {key!r} is missing"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        said = f"{key} = {first['input']!r}: {message}" if key else message
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"{where}: {said}{more}"

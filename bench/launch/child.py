@@ -11,13 +11,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
-from bench.records import Store, failure
-from bench.trial import Trial
-
-# What a math library reads for its number of threads when it is first loaded.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-# What it reads for the order of its sums, and the order that does not follow the number of threads.
-ORDER_VARIABLE, FIXED_ORDER = "MKL_CBWR", "AUTO,STRICT"
+from bench.machine.threads import FIXED_ORDER, ORDER_VARIABLE, THREAD_VARIABLES
+from bench.plan.trial import Trial
+from bench.records.record import failure
+from bench.records.store import Store
 
 
 class StoppedError(BaseException):
@@ -49,7 +46,7 @@ def run_child(connection: Connection, trial: Trial, results: Path, sweep: str, d
 
     try:
         # Imported here so that an import that fails is recorded like any other failure.
-        from bench.run import run_trial
+        from bench.train.training import run_trial
 
         run_trial(trial, store=store, data=data, threads=threads, report=report, started=started)
     except StoppedError:

@@ -15,9 +15,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from bench.progress import Progress
-from bench.records import Record
-from bench.trial import Trial
+from bench.plan.trial import Trial
+from bench.records.record import Record
+from bench.train.progress import Progress
 
 STATUS_STYLES = {"ok": "green", "diverged": "yellow", "failed": "red", "timeout": "red"}
 

@@ -20,8 +20,9 @@ from types import FrameType
 
 from bench.launch.child import run_child
 from bench.launch.display import Display
-from bench.records import Record, Store, failure
-from bench.trial import Trial
+from bench.plan.trial import Trial
+from bench.records.record import Record, failure
+from bench.records.store import Store
 
 # Seconds that a child is given to end by itself after it is asked to.
 GRACE_SECONDS = 5.0

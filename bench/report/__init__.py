@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.console import Console
 
-    from bench.records import Record, Store
-    from bench.trial import Trial
+    from bench.plan.trial import Trial
+    from bench.records.record import Record
+    from bench.records.store import Store
 
 
 def write_report(

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import RecordError
-from bench.records import Record, Store, identity
-from bench.trial import Trial
+from bench.plan.trial import Trial
+from bench.records.record import Record, identity
+from bench.records.store import Store
 from impls.contract import Array
 from impls.kinds import cells
 

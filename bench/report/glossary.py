@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.records import Record
+from bench.records.record import Record
 
 # Columns that a report derives, and record fields whose names leave something to say.
 MEANINGS = {

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from bench.records import Store
+from bench.records.store import Store
 from bench.report.frames import read_examples, rows_of
 from bench.report.style import INK, SKIPPED, USED, WIDTH, Picture, new_figure, slug
 from impls.contract import Array

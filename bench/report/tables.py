@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import FINISHED
+from bench.records.record import FINISHED
 from bench.report.frames import CORE, LABELS, STATUSES, configuration_fields, rows_of, varying_fields
 from bench.report.numbers import NONE, spread
 

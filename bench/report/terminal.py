@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.records import Store
+from bench.plan.trial import Trial
+from bench.records.store import Store
 from bench.report.comparison import compare_frameworks, readable_summary
 from bench.report.frames import read_records, rows_of, trials_frame
 from bench.report.speed_times import glance, passes_frame, read_benchmarks, times_table
 from bench.report.tables import aggregate, readable
-from bench.trial import Trial
 
 # What a terminal has room for; the page and the CSV have the rest.
 SHOWN = ("framework", "seeds", "quality", "metric", "solved", "update_ratio", "step_milliseconds", "status")

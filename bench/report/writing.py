@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.records import Store
+from bench.plan.trial import Trial
+from bench.records.store import Store
 from bench.report import figures, sections, sequences
 from bench.report.comparison import Comparison, compare_frameworks
 from bench.report.folder import replacing
@@ -17,7 +18,6 @@ from bench.report.speed_page import speed_sections, write_speed_tables
 from bench.report.speed_times import passes_frame, read_benchmarks, times_table
 from bench.report.style import house_style, save
 from bench.report.tables import ReadableTable, aggregate, readable, to_latex, to_markdown
-from bench.trial import Trial
 
 
 def write(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.environment import environment
+from bench.machine.environment import environment
 from bench.speed.workloads import SCALES, Preparation, Workload, check_updates, grid
 from impls.contract import DEVICES, FRAMEWORKS, installed
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import devices
 from bench.errors import SpeedError
-from bench.launch.child import THREAD_VARIABLES
-from bench.records import write_atomically
+from bench.machine import devices
+from bench.machine.disk import write_atomically
+from bench.machine.threads import THREAD_VARIABLES
 from impls.contract import FRAMEWORKS, PACKAGES, installed
 from impls.errors import nearest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.errors import SweepError
+from bench.errors import SweepError, explain
 from bench.tasks.adding import Adding
 from bench.tasks.base import Task, TaskOptions
 from bench.tasks.charades import Charades
@@ -16,7 +16,6 @@ from bench.tasks.frequency import Frequency
 from bench.tasks.imdb import Imdb
 from bench.tasks.mnist import Mnist
 from bench.tasks.ucf101 import Ucf101
-from bench.validation import explain
 from impls.errors import nearest
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Adding, Frequency, Mnist, Charades, Imdb, Ucf101, Digits)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from bench.protocol import Protocol
 from bench.tasks.base import MeanSquaredError, Score, Split, TaskOptions
 from bench.tasks.generated import GeneratedTask
+from bench.tasks.protocol import Protocol
 from impls.contract import Array, Batch
 
 # The sum of two independent U(−0.5, 0.5) has variance 2/12; solved is two orders of magnitude below it.

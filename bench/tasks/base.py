@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import DataError
-from bench.protocol import Protocol as TrainingProtocol
+from bench.tasks.protocol import Protocol as TrainingProtocol
 from impls.contract import Array, Batch
 
 Split = Literal["validation", "test"]

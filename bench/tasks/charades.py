@@ -11,11 +11,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from bench.errors import DataError
-from bench.protocol import Protocol
-from bench.randomness import permutation
-from bench.tasks.base import Score, Split, TaskOptions
-from bench.tasks.charades_files import (
+from bench.data.charades_files import (
     CLASSES,
     FEATURES,
     AnnotatedVideo,
@@ -23,10 +19,14 @@ from bench.tasks.charades_files import (
     read_annotations,
     read_features,
 )
+from bench.data.prepared import open_array, prepared_folder
+from bench.data.sequences import Sequences, SequenceWriter
+from bench.errors import DataError
+from bench.tasks.base import Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
 from bench.tasks.localization import LocalizationScore, actions_at, time_points
-from bench.tasks.prepared import open_array, prepared_folder
-from bench.tasks.sequences import Sequences, SequenceWriter
+from bench.tasks.protocol import Protocol
+from bench.tasks.randomness import permutation
 from impls.contract import Array, Batch
 
 VALIDATION_SHARE = 0.05

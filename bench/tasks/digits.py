@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from bench.protocol import Protocol
-from bench.randomness import permutation
 from bench.tasks.base import Accuracy, Score, Split
 from bench.tasks.data_set import DataSetTask, Part
+from bench.tasks.protocol import Protocol
+from bench.tasks.randomness import permutation
 from impls.contract import Array, Batch
 
 IMAGES = 1797

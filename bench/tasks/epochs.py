@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from bench.errors import UserError
-from bench.randomness import permutation
+from bench.tasks.randomness import permutation
 from impls.contract import Array
 
 

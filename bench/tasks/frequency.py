@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from bench.protocol import Protocol
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.generated import GeneratedTask
+from bench.tasks.protocol import Protocol
 from impls.contract import Array, Batch
 
 DURATION_MILLISECONDS = 100.0

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.randomness import generator
 from bench.tasks.base import Split, Task
+from bench.tasks.randomness import generator
 from impls.contract import Batch
 
 

@@ -11,16 +11,16 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from bench.data.downloads import download
+from bench.data.prepared import open_array, prepared_folder
+from bench.data.reviews import KerasReviews, Review, ReviewFolder, Reviews
+from bench.data.sequences import Sequences, SequenceWriter
+from bench.data.word_vectors import FOLDER, read_word_vectors, word_vectors_problem
 from bench.errors import DataError
-from bench.protocol import Protocol
-from bench.randomness import permutation
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
-from bench.tasks.downloads import download
-from bench.tasks.prepared import open_array, prepared_folder
-from bench.tasks.reviews import KerasReviews, Review, ReviewFolder, Reviews
-from bench.tasks.sequences import Sequences, SequenceWriter
-from bench.tasks.word_vectors import FOLDER, read_word_vectors, word_vectors_problem
+from bench.tasks.protocol import Protocol
+from bench.tasks.randomness import permutation
 from impls.contract import Array, Batch
 
 VALIDATION_SHARE = 0.15

@@ -12,13 +12,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from bench.data.downloads import download
+from bench.data.idx import read_idx
+from bench.data.prepared import open_array, prepared_folder
 from bench.errors import DataError
-from bench.protocol import Protocol
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
-from bench.tasks.downloads import download
-from bench.tasks.idx import read_idx
-from bench.tasks.prepared import open_array, prepared_folder
+from bench.tasks.protocol import Protocol
 from impls.contract import Array, Batch
 
 SIDE = 28

@@ -11,13 +11,13 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
+from bench.data.prepared import open_array, prepared_folder
+from bench.data.sequences import Sequences, SequenceWriter
+from bench.data.ucf101_files import CLASSES, FEATURES, Clip, read_classes, read_clips, read_features
 from bench.errors import DataError
-from bench.protocol import Protocol
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
-from bench.tasks.prepared import open_array, prepared_folder
-from bench.tasks.sequences import Sequences, SequenceWriter
-from bench.tasks.ucf101_files import CLASSES, FEATURES, Clip, read_classes, read_clips, read_features
+from bench.tasks.protocol import Protocol
 from impls.contract import Array, Batch
 
 FRAMES_PER_SECOND = 25

@@ -35,7 +35,7 @@ def files(folder: str) -> list[Path]:
 
 
 # Extracts features from videos, once, in PyTorch.
-FRAME_ENCODER = ROOT / "bench" / "tasks" / "frame_encoder.py"
+FRAME_ENCODER = ROOT / "bench" / "data" / "frame_encoder.py"
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,33 @@ def test_an_implementation_knows_no_task_and_no_other_framework(path: Path) -> N
         assert not any(module.startswith(f"impls.{other}") for module in imported(path))
 
 
-@pytest.mark.parametrize("path", files("bench/report"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_report_reads_records_not_runs(path: Path) -> None:
-    assert not any(module.startswith(("bench.run", "bench.launch", "bench.tasks")) for module in imported(path))
+# The rooms of the harness, from the roof down: each may import those below it. A report reads records alone.
+FLOORS = ("cli", "launch", "train", "records", "plan", "tasks", "data", "machine")
+BELOW = {room: set(FLOORS[number:]) for number, room in enumerate(FLOORS)}
+BELOW["report"] = {"report", "records", "plan", "machine"}
+BELOW["speed"] = {"speed", "machine"}
+BELOW["cli"] |= {"report", "speed"}
+EVERYWHERE = {"errors"}  # what is told to the user
 
 
-@pytest.mark.parametrize("path", files("bench/tasks"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_task_knows_no_trial(path: Path) -> None:
-    assert not any(module.startswith(("bench.trial", "bench.run", "bench.records")) for module in imported(path))
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("path", files("bench"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_rooms_import_downwards_alone(path: Path) -> None:
+    parts = path.relative_to(ROOT / "bench").parts
+    if len(parts) == 1:
+        assert parts[0] in ("__init__.py", "__main__.py", "errors.py"), "a file of the harness has a room"
+        return
+    used = {room(module) for module in imported(path) if module.startswith("bench.")}
+    assert used - EVERYWHERE <= BELOW[parts[0]]
+
+
+def test_no_room_imports_one_that_imports_it() -> None:
+    known = {above: below - {above} for above, below in BELOW.items()}
+    for above, below in known.items():
+        assert not any(above in known[other] for other in below)
 
 
 @pytest.mark.parametrize(("framework", "other"), [("pytorch", {"tensorflow"}), ("tensorflow", {"torch"})])
@@ -75,9 +94,9 @@ def find_spec(name, path=None, target=None):
     return None if name.partition(".")[0] in {other!r} else found(name, path, target)
 PathFinder.find_spec = find_spec
 from pathlib import Path
-from bench.records import Store
-from bench.run import run_trial
-from bench.trial import build_trial
+from bench.records.store import Store
+from bench.train.training import run_trial
+from bench.plan.trial import build_trial
 protocol = dict(steps=2, batch_size=4, evaluate_every=2, evaluation_sequences=4)
 trial = build_trial(
     dict(task="adding", cell="skip_lstm", units=3, framework={framework!r}, options=dict(length=4), protocol=protocol),

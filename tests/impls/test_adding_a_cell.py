@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.draws import with_draws
-from bench.estimate import estimate_seconds
-from bench.records import Store
+from bench.launch.estimate import estimate_seconds
+from bench.plan.trial import build_trial
+from bench.records.store import Store
 from bench.report.style import cell_colours
-from bench.run import run_trial
 from bench.speed.workloads import SCALES, grid
-from bench.trial import build_trial
+from bench.train.draws import with_draws
+from bench.train.training import run_trial
 from impls import kinds, reference
 from impls.contract import FRAMEWORKS, CellSpec
 from impls.errors import CellError

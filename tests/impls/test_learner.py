@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.randomness import generator
+from bench.tasks.randomness import generator
 from impls.contract import (
     DEFAULT_ENGINE,
     ENGINES,

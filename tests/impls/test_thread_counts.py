@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from bench.launch.child import FIXED_ORDER, ORDER_VARIABLE
+from bench.machine.threads import FIXED_ORDER, ORDER_VARIABLE
 from impls.contract import ENGINES, FRAMEWORKS, Array, Batch, CellSpec, ModelSpec, OptimizerSpec, build_learner
 from impls.parameters import checksum, initial_parameters
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import Record, Store, identity, write_arrays, write_curve
-from bench.trial import Trial, build_trial
+from bench.plan.trial import Trial, build_trial
+from bench.records.record import Record, identity
+from bench.records.store import Store, write_arrays, write_curve
 
 SWEEP = "stored"
 ENVIRONMENT = {

@@ -8,10 +8,10 @@ import io
 import pandas as pd
 import pytest
 
+from bench.plan.trial import build_trial
 from bench.report.frames import read_records, trials_frame
 from bench.report.numbers import number, signed, spread
 from bench.report.tables import aggregate, escape_latex, readable, to_latex, to_markdown
-from bench.trial import build_trial
 from tests.bench.report.stored import ok_record
 
 

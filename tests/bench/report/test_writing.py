@@ -15,7 +15,7 @@ from rich.console import Console
 
 from bench import report
 from bench.errors import RecordError
-from bench.records import Store
+from bench.records.store import Store
 from bench.report import writing
 from tests.bench.report.stored import SWEEP, ok_record, trial, write_run
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench import tasks
-from bench.records import Store
-from bench.run import run_trial
-from bench.trial import build_trial
+from bench.plan.trial import build_trial
+from bench.records.store import Store
+from bench.train.training import run_trial
 from impls.contract import FRAMEWORKS, installed
 from tests.bench.tasks.checks import check_batches
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.data.reviews import tokenised
 from bench.errors import DataError
 from bench.tasks import build_task
 from bench.tasks.base import Task
-from bench.tasks.reviews import tokenised
 from tests.bench.tasks.checks import check_batches, check_epoch
 from tests.bench.tasks.layouts import write_keras_reviews, write_reviews
 

@@ -1,0 +1,87 @@
+"""The prepared form of a data set: `.npy` arrays that trials map into memory, built once and atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.machine.disk import full_disk_explained
+from impls.contract import Array
+
+
+def fingerprint(files: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits over the files' paths, sizes and times of change, and over the settings."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in files:
+        stat = path.stat()
+        digest.update(f"{path};{stat.st_size};{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def prepared_folder(
+    data: Path,
+    task: str,
+    *,
+    files: Iterable[Path],
+    settings: Mapping[str, Any],
+    build: Callable[[Path], None],
+) -> Path:
+    """The folder `data/prepared/<task>/<fingerprint>/`, built first where it is not there yet.
+
+    A changed, added or removed source file, or another setting, gives another folder; old ones may be deleted.
+
+    Args:
+        data: the data directory.
+        task: whose data these are.
+        files: every source file that the arrays are made of.
+        settings: whatever else decides what the arrays hold.
+        build: writes the arrays into the folder it is given. Processes that build at the same time do not disturb
+            each other: the first to finish wins.
+    """
+    folder = data / "prepared" / task / fingerprint(files, settings=settings)
+    if folder.is_dir():
+        return folder
+    with full_disk_explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            build(temporary)
+            temporary.chmod(0o755)
+            for path in temporary.iterdir():
+                _sync(path)
+            _publish(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def open_array(path: Path) -> Array:
+    """An array of a prepared folder, mapped into memory and read-only. Raises `DataError` where it is damaged."""
+    try:
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete {path.parent} and run again") from None
+    return array
+
+
+def _publish(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        # Another process was first; what it built is the same.
+        if not folder.is_dir():
+            raise
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

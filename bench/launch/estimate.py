@@ -1,0 +1,70 @@
+"""A guess at how long trials take, for `--dry-run` and the time left: a rough model, or an earlier record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.plan.trial import Trial
+from bench.records.record import Record, trial_of
+from bench.records.store import Store
+from bench.train.flops import published_macs_per_update
+
+# A training step costs about three forward passes, an evaluated sequence one.
+PASSES_OF_TRAINING = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """What a framework and engine cost, guessed from short runs on two cores; for the order of magnitude alone.
+
+    `start_seconds` holds imports and compilation; `time_step_seconds` what one time step of a forward pass costs
+    whatever the sizes; `macs_per_second` how fast matrix products run at large sizes.
+    """
+
+    start_seconds: float
+    time_step_seconds: float
+    macs_per_second: float
+
+
+SPEEDS = {
+    ("pytorch", "reference"): Speed(start_seconds=4.0, time_step_seconds=1.2e-4, macs_per_second=2.5e10),
+    ("pytorch", "fast"): Speed(start_seconds=5.0, time_step_seconds=1.0e-5, macs_per_second=4.0e10),
+    ("tensorflow", "reference"): Speed(start_seconds=10.0, time_step_seconds=1.5e-5, macs_per_second=4.0e10),
+    ("tensorflow", "fast"): Speed(start_seconds=12.0, time_step_seconds=1.5e-5, macs_per_second=4.0e10),
+}
+
+
+def estimate_seconds(trial: Trial, *, data: Path) -> float | None:
+    """From the sizes alone; None where the length of an epoch is unknown, since its data set is not here yet."""
+    task = trial.build_task(data=data)
+    speed = SPEEDS[trial.framework, trial.engine]
+    protocol = trial.protocol
+    try:
+        steps_per_epoch = task.steps_per_epoch(protocol.batch_size)
+    except UserError:
+        return None
+    steps = protocol.total_steps(steps_per_epoch=steps_per_epoch)
+    macs = published_macs_per_update(trial.cell, input_size=task.input_size, units=trial.units)
+    of_overhead = task.length * len(trial.units) * speed.time_step_seconds
+    of_products = task.length * macs * protocol.batch_size / speed.macs_per_second
+    forward = of_overhead + of_products
+    evaluations = steps / protocol.evaluation_interval(steps_per_epoch=steps_per_epoch)
+    evaluated_batches = evaluations * protocol.evaluation_sequences / protocol.batch_size
+    return speed.start_seconds + forward * (PASSES_OF_TRAINING * steps + evaluated_batches)
+
+
+def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str, float | None]:
+    """Seconds by trial id: what a trial that differs only in its seed took, where one is recorded, else the model's."""
+    seen = {_but_for_seed(record): record.total_seconds for record in store.records() if record.status == "ok"}
+    guesses: dict[str, float | None] = {}
+    for trial in trials:
+        known = seen.get(trial.model_copy(update={"seed": 0}).id)
+        guesses[trial.id] = known if known is not None else estimate_seconds(trial, data=data)
+    return guesses
+
+
+def _but_for_seed(record: Record) -> str:
+    return trial_of(record).model_copy(update={"seed": 0}).id

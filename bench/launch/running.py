@@ -1,0 +1,90 @@
+"""Runs a sweep: checks everything first, then runs what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.errors import DataError
+from bench.launch.display import duration, make_display
+from bench.launch.estimate import estimates
+from bench.launch.local import run_trials
+from bench.machine import devices
+from bench.plan.sweep import Sweep
+from bench.plan.trial import Trial
+from bench.records.store import Store
+
+
+def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console) -> None:
+    """Prints the trials and the estimated time."""
+    missing = {trial.id for trial in store.missing(sweep.trials)}
+    seconds = estimates(sweep.trials, store=store, data=data)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("trial", "", "state", "estimate"):
+        table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=True)
+    for trial in sweep.trials:
+        state = "to run" if trial.id in missing else "done"
+        guess = seconds[trial.id]
+        table.add_row(trial.id, trial.label, state, "needs its data" if guess is None else duration(guess))
+    # Trials keep their whole line, whatever the terminal's width.
+    Console(width=max(console.width, 130), file=console.file).print(table)
+    known = [guess for trial_id in missing if (guess := seconds[trial_id]) is not None]
+    with_workers = f"with {workers} worker{'s' if workers > 1 else ''}"
+    unknown = f", besides {len(missing) - len(known)} whose data are not here yet" if len(known) < len(missing) else ""
+    console.print(
+        f"{len(sweep.trials)} trials, {len(missing)} to run, "
+        f"about {duration(sum(known) / workers)} {with_workers}{unknown} (a rough guess)",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def run_sweep(
+    sweep: Sweep,
+    *,
+    store: Store,
+    data: Path,
+    workers: int,
+    console: Console,
+    timeout_seconds: float | None = None,
+) -> Counter[str]:
+    """Runs the trials that are missing; returns how many of the sweep's trials stand at each status.
+
+    Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing.
+    """
+    missing = store.missing(sweep.trials)
+    if missing:
+        devices.check((trial.framework, trial.device) for trial in missing)
+        prepare_data(missing, data=data)
+        guesses = {key: seconds or 0.0 for key, seconds in estimates(missing, store=store, data=data).items()}
+        done = len(sweep.trials) - len(missing)
+        already = f" ({done} done before)" if done else ""
+        console.print(
+            f"sweep {sweep.name}: {len(missing)} trials to run{already}, "
+            f"about {duration(sum(guesses.values()) / workers)}, records in {store.folder}",
+            highlight=False,
+        )
+        with make_display(console, estimates=guesses, workers=workers) as display:
+            run_trials(
+                missing, store=store, data=data, workers=workers, display=display, timeout_seconds=timeout_seconds
+            )
+    else:
+        console.print(f"sweep {sweep.name}: all {len(sweep.trials)} trials are done, records in {store.folder}")
+    records = [store.read(trial.id) for trial in sweep.trials]
+    return Counter("missing" if record is None else record.status for record in records)
+
+
+def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
+    """Has every data set that the trials read prepared, once. Raises `DataError` with all that is missing."""
+    tasks = {(trial.task, str(trial.options)): trial.build_task(data=data) for trial in trials}
+    problems = dict.fromkeys(problem for task in tasks.values() if (problem := task.data_problem()))
+    if problems:
+        raise DataError("\n".join(problems))
+    for task in tasks.values():
+        task.prepare()
+    for trial in trials:  # refuses a batch larger than the training data
+        tasks[trial.task, str(trial.options)].steps_per_epoch(trial.protocol.batch_size)

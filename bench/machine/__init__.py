@@ -1,0 +1,1 @@
+"""What trials run on: versions, devices, disks."""

@@ -1,0 +1,1 @@
+"""What is to be run: trials, protocols and sweeps, validated once and hashed."""

@@ -1,0 +1,194 @@
+"""Sweeps: TOML files of grids, expanded into trials and checked before anything runs.
+
+A file holds an optional `description`, an optional `include` (names of other sweeps), optional `[defaults]`, and
+`[[grid]]` tables. Every key of a grid is a trial's field; a list is an axis, and a grid is the product of its axes.
+`[grid.options]` are the task's options, `[grid.protocol]` is a part of the protocol; they may hold axes too.
+A stack's units are a list inside the list: `units = [[16, 24]]`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.errors import SweepError
+from bench.plan.trial import Trial, build_trial, field_value
+from bench.tasks import TASKS
+from bench.tasks.protocol import Protocol
+from impls.errors import nearest
+
+SWEEPS = Path(__file__).parent / "sweeps"
+SECTIONS = ("description", "include", "defaults", "grid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A named list of distinct trials."""
+
+    name: str
+    description: str
+    trials: tuple[Trial, ...]
+
+    def narrowed(self, conditions: Sequence[str]) -> Sweep:
+        """The trials that meet every `key=value`; several values of one key are alternatives.
+
+        Raises `SweepError` for a malformed condition, an unknown key, or when nothing is left.
+        """
+        wanted: dict[str, list[str]] = {}
+        known = filter_keys()
+        for condition in conditions:
+            key, equals, value = condition.partition("=")
+            if not equals or not key:
+                raise SweepError(f"--where {condition}: write key=value, such as framework=pytorch")
+            if key not in known:
+                raise SweepError(f"--where {condition}: no trial has the key {key!r}{nearest(key, known)}")
+            wanted.setdefault(key, []).append(value)
+        kept = tuple(trial for trial in self.trials if _meets(trial, wanted))
+        if not kept:
+            raise SweepError(f"--where {' --where '.join(conditions)}: no trial of sweep {self.name!r} is left")
+        return replace(self, trials=kept)
+
+    def on(self, device: str) -> Sweep:
+        """The same trials on another device."""
+        return replace(self, trials=tuple(trial.model_copy(update={"device": device}) for trial in self.trials))
+
+
+def filter_keys() -> list[str]:
+    """The keys that `--where` knows: fields of trials, protocols and every task's options."""
+    of_tasks = {key for task in TASKS.values() for key in task.Options.model_fields}
+    return sorted({*Trial.model_fields, *Protocol.model_fields, *of_tasks} - {"options", "protocol"})
+
+
+def _meets(trial: Trial, wanted: Mapping[str, list[str]]) -> bool:
+    for key, values in wanted.items():
+        try:
+            have = field_value(trial, key)
+        except KeyError:
+            return False
+        if not any(_same(have, value) for value in values):
+            return False
+    return True
+
+
+def _same(have: Any, text: str) -> bool:
+    if isinstance(have, tuple):
+        return "x".join(map(str, have)) == text.replace(",", "x")
+    if isinstance(have, bool):
+        return str(have).lower() == text.lower()
+    if isinstance(have, (int, float)):
+        try:
+            return float(text) == have
+        except ValueError:
+            return False
+    return str(have) == text
+
+
+def available() -> list[str]:
+    """Names of the sweeps that come with the project."""
+    return sorted(path.stem for path in SWEEPS.glob("*.toml"))
+
+
+def find(name: str, *, beside: Path = Path()) -> Path:
+    """The file of a sweep, from its name or the path of a TOML file, relative to `beside`. Raises `SweepError`."""
+    if name.endswith(".toml"):
+        path = beside / name
+        if not path.is_file():
+            raise SweepError(f"{path}: there is no such file")
+        return path
+    path = SWEEPS / f"{name}.toml"
+    if not path.is_file():
+        known = available()
+        raise SweepError(f"unknown sweep {name!r}{nearest(name, known)} (sweeps: {', '.join(known)}, or a .toml file)")
+    return path
+
+
+def load(name: str) -> Sweep:
+    """Reads, expands and checks a sweep, given by name or path.
+
+    Raises `SweepError` for unknown keys and names, values out of range, empty grids and duplicate trials: one line
+    with the file, the key, and the nearest right name.
+    """
+    path = find(name)
+    trials: dict[str, tuple[Trial, str]] = {}
+    description = _read(path).get("description", "")
+    for trial, where in _expand(path, including=()):
+        if trial.id in trials:
+            raise SweepError(f"{where}: duplicate trial ({trial.label}), already given by {trials[trial.id][1]}")
+        trials[trial.id] = (trial, where)
+    return Sweep(name=path.stem, description=description, trials=tuple(trial for trial, _ in trials.values()))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SweepError(f"{path}: not valid TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SweepError(f"{path}: cannot be read: {error}") from None
+    for key in content:
+        if key not in SECTIONS:
+            raise SweepError(f"{path}: unknown key {key!r}{nearest(key, SECTIONS)} (keys: {', '.join(SECTIONS)})")
+    for key, kind in (("defaults", dict), ("grid", list), ("include", list), ("description", str)):
+        right = isinstance(content.get(key, kind()), kind)
+        if key == "grid":
+            right = right and all(isinstance(grid, dict) for grid in content.get("grid", []))
+        if not right:
+            form = {"grid": "[[grid]]", "defaults": "[defaults]"}.get(key, f"{key} = …")
+            raise SweepError(f"{path}: {key!r} must be written as {form} and hold a {kind.__name__}")
+    return content
+
+
+def _expand(path: Path, *, including: tuple[Path, ...]) -> Iterator[tuple[Trial, str]]:
+    if path in including:
+        raise SweepError(f"{path}: includes itself")
+    content = _read(path)
+    included, grids = content.get("include", []), content.get("grid", [])
+    if not included and not grids:
+        raise SweepError(f"{path}: the sweep is empty: give at least one [[grid]]")
+    for other in included:
+        yield from _expand(find(str(other), beside=path.parent), including=(*including, path))
+    defaults = content.get("defaults", {})
+    for number, grid in enumerate(grids, start=1):
+        where = f"{path}: grid {number}"
+        merged = {**defaults, **grid}
+        for section in ("options", "protocol"):
+            for table in (defaults, grid):
+                if not isinstance(table.get(section, {}), dict):
+                    raise SweepError(f"{where}: {section!r} must be a table, such as [grid.{section}]")
+            if section in defaults or section in grid:
+                merged[section] = {**defaults.get(section, {}), **grid.get(section, {})}
+        for content_of_trial in _product(merged, where=where):
+            yield build_trial(content_of_trial, where=where), where
+
+
+def _product(grid: Mapping[str, Any], *, where: str) -> Iterator[dict[str, Any]]:
+    """Every combination of the axes of a grid."""
+    for key in grid:
+        if key not in Trial.model_fields:
+            known = list(Trial.model_fields)
+            raise SweepError(f"{where}: unknown key {key!r}{nearest(key, known)} (keys: {', '.join(known)})")
+    axes: dict[tuple[str, ...], list[Any]] = {}
+    for key, value in grid.items():
+        if key in ("options", "protocol"):
+            axes.update({(key, inner): _values(inner_value) for inner, inner_value in value.items()})
+        else:
+            axes[(key,)] = _values(value)
+    for path, values in axes.items():
+        if not values:
+            raise SweepError(f"{where}: empty grid: the key {'.'.join(path)!r} has no values")
+    for combination in itertools.product(*axes.values()):
+        trial: dict[str, Any] = {section: {} for section in ("options", "protocol") if section in grid}
+        for path, value in zip(axes, combination, strict=True):
+            if len(path) == 2:
+                trial[path[0]][path[1]] = value
+            else:
+                trial[path[0]] = value
+        yield trial
+
+
+def _values(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,243 @@
+"""One trial: a cell on a task in a framework, frozen, validated and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from bench.errors import SweepError, explain
+from bench.tasks import DEFAULT_DATA, build_task, task_class, task_options
+from bench.tasks.base import Task
+from bench.tasks.protocol import Protocol
+from impls.contract import (
+    ACTIVATIONS,
+    BUDGETS,
+    DEFAULT_ENGINE,
+    DEVICES,
+    ENGINES,
+    FRAMEWORKS,
+    GATES,
+    INITIAL_STATES,
+    CellSpec,
+    ModelSpec,
+    OptimizerSpec,
+)
+from impls.errors import nearest
+from impls.kinds import cells, skip_cells
+
+# Fields with a fixed set of values, which are refused with the nearest right one.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "cell": (),  # `cells()`, asked when a trial is built: a kind may be added
+    "framework": FRAMEWORKS,
+    "engine": ENGINES,
+    "device": DEVICES,
+    "budget": BUDGETS,
+    "gate": GATES,
+    "activation": ACTIVATIONS,
+    "initial_state": INITIAL_STATES,
+}
+
+
+class Trial(BaseModel):
+    """Everything that decides a trial's result; nothing else enters its id.
+
+    Attributes:
+        task, options: the task and its validated options.
+        cell, units, activation, forget_bias, layer_norm, update_bias, initial_state, gate, gate_layer: as in
+            `CellSpec`.
+        framework, engine, device: who computes, how, where.
+        seed: of initial parameters, batches and random draws.
+        budget, budget_cost, budget_target: the budget loss; `budget_cost` is λ. The `l1` and `l2` forms ask for
+            `budget_target` updates a sequence.
+        p_skip: probability of the random skip, for plain cells.
+        period: of the periodic skip, for plain cells: the first step updates, then every `period`-th after it.
+        protocol: how it is trained.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    cell: str
+    units: tuple[int, ...]
+    framework: str
+    engine: str = DEFAULT_ENGINE
+    device: str = "cpu"
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    budget: str = "cost_per_sample"
+    budget_cost: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    budget_target: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    p_skip: float = Field(default=0.0, ge=0, lt=1)
+    period: int = Field(default=1, ge=1)
+    activation: str = "tanh"
+    forget_bias: float = Field(default=1.0, allow_inf_nan=False)
+    layer_norm: bool = False
+    update_bias: float = Field(default=1.0, allow_inf_nan=False)
+    initial_state: str = "learned"
+    gate: str = "round"
+    gate_layer: int = -1
+    protocol: Protocol
+
+    @field_validator(*CHOICES, mode="after")
+    @classmethod
+    def _known(cls, value: str, info: Any) -> str:
+        choices = CHOICES[info.field_name] or cells()
+        if value not in choices:
+            raise ValueError(f"not one of {', '.join(choices)}{nearest(value, choices)}")
+        return value
+
+    @field_validator("units", mode="before")
+    @classmethod
+    def _layers(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int) else value
+
+    @field_validator("units", mode="after")
+    @classmethod
+    def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 1:
+            raise ValueError("one entry a layer, each at least 1")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Trial:
+        if self.p_skip > 0 and self.cell in skip_cells():
+            raise ValueError(
+                f"p_skip = {self.p_skip} with cell = {self.cell!r}: the random skip is a baseline of plain cells"
+            )
+        if self.period > 1 and self.cell in skip_cells():
+            raise ValueError(
+                f"period = {self.period} with cell = {self.cell!r}: the periodic skip is a baseline of plain cells"
+            )
+        if self.period > 1 and self.p_skip > 0:
+            raise ValueError(
+                f"period = {self.period} with p_skip = {self.p_skip}: skips are either periodic or random; give one"
+            )
+        if self.budget != "cost_per_sample" and self.budget_target == 0:
+            raise ValueError(f"budget = {self.budget!r} needs a budget_target, the number of updates asked for")
+        if not -len(self.units) <= self.gate_layer < len(self.units):
+            raise ValueError(f"gate_layer = {self.gate_layer}: the stack has layers 0 to {len(self.units) - 1}")
+        return self
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits: a hash of the validated content.
+
+        Fields at their default are left out, so that a field added later leaves old ids as they are. The engine
+        always enters, since its default may move.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        content["engine"] = self.engine
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """A few words for terminals: task, cell, framework, seed and whatever sets this trial apart."""
+        parts = [self.task, *(f"{key}={value:g}" for key, value in self.options.items() if _is_number(value))]
+        parts.append(self.cell)
+        if self.p_skip:
+            parts.append(f"p_skip={self.p_skip:g}")
+        if self.period > 1:
+            parts.append(f"period={self.period}")
+        if self.budget_cost:
+            parts.append(f"λ={self.budget_cost:g}")
+        return " ".join([*parts, self.framework, f"seed={self.seed}"])
+
+    def build_task(self, *, data: Path = DEFAULT_DATA) -> Task:
+        """The trial's task."""
+        return build_task(self.task, self.options, data=data)
+
+    def model_spec(self, task: Task) -> ModelSpec:
+        """What the framework builds."""
+        return ModelSpec(
+            cell=CellSpec(
+                cell=self.cell,
+                input_size=task.input_size,
+                units=self.units,
+                activation=self.activation,
+                forget_bias=self.forget_bias,
+                layer_norm=self.layer_norm,
+                update_bias=self.update_bias,
+                initial_state=self.initial_state,
+                gate=self.gate,
+                gate_layer=self.gate_layer,
+            ),
+            output_size=task.output_size,
+            loss=task.loss,
+            readout=task.readout,
+            budget=self.budget,
+            budget_cost=self.budget_cost,
+            budget_target=self.budget_target,
+            vocabulary_size=task.vocabulary_size,
+        )
+
+    def optimizer_spec(self) -> OptimizerSpec:
+        """Adam and clipping."""
+        protocol = self.protocol
+        return OptimizerSpec(
+            learning_rate=protocol.learning_rate,
+            beta_1=protocol.beta_1,
+            beta_2=protocol.beta_2,
+            epsilon=protocol.epsilon,
+            clip_norm=protocol.clip_norm,
+        )
+
+    def pair_id(self) -> str:
+        """The id that this trial shares with its twins in the other frameworks."""
+        return self.model_copy(update={"framework": "any"}).id
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def build_trial(content: Mapping[str, Any], *, where: str) -> Trial:
+    """A trial from plain data; protocol fields left out are the task's own.
+
+    Args:
+        content: field names to values; `protocol` may hold any part of one.
+        where: what to name in an error, such as a file and grid.
+
+    Raises `SweepError`: one line with the place, the key, and the nearest right name.
+    """
+    fields = dict(content)
+    if "task" not in fields:
+        raise SweepError(f"{where}: the key 'task' is missing")
+    try:
+        of_task = task_class(str(fields["task"]))
+        options = task_options(of_task.name, dict(fields.get("options", {})))
+    except SweepError as error:
+        raise SweepError(f"{where}: {error}") from None
+    fields["options"] = options.model_dump(mode="json", exclude_defaults=True)
+    fields.setdefault("units", of_task.default_units)
+
+    overrides = dict(fields.get("protocol", {}))
+    protocol = of_task.default_protocol.model_dump(exclude_unset=True)
+    if "steps" in overrides or "epochs" in overrides:
+        protocol = {key: value for key, value in protocol.items() if key not in ("steps", "epochs")}
+    try:
+        fields["protocol"] = Protocol.model_validate({**protocol, **overrides})
+    except ValidationError as error:
+        raise SweepError(explain(error, Protocol, where=f"{where}: protocol")) from None
+    try:
+        return Trial.model_validate(fields)
+    except ValidationError as error:
+        raise SweepError(explain(error, Trial, where=where)) from None
+
+
+def field_value(trial: Trial, key: str) -> Any:
+    """The value of a trial's field, of its protocol or of its task's options (defaults included), by bare name.
+
+    Raises `KeyError` for a name that none of them has.
+    """
+    if key in Trial.model_fields:
+        return getattr(trial, key)
+    if key in Protocol.model_fields:
+        return getattr(trial.protocol, key)
+    options = task_options(trial.task, trial.options)
+    return cast(Any, options.model_dump(mode="json")[key])

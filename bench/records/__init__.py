@@ -1,0 +1,1 @@
+"""What stays: one record a trial, written so that nothing is lost."""

@@ -1,0 +1,120 @@
+"""The record of a trial: flat, documented, the only thing that reports read."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.plan.trial import Trial, build_trial
+
+Status = Literal["ok", "diverged", "failed", "timeout"]
+FINISHED: tuple[Status, ...] = ("ok", "diverged")
+
+
+class Record(BaseModel):
+    """One trial's result: flat, documented, the only thing that reports read.
+
+    Numbers without a prefix are those of the test data with the parameters that were best on validation; `final_…`
+    those with the parameters after the last step. Updates are counted per sequence, over real steps.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    # Who
+    trial_id: str
+    pair_id: str = Field(description="the same for trials that differ in the framework alone")
+    sweep: str
+    task: str
+    options: dict[str, Any] = Field(description="the task's options, defaults included")
+    length: int = Field(description="time steps of a sequence, padding included")
+    cell: str
+    units: tuple[int, ...]
+    framework: str
+    engine: str
+    device: str
+    seed: int
+    budget: str
+    budget_cost: float = Field(description="λ")
+    budget_target: float
+    p_skip: float
+    period: int = Field(default=1, description="the periodic-skip baseline: only every how manyth step updates")
+    activation: str
+    forget_bias: float
+    layer_norm: bool
+    update_bias: float
+    initial_state: str
+    gate: str
+    gate_layer: int
+    protocol: dict[str, Any]
+    # What came out
+    status: Status
+    error: str = Field(default="", description="one line; empty where status is ok")
+    traceback: str = ""
+    quality_metric: str
+    higher_is_better: bool
+    quality: float | None = None
+    solved: bool | None = Field(default=None, description="None for tasks without a criterion")
+    loss: float | None = Field(default=None, description="the task's loss, without the budget's")
+    update_ratio: float | None = Field(default=None, description="mean over sequences of updates / steps")
+    update_ratio_std: float | None = Field(default=None, description="standard deviation over sequences")
+    updates: float | None = None
+    updates_std: float | None = None
+    validation_quality: float | None = None
+    best_step: int | None = Field(default=None, description="training steps done at the best validation")
+    final_quality: float | None = None
+    final_loss: float | None = None
+    final_update_ratio: float | None = None
+    final_updates: float | None = None
+    # What it cost
+    implementation: str = Field(
+        default="", description="what the engine ran, by device and type: reference, kernels, operations, rounds"
+    )
+    flops_per_sequence: float | None = Field(default=None, description="published formula × updates")
+    work_per_sequence: float | None = Field(
+        default=None, description="multiply–accumulates that the implementation did in the same products"
+    )
+    steps: int | None = Field(default=None, description="training steps done")
+    steps_per_epoch: int | None = Field(default=None, description="1 for generated data")
+    compile_seconds: float | None = Field(default=None, description="the first training step")
+    train_seconds: float | None = Field(default=None, description="all later training steps")
+    evaluate_seconds: float | None = None
+    total_seconds: float | None = Field(default=None, description="the trial's process, imports included")
+    step_milliseconds: float | None = Field(default=None, description="median over training steps but the first")
+    batch_milliseconds: float | None = Field(default=None, description="median time to make one batch")
+    sequences_per_second: float | None = Field(default=None, description="batch size / median step")
+    peak_memory_bytes: int | None = Field(default=None, description="of the GPU, or of the process on the CPU")
+    # What it stood on
+    parameters_checksum: str = ""
+    batches_checksum: str = Field(default="", description="of the first three training batches")
+    threads: int | None = Field(default=None, description="how many the framework's operators could use")
+    environment: dict[str, Any] = Field(default_factory=dict)
+    finished: str = Field(default="", description="when the record was written, UTC")
+
+
+def failure(trial: Trial, *, sweep: str, status: Status, error: str, traceback: str = "") -> Record:
+    """The record of a trial that did not end by itself."""
+    return Record(**identity(trial, sweep=sweep), status=status, error=error, traceback=traceback)
+
+
+def identity(trial: Trial, *, sweep: str) -> dict[str, Any]:
+    """The fields of a record that say which trial it is of; they need no data set."""
+    task = trial.build_task()
+    content = trial.model_dump(mode="json", exclude={"options", "protocol"})
+    return {
+        **content,
+        "trial_id": trial.id,
+        "pair_id": trial.pair_id(),
+        "sweep": sweep,
+        "options": task.options.model_dump(mode="json"),
+        "length": task.length,
+        "protocol": trial.protocol.model_dump(mode="json"),
+        "quality_metric": task.quality_metric,
+        "higher_is_better": task.higher_is_better,
+    }
+
+
+def trial_of(record: Record) -> Trial:
+    """The trial that a record is of."""
+    fields = {name: getattr(record, name) for name in Trial.model_fields}
+    return build_trial(fields, where=f"record {record.trial_id}")

@@ -1,0 +1,1 @@
+"""One trial, from batches to numbers."""

@@ -1,0 +1,353 @@
+"""Runs one trial: train, evaluate, measure, record."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from bench.machine.environment import environment
+from bench.plan.trial import Trial
+from bench.records.record import Record, identity
+from bench.records.store import Store, write_arrays, write_curve
+from bench.tasks import DEFAULT_DATA
+from bench.tasks.base import Split, Task
+from bench.train.clocks import Stopwatch, process_peak_memory_bytes
+from bench.train.draws import with_draws
+from bench.train.flops import published_flops
+from bench.train.prefetch import prefetch
+from bench.train.progress import Progress
+from impls.contract import Array, Batch, Learner, Parameters, build_learner
+from impls.parameters import checksum as checksum_of
+from impls.parameters import initial_parameters
+from impls.work import work_macs
+
+# Batches whose contents enter a record's checksum.
+CHECKED_BATCHES = 3
+# Test sequences kept with their gates, for the qualitative figures.
+KEPT_SEQUENCES = 16
+# Seconds between progress messages, and training steps between scalars sent to TensorBoard.
+PROGRESS_SECONDS = 0.5
+TENSORBOARD_STEPS = 10
+
+Report = Callable[[Progress], None]
+
+
+class DivergedError(Exception):
+    """The loss stopped being a finite number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """One pass over held-out data."""
+
+    quality: float
+    loss: float
+    updates: Array  # [sequences]
+    update_ratios: Array  # [sequences]
+
+    def fields(self) -> dict[str, float]:
+        """The record's fields, under their names."""
+        return {
+            "quality": self.quality,
+            "loss": self.loss,
+            "update_ratio": float(self.update_ratios.mean()),
+            "update_ratio_std": float(self.update_ratios.std()),
+            "updates": float(self.updates.mean()),
+            "updates_std": float(self.updates.std()),
+        }
+
+
+@dataclass
+class Training:
+    """What training gathers as it goes; a record can be made of it at any time."""
+
+    steps_per_epoch: int
+    first_step: Stopwatch = field(default_factory=Stopwatch)
+    later_steps: Stopwatch = field(default_factory=Stopwatch)
+    evaluation: Stopwatch = field(default_factory=Stopwatch)
+    batch_seconds: list[float] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    best: Evaluated | None = None
+    best_step: int = 0
+    best_parameters: Parameters | None = None
+
+    @property
+    def steps(self) -> int:
+        """Training steps done."""
+        return len(self.first_step.laps) + len(self.later_steps.laps)
+
+    def times(self, *, batch_size: int) -> dict[str, Any]:
+        """The record's clocks."""
+        laps = self.later_steps.laps or self.first_step.laps
+        step = median(laps) if laps else None
+        return {
+            "steps": self.steps,
+            "steps_per_epoch": self.steps_per_epoch,
+            "compile_seconds": self.first_step.seconds,
+            "train_seconds": self.later_steps.seconds,
+            "evaluate_seconds": self.evaluation.seconds,
+            "step_milliseconds": None if step is None else 1e3 * step,
+            "sequences_per_second": None if step is None else batch_size / step,
+            "batch_milliseconds": 1e3 * median(self.batch_seconds) if self.batch_seconds else None,
+        }
+
+
+def run_trial(
+    trial: Trial,
+    *,
+    store: Store,
+    data: Path = DEFAULT_DATA,
+    threads: int = 0,
+    report: Report | None = None,
+    started: float | None = None,
+) -> Record:
+    """Trains and evaluates a trial, writes everything that it leaves, and returns its record.
+
+    A loss that is not finite ends the trial with `status = "diverged"`. Any other error is the caller's to record.
+    What an earlier run of the trial left is the caller's to clear (`Store.clear`).
+
+    Args:
+        trial: what to run.
+        store: where to write.
+        data: the folder of data sets.
+        threads: of the framework; 0 leaves its default.
+        report: called with the trial's progress now and then.
+        started: `time.perf_counter()` when the trial's process began, so that imports are counted.
+    """
+    started = time.perf_counter() if started is None else started
+    folder = store.folder_of(trial.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    task = trial.build_task(data=data)
+    protocol = trial.protocol
+    training = Training(steps_per_epoch=task.steps_per_epoch(protocol.batch_size))
+
+    model = trial.model_spec(task)
+    parameters = task.initial_values(initial_parameters(model, seed=trial.seed))
+    learner = build_learner(
+        trial.framework,
+        model=model,
+        optimizer=trial.optimizer_spec(),
+        parameters=parameters,
+        engine=trial.engine,
+        device=trial.device,
+        threads=threads,
+    )
+    facts: dict[str, Any] = identity(trial, sweep=store.sweep) | {
+        "implementation": learner.implementation,
+        "threads": learner.threads,
+        "parameters_checksum": checksum_of(parameters),
+        "batches_checksum": batches_checksum(trial, task),
+        "environment": environment(threads=threads),
+    }
+    outcome: dict[str, Any] = {"status": "ok"}
+    with SummaryWriter(str(folder / "tensorboard")) as events:
+        try:
+            train(trial, task, learner, training, events=events, report=report)
+            outcome |= final_results(trial, task, learner, training, folder=folder)
+        except DivergedError as error:
+            outcome |= {"status": "diverged", "error": str(error)}
+
+    write_curve(folder / "curve.csv", training.curve)
+    laps = training.first_step.laps + training.later_steps.laps
+    write_arrays(
+        folder / "steps.npz",
+        {
+            "step_milliseconds": 1e3 * np.asarray(laps),
+            "batch_milliseconds": 1e3 * np.asarray(training.batch_seconds),
+        },
+    )
+    memory = learner.device_memory_bytes()
+    record = Record(
+        **facts,
+        **outcome,
+        **training.times(batch_size=protocol.batch_size),
+        peak_memory_bytes=process_peak_memory_bytes() if memory is None else memory,
+        total_seconds=time.perf_counter() - started,
+    )
+    store.write(record)
+    return record
+
+
+def train_batch(trial: Trial, task: Task, step: int) -> Batch:
+    """The whole batch of a training step, counted from 0; a pure function of its arguments."""
+    batch = task.train_batch(seed=trial.seed, step=step, size=trial.protocol.batch_size)
+    return with_draws(batch, trial, stream="train", step=step)
+
+
+def batches_checksum(trial: Trial, task: Task) -> str:
+    """Of the first training batches, draws included."""
+    arrays: dict[str, Array] = {}
+    for step in range(CHECKED_BATCHES):
+        batch = train_batch(trial, task, step)
+        arrays |= {f"{step}/{name}": array for name, array in batch.arrays().items()}
+    return checksum_of(arrays)
+
+
+def train(
+    trial: Trial,
+    task: Task,
+    learner: Learner,
+    training: Training,
+    *,
+    events: SummaryWriter,
+    report: Report | None,
+) -> None:
+    """Trains to the end of the protocol, evaluating on validation data at its interval and after the last step."""
+    protocol = trial.protocol
+    steps = protocol.total_steps(steps_per_epoch=training.steps_per_epoch)
+    interval = protocol.evaluation_interval(steps_per_epoch=training.steps_per_epoch)
+    recent: list[float] = []
+    told = -math.inf
+    batches = prefetch(lambda step: train_batch(trial, task, step), first=0, end=steps)
+    for step, (batch, seconds) in enumerate(batches, start=1):
+        training.batch_seconds.append(seconds)
+        with (training.later_steps if training.first_step.laps else training.first_step).running():
+            result = learner.train_step(batch)
+        if not math.isfinite(result.loss + result.budget_loss):
+            batches.close()
+            raise DivergedError(f"the training loss became {result.loss} at step {step}")
+        recent.append(result.loss)
+        update_ratio = result.updates / real_steps(batch).mean()
+        if step % TENSORBOARD_STEPS == 0 or step == steps:
+            events.add_scalar("train/loss", result.loss, step)
+            events.add_scalar("train/budget_loss", result.budget_loss, step)
+            events.add_scalar("train/update_ratio", update_ratio, step)
+
+        if step % interval == 0 or step == steps:
+            with training.evaluation.running():
+                evaluated = evaluate(trial, task, learner, "validation")
+            note_evaluation(training, evaluated, task=task, learner=learner, train_loss=float(np.mean(recent)))
+            recent.clear()
+            for name, value in evaluated.fields().items():
+                events.add_scalar(f"validation/{name}", value, step)
+        if report is not None and (step == steps or time.monotonic() - told > PROGRESS_SECONDS):
+            told = time.monotonic()
+            quality = training.curve[-1]["quality"] if training.curve else None
+            report(
+                Progress(step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=float(update_ratio))
+            )
+
+
+def note_evaluation(
+    training: Training, evaluated: Evaluated, *, task: Task, learner: Learner, train_loss: float
+) -> None:
+    """Adds a row to the curve, and keeps the parameters where they are the best so far."""
+    if not math.isfinite(evaluated.quality) or not math.isfinite(evaluated.loss):
+        raise DivergedError(f"the validation loss became {evaluated.loss} at step {training.steps}")
+    training.curve.append(
+        {
+            "step": training.steps,
+            "epoch": training.steps / training.steps_per_epoch,
+            "train_seconds": training.first_step.seconds + training.later_steps.seconds,
+            "train_loss": train_loss,
+            **evaluated.fields(),
+        }
+    )
+    best = training.best
+    sign = 1.0 if task.higher_is_better else -1.0
+    if best is None or sign * evaluated.quality > sign * best.quality:
+        training.best = evaluated
+        training.best_step = training.steps
+        training.best_parameters = learner.export_parameters()
+
+
+def evaluate(
+    trial: Trial,
+    task: Task,
+    learner: Learner,
+    split: Split,
+    *,
+    kept: dict[str, list[Array]] | None = None,
+) -> Evaluated:
+    """One pass over held-out data; `kept` gathers the first sequences with their gates and predictions."""
+    score = task.score(split)
+    losses, sizes, updates, ratios = [], [], [], []
+    batches = task.evaluation_batches(
+        split, size=trial.protocol.batch_size, sequences=trial.protocol.evaluation_sequences
+    )
+    for step, plain in enumerate(batches):
+        batch = with_draws(plain, trial, stream=split, step=step)
+        result = learner.evaluate(batch)
+        score.add(batch, result.predictions)
+        losses.append(result.loss)
+        sizes.append(batch.size)
+        updates.append(result.gates.sum(axis=1, dtype=np.float64))
+        ratios.append(updates[-1] / real_steps(batch))
+        if kept is not None and sum(map(len, kept.get("gates", []))) < KEPT_SEQUENCES:
+            examples = {"gates": result.gates, "predictions": result.predictions}
+            examples |= {"inputs": batch.inputs, "targets": batch.targets}
+            if batch.mask is not None:
+                examples["mask"] = batch.mask
+            for name, array in examples.items():
+                kept.setdefault(name, []).append(array)
+    return Evaluated(
+        quality=score.quality(),
+        loss=float(np.average(losses, weights=sizes)),
+        updates=np.concatenate(updates),
+        update_ratios=np.concatenate(ratios),
+    )
+
+
+def real_steps(batch: Batch) -> Array:
+    """Steps of each sequence without padding, `[batch]`."""
+    if batch.mask is None:
+        return np.full(batch.size, batch.inputs.shape[1], np.float64)
+    return np.asarray(batch.mask.sum(axis=1, dtype=np.float64))
+
+
+def final_results(trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path) -> dict[str, Any]:
+    """Test results at the last step and at the best validation; writes both sets of parameters and some gates."""
+    assert training.best is not None
+    assert training.best_parameters is not None
+    kept: dict[str, list[Array]] = {}
+    with training.evaluation.running():
+        write_arrays(folder / "final.npz", learner.export_parameters())
+        final = evaluate(trial, task, learner, "test")
+        learner.load_parameters(training.best_parameters)
+        best = evaluate(trial, task, learner, "test", kept=kept)
+    write_arrays(folder / "best.npz", training.best_parameters)
+    write_arrays(
+        folder / "gates.npz",
+        {name: np.concatenate(arrays)[:KEPT_SEQUENCES] for name, arrays in kept.items()},
+    )
+    fields: dict[str, Any] = best.fields()
+    return {
+        **fields,
+        "solved": task.solved(best.quality),
+        "validation_quality": training.best.quality,
+        "best_step": training.best_step,
+        "final_quality": final.quality,
+        "final_loss": final.loss,
+        "final_update_ratio": float(final.update_ratios.mean()),
+        "final_updates": float(final.updates.mean()),
+        **work(
+            trial,
+            task,
+            updates=fields["updates"],
+            steps=float((best.updates / best.update_ratios).mean()),
+            implementation=learner.implementation,
+        ),
+    }
+
+
+def work(trial: Trial, task: Task, *, updates: float, steps: float, implementation: str) -> Mapping[str, float]:
+    """The published count, and the multiply–accumulates that the implementation really did in the same products."""
+    cell = trial.model_spec(task).cell
+    return {
+        "flops_per_sequence": published_flops(
+            trial.cell,
+            input_size=task.input_size,
+            units=trial.units,
+            updates=updates,
+            encoder_macs_per_step=task.encoder_macs_per_step,
+        ),
+        "work_per_sequence": work_macs(cell, updates_per_sequence=updates, steps=steps, implementation=implementation),
+    }

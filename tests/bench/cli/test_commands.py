@@ -1,0 +1,127 @@
+"""The commands: quick help, plans, refusals in one line, resuming, exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+MINI = """
+description = "a sweep in seconds"
+[[grid]]
+task = "adding"
+cell = "skip_gru"
+units = 4
+framework = ["pytorch", "tensorflow"]
+options.length = 6
+protocol = { steps = 4, batch_size = 8, evaluate_every = 2, evaluation_sequences = 16 }
+"""
+
+
+def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "200"} | environment,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize("words", [("run_all.py", "--help"), ("-m", "bench", "--help")])
+def test_help_loads_nothing_heavy(words: tuple[str, ...]) -> None:
+    done = command("-X", "importtime", *words)
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert not loaded & {"torch", "tensorflow", "pandas", "seaborn", "matplotlib", "sklearn", "numpy"}
+
+
+def test_dry_run_prints_trials_and_time_and_stops(tmp_path: Path) -> None:
+    done = command("run_all.py", "quick", "--dry-run", "--results", str(tmp_path / "results"))
+    assert done.returncode == 0, done.stderr
+    assert "adding skip_lstm pytorch" in done.stdout
+    assert "to run, about" in done.stdout
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["quik"], "error: unknown sweep 'quik'; did you mean 'quick'?"),
+        (["quick", "--where", "cel=lstm"], "no trial has the key 'cel'; did you mean 'cell'?"),
+        (["quick", "--device", "gpu"], "--device gpu: not one of cpu, cuda"),
+        (["nowhere.toml"], "nowhere.toml: there is no such file"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(words: list[str], message: str) -> None:
+    done = command("run_all.py", *words, "--dry-run")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_cuda_without_a_gpu_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    words = ["run_all.py", "quick", "--where", "framework=pytorch", "--where", "task=adding", "--device", "cuda"]
+    done = command(*words, "--results", str(tmp_path), CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 2
+    assert "error: --device cuda: PyTorch" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
+    sweep = tmp_path / "mini.toml"
+    sweep.write_text(MINI)
+    places = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    first = command("run_all.py", str(sweep), *places)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "2 trials to run" in first.stdout
+    assert "2 ok" in first.stdout
+    page = tmp_path / "reports" / "mini" / "index.html"
+    assert first.stdout.rstrip().endswith(f"report: {page}")
+    assert page.is_file()
+    records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/mini/*/record.json")}
+    assert len(records) == 2
+
+    start = time.perf_counter()
+    second = command("run_all.py", str(sweep), *places)
+    assert second.returncode == 0
+    assert "all 2 trials are done" in second.stdout
+    assert {path: path.stat().st_mtime_ns for path in records} == records
+    assert time.perf_counter() - start < 60
+
+    compared = command("-m", "bench", "compare", str(sweep), "--results", str(tmp_path / "results"))
+    assert compared.returncode == 0, compared.stderr
+    assert "skip_gru" in compared.stdout
+
+
+def test_a_failed_trial_makes_the_exit_code_1_and_shows_in_the_report(tmp_path: Path) -> None:
+    sweep = tmp_path / "mini.toml"
+    sweep.write_text(MINI.replace("steps = 4", "steps = 40, learning_rate = 1e38, clip_norm = 0"))
+    done = command(
+        "run_all.py",
+        str(sweep),
+        *("--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")),
+        *("--where", "framework=pytorch"),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 diverged" in done.stdout
+    assert "diverged" in (tmp_path / "reports" / "mini" / "index.html").read_text(encoding="utf-8")
+
+
+def test_list_and_doctor_say_what_there_is(tmp_path: Path) -> None:
+    listed = command("-m", "bench", "list")
+    assert listed.returncode == 0, listed.stderr
+    for word in ("quick", "adding", "frequency", "digits", "skip_lstm", "tensorflow"):
+        assert word in listed.stdout
+    doctor = command("-m", "bench", "doctor", "--data", str(tmp_path))
+    assert doctor.returncode == 0, doctor.stderr
+    for word in ("Python", "torch", "tensorflow", "data: digits"):
+        assert word in doctor.stdout

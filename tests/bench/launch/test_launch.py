@@ -1,0 +1,198 @@
+"""Launching: every trial leaves a record, whatever becomes of its process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import pytest
+
+from bench.launch.local import run_trials, threads_per_worker
+from bench.plan.trial import Trial, build_trial
+from bench.records.record import Record
+from bench.records.store import Store
+from bench.train.progress import Progress
+
+ROOT = Path(__file__).resolve().parents[3]
+LONG = {"steps": 1_000_000, "batch_size": 8, "evaluate_every": 1_000_000, "evaluation_sequences": 8}
+SHORT = {"steps": 3, "batch_size": 8, "evaluate_every": 2, "evaluation_sequences": 16}
+
+
+def trial(**changes: Any) -> Trial:
+    content = {"task": "adding", "cell": "lstm", "units": 4, "framework": "pytorch", "options": {"length": 5}}
+    return build_trial({**content, "protocol": SHORT, **changes}, where="test")
+
+
+class Watcher:
+    """A display that keeps what it is told, and acts on a trial's first sign of life."""
+
+    def __init__(self, act: Callable[[Trial], None] | None = None) -> None:
+        self.events: list[tuple[str, str]] = []
+        self.records: dict[str, Record] = {}
+        self._act = act
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def started(self, trial: Trial) -> None:
+        self.events.append(("started", trial.id))
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        first = ("progressed", trial.id) not in self.events
+        self.events.append(("progressed", trial.id))
+        if first and self._act is not None:
+            self._act(trial)
+
+    def finished(self, trial: Trial, record: Record) -> None:
+        self.events.append(("finished", trial.id))
+        self.records[trial.id] = record
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in str(child.cmdline())]
+
+
+def run(trials: list[Trial], store: Store, watcher: Watcher, **options: Any) -> None:
+    run_trials(trials, store=store, data=Path("data"), workers=1, display=watcher, **options)
+
+
+def test_bad_trials_leave_records_and_the_rest_goes_on(tmp_path: Path) -> None:
+    store = Store(tmp_path, "mixed")
+    too_large = trial(units=2_000_000)
+    diverging = trial(protocol={**SHORT, "steps": 50, "learning_rate": 1e38, "clip_norm": 0})
+    good = trial()
+    watcher = Watcher()
+    run([too_large, diverging, good], store, watcher)
+
+    failed = store.read(too_large.id)
+    assert failed is not None
+    assert failed.status == "failed"
+    assert "Unable to allocate" in failed.error
+    assert "Traceback" in failed.traceback
+
+    diverged = store.read(diverging.id)
+    assert diverged is not None
+    assert diverged.status == "diverged"
+    assert "the training loss became" in diverged.error
+    assert diverged.steps is not None
+    assert diverged.steps < 50
+
+    ok = store.read(good.id)
+    assert ok is not None
+    assert ok.status == "ok"
+    assert watcher.events[-1] == ("finished", good.id)
+    assert store.missing([too_large, diverging, good]) == [too_large]
+
+
+def test_a_killed_child_is_recorded_and_run_again(tmp_path: Path) -> None:
+    store = Store(tmp_path, "killed")
+    victim = trial(protocol=LONG)
+
+    def kill(_: Trial) -> None:
+        for child in children():
+            child.send_signal(signal.SIGKILL)
+
+    run([victim], store, Watcher(kill))
+    record = store.read(victim.id)
+    assert record is not None
+    assert record.status == "failed"
+    assert "killed by SIGKILL (signal 9)" in record.error
+    assert store.missing([victim]) == [victim]
+
+
+def test_a_trial_over_its_time_is_stopped(tmp_path: Path) -> None:
+    store = Store(tmp_path, "slow")
+    slow = trial(protocol=LONG)
+    run([slow], store, Watcher(), timeout_seconds=1.0)
+    record = store.read(slow.id)
+    assert record is not None
+    assert record.status == "timeout"
+    assert record.error == "stopped after 1 seconds, the limit"
+    assert not children()
+
+
+def test_an_interrupt_stops_the_children_and_keeps_what_is_done(tmp_path: Path) -> None:
+    store = Store(tmp_path, "interrupted")
+    done, endless = trial(), trial(protocol=LONG)
+
+    def interrupt(running: Trial) -> None:
+        if running.id == endless.id:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([done, endless], store, Watcher(interrupt))
+    assert not children()
+    assert [record.trial_id for record in store.records()] == [done.id]
+    assert store.missing([done, endless]) == [endless]
+
+
+def test_a_child_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
+    sweep = tmp_path / "endless.toml"
+    sweep.write_text(
+        '[[grid]]\ntask = "adding"\ncell = "lstm"\nunits = 4\nframework = "pytorch"\n'
+        f"[grid.protocol]\nsteps = {LONG['steps']}\nbatch_size = 8\nevaluate_every = 1000000\n"
+    )
+    command = [sys.executable, "-m", "bench", "run", str(sweep), "--results", str(tmp_path / "results")]
+    parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        child = wait_for(lambda: trial_process(parent.pid), seconds=60)
+        os.kill(parent.pid, signal.SIGKILL)
+        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, seconds=60)
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+def trial_process(parent: int) -> psutil.Process | None:
+    found = [child for child in psutil.Process(parent).children(recursive=True) if "spawn_main" in str(child.cmdline())]
+    return found[0] if found else None
+
+
+def wait_for(condition: Callable[[], Any], *, seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.1)
+    raise TimeoutError(f"not within {seconds} seconds")
+
+
+def test_cores_are_divided_among_workers() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert threads_per_worker(1) == cores
+    assert threads_per_worker(10 * cores) == 1
+
+
+def test_what_a_trial_leaves(tmp_path: Path) -> None:
+    store = Store(tmp_path, "files")
+    made = trial()
+    watcher = Watcher()
+    run([made], store, watcher)
+    names = {path.name for path in store.folder_of(made.id).iterdir()}
+    assert names == {
+        "record.json",
+        "curve.csv",
+        "steps.npz",
+        "gates.npz",
+        "best.npz",
+        "final.npz",
+        "log.txt",
+        "tensorboard",
+    }
+    assert ("progressed", made.id) in watcher.events
+    record = store.read(made.id)
+    assert record is not None
+    assert (record.implementation, record.threads) == ("kernels", threads_per_worker(1))

@@ -1,0 +1,118 @@
+"""Sweep files: how grids expand, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import SweepError
+from bench.plan import sweep as sweeps
+
+GRID = '[[grid]]\ntask = "adding"\ncell = "lstm"\nframework = "pytorch"\n'
+
+
+def load(folder: Path, text: str) -> sweeps.Sweep:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return sweeps.load(str(path))
+
+
+def test_a_grid_is_the_product_of_its_axes(tmp_path: Path) -> None:
+    sweep = load(
+        tmp_path,
+        """
+        description = "mine"
+        [defaults]
+        framework = ["pytorch", "tensorflow"]
+        protocol = { steps = 5 }
+        [[grid]]
+        task = "adding"
+        cell = ["skip_lstm", "skip_gru"]
+        budget_cost = [0, 1e-5]
+        seed = [0, 1, 2]
+        options.length = [10, 20]
+        protocol = { learning_rate = 1e-3 }
+        """,
+    )
+    assert sweep.name == "mine"
+    assert len(sweep.trials) == 2 * 2 * 2 * 3 * 2
+    assert {trial.protocol.steps for trial in sweep.trials} == {5}
+    assert {trial.protocol.learning_rate for trial in sweep.trials} == {1e-3}
+
+
+def test_units_are_a_number_or_a_list_of_stacks(tmp_path: Path) -> None:
+    assert [trial.units for trial in load(tmp_path, GRID + "units = 8").trials] == [(8,)]
+    assert [trial.units for trial in load(tmp_path, GRID + "units = [8, [16, 24]]").trials] == [(8,), (16, 24)]
+
+
+def test_a_sweep_can_include_others(tmp_path: Path) -> None:
+    sweep = load(tmp_path, 'include = ["quick"]\n' + GRID + "seed = 77\n")
+    assert len(sweep.trials) == len(sweeps.load("quick").trials) + 1
+
+
+def test_where_narrows_and_repeats_are_alternatives(tmp_path: Path) -> None:
+    sweep = load(tmp_path, GRID + "units = [8, [16, 24]]\nseed = [0, 1, 2]\noptions.length = [10, 20]")
+    assert len(sweep.narrowed(["seed=0", "seed=1"]).trials) == 8
+    assert len(sweep.narrowed(["units=16x24", "length=10"]).trials) == 3
+    assert len(sweep.narrowed(["budget_cost=0", "cell=lstm"]).trials) == 12
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("framework", "write key=value"),
+        ("framewrk=pytorch", "no trial has the key 'framewrk'; did you mean 'framework'?"),
+        ("framework=jax", "no trial of sweep 'mine' is left"),
+    ],
+)
+def test_where_refuses(tmp_path: Path, condition: str, message: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        load(tmp_path, GRID).narrowed([condition])
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the sweep is empty: give at least one [[grid]]"),
+        ("a = [", "not valid TOML"),
+        ("grids = 1", "unknown key 'grids'; did you mean 'grid'?"),
+        ("[grid]\na = 1", "'grid' must be written as [[grid]]"),
+        (GRID + "cels = 1", "grid 1: unknown key 'cels'; did you mean 'cell'?"),
+        (GRID + "seed = []", "grid 1: empty grid: the key 'seed' has no values"),
+        (GRID + "protocol.steps = []", "grid 1: empty grid: the key 'protocol.steps' has no values"),
+        (GRID + "seed = [0, 0]", "grid 1: duplicate trial (adding lstm pytorch seed=0)"),
+        (GRID + GRID, "grid 2: duplicate trial (adding lstm pytorch seed=0), already given by"),
+        (GRID + "budget_cost = -1", "grid 1: budget_cost = -1"),
+        (GRID + "p_skip = 1", "grid 1: p_skip = 1: Input should be less than 1"),
+        (GRID + 'protocol = "fast"', "grid 1: 'protocol' must be a table"),
+        ("grid = [1]", "'grid' must be written as [[grid]]"),
+        ('include = ["other.toml"]', "other.toml: there is no such file"),
+        ('include = ["mine.toml"]', "mine.toml: includes itself"),
+        ('include = ["quik"]', "unknown sweep 'quik'; did you mean 'quick'?"),
+    ],
+)
+def test_refusals_name_file_key_and_nearest(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        load(tmp_path, text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sweeps.available())
+def test_every_sweep_of_the_project_loads(name: str) -> None:
+    sweep = sweeps.load(name)
+    assert sweep.trials
+    assert sweep.description
+
+
+def test_quick_is_worth_looking_at() -> None:
+    trials = sweeps.load("quick").trials
+    assert {trial.framework for trial in trials} == {"pytorch", "tensorflow"}
+    assert {trial.cell for trial in trials} == {"lstm", "gru", "skip_lstm", "skip_gru"}
+    assert {trial.task for trial in trials} == {"adding", "frequency", "digits"}
+    assert any(trial.budget_cost > 0 for trial in trials)
+    assert any(trial.p_skip > 0 for trial in trials)
+    pairs = [trial.pair_id() for trial in trials]
+    assert all(pairs.count(pair) == 2 for pair in pairs)

@@ -1,0 +1,132 @@
+"""Trials: what is refused and in which words, and what their ids depend on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.errors import SweepError
+from bench.plan.trial import Trial, build_trial, field_value
+
+ADDING: dict[str, Any] = {"task": "adding", "cell": "skip_lstm", "framework": "pytorch"}
+
+
+def trial(**changes: Any) -> Trial:
+    return build_trial({**ADDING, **changes}, where="here")
+
+
+def test_left_out_fields_are_the_papers() -> None:
+    made = trial()
+    assert made.units == (110,)
+    assert made.protocol.learning_rate == 1e-4
+    assert made.protocol.batch_size == 256
+    assert made.protocol.clip_norm == 1.0
+    assert field_value(made, "length") == 50
+
+
+def test_id_is_of_the_content_not_of_how_it_was_written() -> None:
+    assert trial().id == trial(units=[110], seed=0, budget_cost=0, options={"length": 50}).id
+    assert trial(budget_cost=1e-5).id == trial(budget_cost=0.00001).id
+    assert len(trial().id) == 16
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cell": "lstm"},
+        {"units": [32]},
+        {"framework": "tensorflow"},
+        {"seed": 1},
+        {"budget_cost": 1e-5},
+        {"options": {"length": 20}},
+        {"device": "cuda"},
+        {"protocol": {"learning_rate": 1e-3}},
+        {"protocol": {"steps": 10}},
+        {"layer_norm": True},
+        {"cell": "lstm", "period": 2},
+    ],
+)
+def test_every_field_enters_the_id(change: dict[str, Any]) -> None:
+    assert trial(**change).id != trial().id
+
+
+def test_a_period_of_one_is_no_skip() -> None:
+    assert trial(cell="lstm", period=1).id == trial(cell="lstm").id
+    assert len({trial(cell="lstm", period=period).id for period in (1, 2, 3)}) == 3
+    assert "period=3" in trial(cell="lstm", period=3).label
+    assert "period" not in trial(cell="lstm").label
+
+
+def test_a_default_valued_field_added_later_leaves_old_ids() -> None:
+    class Later(Trial):
+        novelty: int = 3
+
+    later = Later.model_validate(trial().model_dump())
+    assert later.id == trial().id
+    assert later.model_copy(update={"novelty": 4}).id != trial().id
+
+
+def test_ids_recorded_before_still_hold() -> None:
+    # Changing one of these orphans every record that users have.
+    assert trial(engine="reference", protocol={"steps": 100}).id == "dbeb39f2daebdc6a"
+    assert (
+        trial(engine="reference", task="digits", cell="gru", p_skip=0.5, units=[16, 24], framework="tensorflow").id
+        == "325d8bec682b74d7"
+    )
+
+
+def test_pairs_differ_in_the_framework_alone() -> None:
+    assert trial().pair_id() == trial(framework="tensorflow").pair_id()
+    assert trial().pair_id() != trial(seed=1).pair_id()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"cell": "skip_lstn"},
+            "here: cell = 'skip_lstn': not one of lstm, gru, skip_lstm, skip_gru; did you mean",
+        ),
+        ({"task": "ading"}, "here: unknown task 'ading'; did you mean 'adding'?"),
+        ({"framework": "torch"}, "here: framework = 'torch': not one of pytorch, tensorflow"),
+        ({"budget_cost": -1e-5}, "here: budget_cost = -1e-05: Input should be greater than or equal to 0"),
+        ({"budget_cost": float("nan")}, "here: budget_cost = nan"),
+        ({"cell": "lstm", "p_skip": 1.0}, "here: p_skip = 1.0: Input should be less than 1"),
+        ({"cell": "lstm", "p_skip": -0.1}, "here: p_skip = -0.1"),
+        ({"p_skip": 0.5}, "the random skip is a baseline of plain cells"),
+        ({"period": 2}, "period = 2 with cell = 'skip_lstm': the periodic skip is a baseline of plain cells"),
+        ({"cell": "gru", "period": 0}, "here: period = 0: Input should be greater than or equal to 1"),
+        ({"cell": "gru", "period": 2.5}, "here: period = 2.5: Input should be a valid integer"),
+        (
+            {"cell": "gru", "period": 2, "p_skip": 0.5},
+            "period = 2 with p_skip = 0.5: skips are either periodic or random",
+        ),
+        ({"units": []}, "here: units = []: one entry a layer, each at least 1"),
+        ({"units": [0]}, "here: units = [0]: one entry a layer, each at least 1"),
+        ({"seed": -1}, "here: seed = -1"),
+        ({"gate_layer": 1}, "gate_layer = 1: the stack has layers 0 to 0"),
+        ({"budget": "l1"}, "budget = 'l1' needs a budget_target"),
+        ({"lambda": 1}, "here: unknown key 'lambda'"),
+        ({"options": {"lenght": 5}}, "here: options of adding: unknown key 'lenght'; did you mean 'length'?"),
+        ({"options": {"length": 1}}, "here: options of adding: length = 1"),
+        (
+            {"protocol": {"learning_rat": 1}},
+            "here: protocol: unknown key 'learning_rat'; did you mean 'learning_rate'?",
+        ),
+        ({"protocol": {"steps": 1, "epochs": 1}}, "here: protocol: give exactly one of steps and epochs"),
+        ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
+    ],
+)
+def test_refusals_name_the_key_and_the_nearest_right_one(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        trial(**changes)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(SweepError, match="here: the key 'cell' is missing"):
+        build_trial({"task": "adding", "framework": "pytorch"}, where="here")
+    with pytest.raises(SweepError, match="here: the key 'task' is missing"):
+        build_trial({}, where="here")
