@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bench.plan.trial import Trial, build_trial
 from bench.tasks.base import Reported
+from bench.tasks.protocol import Protocol
 
 Status = Literal["ok", "diverged", "failed", "timeout"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged")
@@ -101,6 +102,12 @@ class Record(BaseModel):
     threads: int | None = Field(default=None, description="how many the framework's operators could use")
     environment: dict[str, Any] = Field(default_factory=dict)
     finished: str = Field(default="", description="when the record was written, UTC")
+
+    @field_validator("protocol")
+    @classmethod
+    def _whole(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Fields that protocols have gained since the record was written stand at their default, as in its id."""
+        return {name: field.default for name, field in Protocol.model_fields.items()} | value
 
 
 def failure(trial: Trial, *, sweep: str, status: Status, error: str, traceback: str = "") -> Record:

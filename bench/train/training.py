@@ -187,8 +187,9 @@ def train(
     batches = prefetch(lambda step: train_batch(trial, task, step), first=0, end=steps)
     for step, (batch, seconds) in enumerate(batches, start=1):
         training.batch_seconds.append(seconds)
+        rate = protocol.learning_rate_of(step - 1, steps_per_epoch=training.steps_per_epoch)
         with (training.later_steps if training.first_step.laps else training.first_step).running():
-            result = learner.train_step(batch)
+            result = learner.train_step(batch, learning_rate=rate)
         if not math.isfinite(result.loss + result.budget_loss):
             batches.close()
             raise DivergedError(f"the training loss became {result.loss} at step {step}")
@@ -198,6 +199,7 @@ def train(
             events.add_scalar("train/loss", result.loss, step)
             events.add_scalar("train/budget_loss", result.budget_loss, step)
             events.add_scalar("train/update_ratio", update_ratio, step)
+            events.add_scalar("train/learning_rate", rate, step)
 
         if step % interval == 0 or step == steps:
             with training.evaluation.running():
