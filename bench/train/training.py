@@ -18,9 +18,10 @@ from bench.plan.trial import Trial
 from bench.records.record import Record, identity
 from bench.records.store import Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
-from bench.tasks.base import Split, Task
+from bench.tasks.base import Reported, Task
 from bench.train.clocks import Stopwatch, process_peak_memory_bytes
 from bench.train.draws import with_draws
+from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate, real_steps
 from bench.train.flops import published_flops
 from bench.train.prefetch import prefetch
 from bench.train.progress import Progress
@@ -31,8 +32,6 @@ from impls.work import work_macs
 
 # Batches whose contents enter a record's checksum.
 CHECKED_BATCHES = 3
-# Test sequences kept with their gates, for the qualitative figures.
-KEPT_SEQUENCES = 16
 # Seconds between progress messages, and training steps between scalars sent to TensorBoard.
 PROGRESS_SECONDS = 0.5
 TENSORBOARD_STEPS = 10
@@ -42,27 +41,6 @@ Report = Callable[[Progress], None]
 
 class DivergedError(Exception):
     """The loss stopped being a finite number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluated:
-    """One pass over held-out data."""
-
-    quality: float
-    loss: float
-    updates: Array  # [sequences]
-    update_ratios: Array  # [sequences]
-
-    def fields(self) -> dict[str, float]:
-        """The record's fields, under their names."""
-        return {
-            "quality": self.quality,
-            "loss": self.loss,
-            "update_ratio": float(self.update_ratios.mean()),
-            "update_ratio_std": float(self.update_ratios.std()),
-            "updates": float(self.updates.mean()),
-            "updates_std": float(self.updates.std()),
-        }
 
 
 @dataclass
@@ -209,8 +187,9 @@ def train(
     batches = prefetch(lambda step: train_batch(trial, task, step), first=0, end=steps)
     for step, (batch, seconds) in enumerate(batches, start=1):
         training.batch_seconds.append(seconds)
+        rate = protocol.learning_rate_of(step - 1, steps_per_epoch=training.steps_per_epoch)
         with (training.later_steps if training.first_step.laps else training.first_step).running():
-            result = learner.train_step(batch)
+            result = learner.train_step(batch, learning_rate=rate)
         if not math.isfinite(result.loss + result.budget_loss):
             batches.close()
             raise DivergedError(f"the training loss became {result.loss} at step {step}")
@@ -220,6 +199,7 @@ def train(
             events.add_scalar("train/loss", result.loss, step)
             events.add_scalar("train/budget_loss", result.budget_loss, step)
             events.add_scalar("train/update_ratio", update_ratio, step)
+            events.add_scalar("train/learning_rate", rate, step)
 
         if step % interval == 0 or step == steps:
             with training.evaluation.running():
@@ -251,88 +231,58 @@ def note_evaluation(
             **evaluated.fields(),
         }
     )
-    best = training.best
-    sign = 1.0 if task.higher_is_better else -1.0
-    if best is None or sign * evaluated.quality > sign * best.quality:
+    if training.best is None or better(evaluated, training.best, task=task):
         training.best = evaluated
         training.best_step = training.steps
         training.best_parameters = learner.export_parameters()
 
 
-def evaluate(
-    trial: Trial,
-    task: Task,
-    learner: Learner,
-    split: Split,
-    *,
-    kept: dict[str, list[Array]] | None = None,
-) -> Evaluated:
-    """One pass over held-out data; `kept` gathers the first sequences with their gates and predictions."""
-    score = task.score(split)
-    losses, sizes, updates, ratios = [], [], [], []
-    batches = task.evaluation_batches(
-        split, size=trial.protocol.batch_size, sequences=trial.protocol.evaluation_sequences
-    )
-    for step, plain in enumerate(batches):
-        batch = with_draws(plain, trial, stream=split, step=step)
-        result = learner.evaluate(batch)
-        score.add(batch, result.predictions)
-        losses.append(result.loss)
-        sizes.append(batch.size)
-        updates.append(result.gates.sum(axis=1, dtype=np.float64))
-        ratios.append(updates[-1] / real_steps(batch))
-        if kept is not None and sum(map(len, kept.get("gates", []))) < KEPT_SEQUENCES:
-            examples = {"gates": result.gates, "predictions": result.predictions}
-            examples |= {"inputs": batch.inputs, "targets": batch.targets}
-            if batch.mask is not None:
-                examples["mask"] = batch.mask
-            for name, array in examples.items():
-                kept.setdefault(name, []).append(array)
-    return Evaluated(
-        quality=score.quality(),
-        loss=float(np.average(losses, weights=sizes)),
-        updates=np.concatenate(updates),
-        update_ratios=np.concatenate(ratios),
-    )
-
-
-def real_steps(batch: Batch) -> Array:
-    """Steps of each sequence without padding, `[batch]`."""
-    if batch.mask is None:
-        return np.full(batch.size, batch.inputs.shape[1], np.float64)
-    return np.asarray(batch.mask.sum(axis=1, dtype=np.float64))
+def better(one: Evaluated, other: Evaluated, *, task: Task) -> bool:
+    """Whether one evaluation is better than another: by quality, and with the same quality by fewer updates."""
+    sign = 1.0 if task.higher_is_better else -1.0
+    if one.quality != other.quality:
+        return sign * one.quality > sign * other.quality
+    return float(one.updates.mean()) < float(other.updates.mean())
 
 
 def final_results(trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path) -> dict[str, Any]:
-    """Test results at the last step and at the best validation; writes both sets of parameters and some gates."""
+    """Test results after the last step and at the best validation; writes both sets of parameters and some gates.
+
+    The plain fields, the work and the gates are those of the evaluation that the task reports; the learner is left with
+    its parameters.
+    """
     assert training.best is not None
     assert training.best_parameters is not None
-    kept: dict[str, list[Array]] = {}
-    with training.evaluation.running():
-        write_arrays(folder / "final.npz", learner.export_parameters())
-        final = evaluate(trial, task, learner, "test")
-        learner.load_parameters(training.best_parameters)
-        best = evaluate(trial, task, learner, "test", kept=kept)
-    write_arrays(folder / "best.npz", training.best_parameters)
+    parameters: dict[Reported, Parameters] = {
+        "last": learner.export_parameters(),
+        "best_validation": training.best_parameters,
+    }
+    write_arrays(folder / "final.npz", parameters["last"])
+    write_arrays(folder / "best.npz", parameters["best_validation"])
+    tested: dict[Reported, Evaluated] = {}
+    for evaluation in sorted(parameters, key=lambda name: name == task.reported):  # the reported one last
+        kept: dict[str, list[Array]] = {}
+        learner.load_parameters(parameters[evaluation])
+        with training.evaluation.running():
+            tested[evaluation] = evaluate(trial, task, learner, "test", kept=kept)
+    reported = tested[task.reported]
     write_arrays(
         folder / "gates.npz",
         {name: np.concatenate(arrays)[:KEPT_SEQUENCES] for name, arrays in kept.items()},
     )
-    fields: dict[str, Any] = best.fields()
+    fields: dict[str, Any] = reported.fields()
     return {
         **fields,
-        "solved": task.solved(best.quality),
+        "solved": task.solved(reported.quality),
         "validation_quality": training.best.quality,
         "best_step": training.best_step,
-        "final_quality": final.quality,
-        "final_loss": final.loss,
-        "final_update_ratio": float(final.update_ratios.mean()),
-        "final_updates": float(final.updates.mean()),
+        **tested["best_validation"].fields_of_both("best"),
+        **tested["last"].fields_of_both("final"),
         **work(
             trial,
             task,
             updates=fields["updates"],
-            steps=float((best.updates / best.update_ratios).mean()),
+            steps=float(reported.steps.mean()),
             implementation=learner.implementation,
         ),
     }
