@@ -56,6 +56,8 @@ def test_a_short_trial_leaves_a_whole_record(data_set: tuple[str, Path], framewo
     assert 0 <= record.quality <= 1
     assert 0 < record.update_ratio <= 1
     assert record.flops_per_sequence > 0
+    assert min(record.inference_milliseconds, record.inference_milliseconds_batch_1) > 0
+    assert record.wait_milliseconds >= 0
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
