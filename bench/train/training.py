@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from bench.train.clocks import Stopwatch, process_peak_memory_bytes
 from bench.train.draws import with_draws
 from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate, real_steps
 from bench.train.flops import published_flops
+from bench.train.inference import inference_times
 from bench.train.prefetch import prefetch
 from bench.train.progress import Progress
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
@@ -50,6 +52,7 @@ class Training:
     steps_per_epoch: int
     first_step: Stopwatch = field(default_factory=Stopwatch)
     later_steps: Stopwatch = field(default_factory=Stopwatch)
+    waiting: Stopwatch = field(default_factory=Stopwatch)  # for batches
     evaluation: Stopwatch = field(default_factory=Stopwatch)
     batch_seconds: list[float] = field(default_factory=list)
     curve: list[dict[str, Any]] = field(default_factory=list)
@@ -66,6 +69,7 @@ class Training:
         """The record's clocks."""
         laps = self.later_steps.laps or self.first_step.laps
         step = median(laps) if laps else None
+        waits = self.waiting.laps[1:] or self.waiting.laps
         return {
             "steps": self.steps,
             "steps_per_epoch": self.steps_per_epoch,
@@ -74,6 +78,7 @@ class Training:
             "evaluate_seconds": self.evaluation.seconds,
             "step_milliseconds": None if step is None else 1e3 * step,
             "sequences_per_second": None if step is None else batch_size / step,
+            "wait_milliseconds": 1e3 * fmean(waits) if waits else None,
             "batch_milliseconds": 1e3 * median(self.batch_seconds) if self.batch_seconds else None,
         }
 
@@ -130,6 +135,7 @@ def run_trial(
         try:
             train(trial, task, learner, training, events=events, report=report)
             outcome |= final_results(trial, task, learner, training, folder=folder)
+            outcome |= inference_times(trial, task, learner)
         except DivergedError as error:
             outcome |= {"status": "diverged", "error": str(error)}
 
@@ -139,6 +145,7 @@ def run_trial(
         folder / "steps.npz",
         {
             "step_milliseconds": 1e3 * np.asarray(laps),
+            "wait_milliseconds": 1e3 * np.asarray(training.waiting.laps),
             "batch_milliseconds": 1e3 * np.asarray(training.batch_seconds),
         },
     )
@@ -184,36 +191,35 @@ def train(
     interval = protocol.evaluation_interval(steps_per_epoch=training.steps_per_epoch)
     recent: list[float] = []
     told = -math.inf
-    batches = prefetch(lambda step: train_batch(trial, task, step), first=0, end=steps)
-    for step, (batch, seconds) in enumerate(batches, start=1):
-        training.batch_seconds.append(seconds)
-        rate = protocol.learning_rate_of(step - 1, steps_per_epoch=training.steps_per_epoch)
-        with (training.later_steps if training.first_step.laps else training.first_step).running():
-            result = learner.train_step(batch, learning_rate=rate)
-        if not math.isfinite(result.loss + result.budget_loss):
-            batches.close()
-            raise DivergedError(f"the training loss became {result.loss} at step {step}")
-        recent.append(result.loss)
-        update_ratio = result.updates / real_steps(batch).mean()
-        if step % TENSORBOARD_STEPS == 0 or step == steps:
-            events.add_scalar("train/loss", result.loss, step)
-            events.add_scalar("train/budget_loss", result.budget_loss, step)
-            events.add_scalar("train/update_ratio", update_ratio, step)
-            events.add_scalar("train/learning_rate", rate, step)
+    making = prefetch(lambda step: train_batch(trial, task, step), first=0, end=steps)
+    with closing(making) as batches:
+        for step in range(1, steps + 1):
+            with training.waiting.running():
+                batch, seconds = next(batches)
+            training.batch_seconds.append(seconds)
+            rate = protocol.learning_rate_of(step - 1, steps_per_epoch=training.steps_per_epoch)
+            with (training.later_steps if training.first_step.laps else training.first_step).running():
+                result = learner.train_step(batch, learning_rate=rate)
+            if not math.isfinite(result.loss + result.budget_loss):
+                raise DivergedError(f"the training loss became {result.loss} at step {step}")
+            recent.append(result.loss)
+            update_ratio = result.updates / float(real_steps(batch).mean())
+            if step % TENSORBOARD_STEPS == 0 or step == steps:
+                events.add_scalar("train/loss", result.loss, step)
+                events.add_scalar("train/budget_loss", result.budget_loss, step)
+                events.add_scalar("train/update_ratio", update_ratio, step)
+                events.add_scalar("train/learning_rate", rate, step)
 
-        if step % interval == 0 or step == steps:
-            with training.evaluation.running():
-                evaluated = evaluate(trial, task, learner, "validation")
-            note_evaluation(training, evaluated, task=task, learner=learner, train_loss=float(np.mean(recent)))
-            recent.clear()
-            for name, value in evaluated.fields().items():
-                events.add_scalar(f"validation/{name}", value, step)
-        if report is not None and (step == steps or time.monotonic() - told > PROGRESS_SECONDS):
-            told = time.monotonic()
-            quality = training.curve[-1]["quality"] if training.curve else None
-            report(
-                Progress(step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=float(update_ratio))
-            )
+            if step % interval == 0 or step == steps:
+                evaluated = evaluate(trial, task, learner, "validation", clock=training.evaluation)
+                note_evaluation(training, evaluated, task=task, learner=learner, train_loss=float(np.mean(recent)))
+                recent.clear()
+                for name, value in evaluated.fields().items():
+                    events.add_scalar(f"validation/{name}", value, step)
+            if report is not None and (step == steps or time.monotonic() - told > PROGRESS_SECONDS):
+                told = time.monotonic()
+                quality = training.curve[-1]["quality"] if training.curve else None
+                report(Progress(step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=update_ratio))
 
 
 def note_evaluation(
@@ -263,8 +269,7 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
     for evaluation in sorted(parameters, key=lambda name: name == task.reported):  # the reported one last
         kept: dict[str, list[Array]] = {}
         learner.load_parameters(parameters[evaluation])
-        with training.evaluation.running():
-            tested[evaluation] = evaluate(trial, task, learner, "test", kept=kept)
+        tested[evaluation] = evaluate(trial, task, learner, "test", clock=training.evaluation, kept=kept)
     reported = tested[task.reported]
     write_arrays(
         folder / "gates.npz",
