@@ -16,7 +16,8 @@ from bench.launch.local import run_trials
 from bench.machine import devices
 from bench.plan.sweep import Sweep
 from bench.plan.trial import Trial
-from bench.records.store import Store
+from bench.records.listing import Listing, write_listing
+from bench.records.store import Store, Survey
 
 
 def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console) -> None:
@@ -50,16 +51,26 @@ def run_sweep(
     data: Path,
     workers: int,
     console: Console,
+    command: str = "",
     timeout_seconds: float | None = None,
 ) -> Counter[str]:
     """Runs the trials that are missing; returns how many of the sweep's trials stand at each status.
 
+    Damaged records are set aside and their trials run again; those of a later version are left alone and count as
+    `unreadable`.
+
     Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing.
     """
-    missing = store.missing(sweep.trials)
+    listed = tuple(trial.id for trial in sweep.trials)
+    found = store.survey(listed)
+    missing = found.to_run(sweep.trials)
     if missing:
         devices.check((trial.framework, trial.device) for trial in missing)
         prepare_data(missing, data=data)
+    write_listing(store.results, Listing(sweep=sweep.name, trials=listed, command=command, file=sweep.file))
+    for problem in found.problems().values():
+        console.print(f"not believed: {problem}", markup=False, highlight=False, soft_wrap=True)
+    if missing:
         guesses = {key: seconds or 0.0 for key, seconds in estimates(missing, store=store, data=data).items()}
         done = len(sweep.trials) - len(missing)
         already = f" ({done} done before)" if done else ""
@@ -70,12 +81,28 @@ def run_sweep(
         )
         with make_display(console, estimates=guesses, workers=workers) as display:
             run_trials(
-                missing, store=store, data=data, workers=workers, display=display, timeout_seconds=timeout_seconds
+                missing,
+                store=store,
+                data=data,
+                workers=workers,
+                display=display,
+                before=found.records,
+                command=command,
+                timeout_seconds=timeout_seconds,
             )
     else:
         console.print(f"sweep {sweep.name}: all {len(sweep.trials)} trials are done, records in {store.folder}")
-    records = [store.read(trial.id) for trial in sweep.trials]
-    return Counter("missing" if record is None else record.status for record in records)
+    ended = store.survey(listed)
+    for trial_id, problem in ended.problems().items():
+        if trial_id not in found.problems():
+            console.print(f"not believed: {problem}", markup=False, highlight=False, soft_wrap=True)
+    return Counter(_standing(trial_id, ended) for trial_id in listed)
+
+
+def _standing(trial_id: str, found: Survey) -> str:
+    if trial_id in found.records:
+        return found.records[trial_id].status
+    return "unreadable" if trial_id in found.problems() else "missing"
 
 
 def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:

@@ -70,7 +70,7 @@ def run(trials: list[Trial], store: Store, watcher: Watcher, **options: Any) -> 
 
 
 def test_bad_trials_leave_records_and_the_rest_goes_on(tmp_path: Path) -> None:
-    store = Store(tmp_path, "mixed")
+    store = Store(tmp_path)
     too_large = trial(units=2_000_000)
     diverging = trial(protocol={**SHORT, "steps": 50, "learning_rate": 1e38, "clip_norm": 0})
     good = trial()
@@ -98,7 +98,7 @@ def test_bad_trials_leave_records_and_the_rest_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_killed_child_is_recorded_and_run_again(tmp_path: Path) -> None:
-    store = Store(tmp_path, "killed")
+    store = Store(tmp_path)
     victim = trial(protocol=LONG)
 
     def kill(_: Trial) -> None:
@@ -114,7 +114,7 @@ def test_a_killed_child_is_recorded_and_run_again(tmp_path: Path) -> None:
 
 
 def test_a_trial_over_its_time_is_stopped(tmp_path: Path) -> None:
-    store = Store(tmp_path, "slow")
+    store = Store(tmp_path)
     slow = trial(protocol=LONG)
     run([slow], store, Watcher(), timeout_seconds=1.0)
     record = store.read(slow.id)
@@ -125,7 +125,7 @@ def test_a_trial_over_its_time_is_stopped(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_stops_the_children_and_keeps_what_is_done(tmp_path: Path) -> None:
-    store = Store(tmp_path, "interrupted")
+    store = Store(tmp_path)
     done, endless = trial(), trial(protocol=LONG)
 
     def interrupt(running: Trial) -> None:
@@ -135,7 +135,7 @@ def test_an_interrupt_stops_the_children_and_keeps_what_is_done(tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt):
         run([done, endless], store, Watcher(interrupt))
     assert not children()
-    assert [record.trial_id for record in store.records()] == [done.id]
+    assert list(store.survey().records) == [done.id]
     assert store.missing([done, endless]) == [endless]
 
 
@@ -177,7 +177,7 @@ def test_cores_are_divided_among_workers() -> None:
 
 
 def test_what_a_trial_leaves(tmp_path: Path) -> None:
-    store = Store(tmp_path, "files")
+    store = Store(tmp_path)
     made = trial()
     watcher = Watcher()
     run([made], store, watcher)
