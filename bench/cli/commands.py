@@ -242,6 +242,46 @@ def extract_command(
     print(f"{task}: features of {count} clips extracted")
 
 
+@app.command("verify")
+def verify_command(results: ResultsOption = RESULTS) -> None:
+    """Check every record, file, lease and list; the exit code is 1 where anything is off."""
+    from bench.records.store import Store
+    from bench.records.verify import findings
+
+    found = findings(results)
+    for finding in found:
+        print(finding)
+    print(f"{results}: {len(Store(results).trial_ids())} trials, {len(found) or 'nothing'} off")
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command("merge")
+def merge_command(
+    results: Annotated[Path, typer.Argument(metavar="A", help="The results folder that takes in.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="The results folder that is taken in; it stays.")],
+) -> None:
+    """Join results folder B into A."""
+    from bench.records.merge import merge
+
+    tell_merged(merge(results, other))
+
+
+@app.command("adopt")
+def adopt_command(results: ResultsOption = RESULTS) -> None:
+    """Take in the trials of an older version, which stand in their sweep's folder."""
+    from bench.records.adopt import adopt
+
+    tell_merged(adopt(results))
+
+
+def tell_merged(merged: Any) -> None:
+    """Prints what became of the trials; the exit code is 1 where one was refused."""
+    for refusal in merged.refused:
+        print(f"not taken in: {refusal}")
+    print(f"{len(merged.copied)} taken in, {len(merged.skipped)} there already, {len(merged.refused)} refused")
+    raise typer.Exit(1 if merged.refused else 0)
+
+
 def command_line() -> str:
     """The command as typed, for a report."""
     name = Path(sys.argv[0])
