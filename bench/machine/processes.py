@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import cache
 from pathlib import Path
 
 PROCESSES = Path("/proc")
 
 
+@cache
 def machine_name() -> str:
     """The host, its start, and the process namespace: within one name, process ids say which process is meant."""
     start = (PROCESSES / "sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()

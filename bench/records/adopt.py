@@ -28,7 +28,10 @@ def adopt(results: Path) -> Merged:
     """Moves such trials into the store, and lists each sweep that has no list.
 
     A folder goes once its trial stands in the store. Whatever is not taken in stays where it is, and is told.
+    Raises `RecordError` where there is no such folder.
     """
+    if not results.is_dir():
+        raise RecordError(f"{results}: there is no such folder; name one with --results")
     merged = Merged()
     sweeps: dict[Path, list[str]] = {}
     for folder in old_folders(results):

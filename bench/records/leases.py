@@ -77,10 +77,9 @@ class Lease:
 
     def beat(self) -> None:
         """Shows that the holder lives. Raises `LeaseError` where the lease is gone."""
-        try:
-            os.utime(self.path)
-        except FileNotFoundError:
-            raise LeaseError(f"{self.path}: the lease on trial {self.trial_id} is gone") from None
+        if not self.held():
+            raise LeaseError(f"{self.path}: the lease on trial {self.trial_id} is gone")
+        os.utime(self.path)
 
     def release(self, *, finished: bool) -> None:
         """Gives the trial to whoever wants it. The lease of a finished trial leaves nothing behind."""

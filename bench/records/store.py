@@ -139,12 +139,10 @@ class Store:
         quarantine.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
             place = quarantine / f"{trial_id}-{number}"
-            if place.exists():
-                continue
             try:
                 self.folder_of(trial_id).rename(place)
             except OSError as error:
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process took this number meanwhile
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # this number is taken
                     continue
                 raise
             write_atomically(place / "reason.txt", lambda temporary: _write_text(temporary, reason + "\n"))

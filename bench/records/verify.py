@@ -15,7 +15,12 @@ from bench.records.store import Store
 
 
 def findings(results: Path) -> list[str]:
-    """One line for each thing that is off: what, where, and what becomes of it. Changes nothing."""
+    """One line for each thing that is off: what, where, and what becomes of it. Changes nothing.
+
+    Raises `RecordError` where there is no such folder.
+    """
+    if not results.is_dir():
+        raise RecordError(f"{results}: there is no such folder; name one with --results")
     return [*_records(results), *_files(results), *_running(results), *_lists(results), *_old(results)]
 
 

@@ -145,6 +145,7 @@ def run_trial(
         "threads": learner.threads,
         "parameters_checksum": checksum_of(parameters),
         "batches_checksum": batches_checksum(trial, task),
+        "data_fingerprint": task.data_fingerprint(),
         "processor_load": load,
         "environment": environment(threads=threads),
     }

@@ -60,6 +60,10 @@ class Watcher:
         self.events.append(("finished", trial.id))
         self.records[trial.id] = record
 
+    def shared(self, trial: Trial, record: Record) -> None:
+        self.events.append(("shared", trial.id))
+        self.records[trial.id] = record
+
 
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in str(child.cmdline())]

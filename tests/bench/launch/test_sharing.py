@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from bench.plan import sweep as sweeps
-from bench.records.attempt import attempts
-from bench.records.leases import leased_trials
+from bench.plan.trial import Trial
+from bench.records.attempt import Attempt, attempts
+from bench.records.leases import Holder, Lease, leased_trials, take_lease
+from bench.records.record import Record, Status, failure
 from bench.records.store import Store
-from tests.bench.launch.test_launch import ROOT, children, trial_process, wait_for
+from tests.bench.launch.test_launch import LONG, ROOT, Watcher, children, run, trial, trial_process, wait_for
 
 TINY = """
 [[grid]]
@@ -79,6 +81,56 @@ def test_the_trial_of_a_killed_run_is_taken_over_at_once(tmp_path: Path) -> None
     assert not attempts(results)
     assert not leased_trials(results)
     assert Store(results).trial_ids() == []
+
+
+def end_in_another_run(results: Path, lease: Lease, record: Record) -> None:
+    other = Attempt(results, lease=lease)
+    other.start()
+    other.write(record)
+    other.end()
+
+
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_what_another_run_ends_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: Status
+) -> None:
+    made, watcher = trial(), Watcher()
+    lease = take_lease(tmp_path, made.id)
+    assert lease is not None
+    ended = failure(made, status=status, error="")
+    monkeypatch.setattr("bench.launch.local.time.sleep", lambda _: end_in_another_run(tmp_path, lease, ended))
+    run([made], Store(tmp_path), watcher)
+    assert watcher.events == [("shared", made.id)]
+    assert watcher.records[made.id].status == status
+
+
+def test_a_failure_of_an_earlier_run_is_run_again(tmp_path: Path) -> None:
+    made, watcher = trial(), Watcher()
+    Store(tmp_path).write(failure(made, status="failed", error="no room"))
+    run([made], Store(tmp_path), watcher)
+    assert watcher.events[0] == ("started", made.id)
+    assert watcher.records[made.id].status == "ok"
+
+
+def test_a_trial_that_was_taken_over_is_stopped_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trial(protocol=LONG)
+    lost: list[Lease] = []
+
+    def take_over(running: Trial) -> None:
+        lease = Lease(folder=tmp_path / "leases" / running.id, number=2, token="another")
+        lease.path.write_text(Holder.this_process(token="another").model_dump_json())
+        lost.append(lease)
+
+    def end(_: float) -> None:
+        assert not children()
+        end_in_another_run(tmp_path, lost[0], failure(made, status="ok", error=""))
+
+    monkeypatch.setattr("bench.launch.local.HEARTBEAT_SECONDS", 0.2)
+    watcher = Watcher(take_over)
+    monkeypatch.setattr("bench.launch.local.time.sleep", end)
+    run([made], Store(tmp_path), watcher)
+    assert [event for event, _ in watcher.events if event != "progressed"] == ["started", "shared"]
+    assert not attempts(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["edited", "of a later version"])

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench.errors import LeaseError
-from bench.machine.processes import machine_name, process_start
+from bench.machine.processes import PROCESSES, machine_name, process_start
 from bench.records.attempt import Attempt, attempts
 from bench.records.leases import GONE_SECONDS, Holder, Lease, is_gone, leased_trials, take_lease
 from bench.records.store import Store
@@ -82,8 +83,12 @@ def test_on_another_machine_the_heartbeat_counts(tmp_path: Path) -> None:
     assert is_gone(far.path)
     far.beat()
     assert not is_gone(far.path)
+    os.utime(far.path, (long_ago + 60, long_ago + 60))
+    assert take_lease(tmp_path, TRIAL) is None
     os.utime(far.path, (long_ago, long_ago))
     assert taken(tmp_path).held()
+    with pytest.raises(LeaseError, match="is gone"):
+        far.beat()
 
 
 def test_a_lease_cut_off_while_it_was_written_is_held_for_a_while(tmp_path: Path) -> None:
@@ -92,6 +97,21 @@ def test_a_lease_cut_off_while_it_was_written_is_held_for_a_while(tmp_path: Path
     assert take_lease(tmp_path, TRIAL) is None
     os.utime(cut.path, (0, 0))
     assert taken(tmp_path).number == 2
+
+
+def test_who_is_slower_to_take_over_passes_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_by(taken(tmp_path), process_start=1)
+    faster = []
+
+    def judge(path: Path) -> bool:
+        gone = is_gone(path)
+        monkeypatch.undo()
+        faster.append(taken(tmp_path))  # between the look at the lease and the step that takes it over
+        return gone
+
+    monkeypatch.setattr("bench.records.leases.is_gone", judge)
+    assert take_lease(tmp_path, TRIAL) is None
+    assert faster[0].held()
 
 
 def take_and_tell(results: Path, start: Any, told: Any) -> None:
@@ -116,7 +136,21 @@ def test_of_many_processes_one_takes_over(tmp_path: Path) -> None:
 def test_a_process_is_known_by_its_start() -> None:
     assert process_start(os.getpid()) == process_start(os.getpid())
     assert process_start(ended_process()) is None
+    ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert ended.stdout is not None
+    with ended.stdout:
+        ended.stdout.read()  # until it has ended, though nobody has asked how
+    wait_until_gone(ended.pid)
+    assert (PROCESSES / str(ended.pid)).exists()
+    ended.wait()
     assert machine_name() == machine_name()
+
+
+def wait_until_gone(process_id: int) -> None:
+    deadline = time.monotonic() + 30
+    while process_start(process_id) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_an_attempt_takes_its_place_whole(tmp_path: Path) -> None:
