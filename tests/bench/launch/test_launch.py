@@ -184,7 +184,7 @@ def test_what_a_trial_leaves(tmp_path: Path) -> None:
     store = Store(tmp_path)
     made = trial()
     watcher = Watcher()
-    run([made], store, watcher)
+    run([made], store, watcher, command="python run_all.py mine.toml")
     names = {path.name for path in store.folder_of(made.id).iterdir()}
     assert names == {
         "record.json",
@@ -200,3 +200,8 @@ def test_what_a_trial_leaves(tmp_path: Path) -> None:
     record = store.read(made.id)
     assert record is not None
     assert (record.implementation, record.threads) == ("kernels", threads_per_worker(1))
+    assert (record.command, record.workers) == ("python run_all.py mine.toml", 1)
+    assert record.processor_load is not None
+    assert record.processor_load >= 0
+    assert record.data_fingerprint == "", "adding generates its data"
+    assert "threads" in record.environment["blas"]
