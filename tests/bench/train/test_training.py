@@ -53,6 +53,7 @@ def test_a_short_trial_leaves_a_whole_record(data_set: tuple[str, Path], framewo
     record = run(task, data=data, store=Store(tmp_path), framework=framework)
     assert record.status == "ok"
     assert record.steps == 2
+    assert len(record.data_fingerprint) == 64
     assert 0 <= record.quality <= 1
     assert 0 < record.update_ratio <= 1
     assert record.flops_per_sequence > 0
