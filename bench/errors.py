@@ -23,6 +23,18 @@ class RecordError(UserError):
     """A record that cannot be read."""
 
 
+class DamagedRecordError(RecordError):
+    """A record that is not what was written: cut, edited, copied or otherwise not to be believed."""
+
+
+class NewerRecordError(RecordError):
+    """A record of a later version of the project."""
+
+
+class LeaseError(UserError):
+    """A trial that somebody else runs."""
+
+
 class DeviceError(UserError):
     """A framework or device that this machine lacks."""
 

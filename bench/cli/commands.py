@@ -1,4 +1,4 @@
-"""The single steps as commands: `python -m bench list | run | report | compare | speed | doctor | extract`."""
+"""The single steps as commands: `python -m bench list | run | report | verify | merge | …`."""
 
 from __future__ import annotations
 
@@ -76,12 +76,20 @@ def execute(
 
     console = Console()
     sweep = load_sweep(name, where=where, device=device)
-    store = Store(results, sweep.name)
+    store = Store(results)
     if dry_run:
         plan(sweep, store=store, data=data, workers=workers, console=console)
         return sweep, 0
     try:
-        counts = run_sweep(sweep, store=store, data=data, workers=workers, console=console, timeout_seconds=timeout)
+        counts = run_sweep(
+            sweep,
+            store=store,
+            data=data,
+            workers=workers,
+            console=console,
+            command=command_line(),
+            timeout_seconds=timeout,
+        )
     except KeyboardInterrupt:
         print("interrupted; finished trials are kept, the same command runs the rest", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -93,7 +101,6 @@ def publish(sweep: Any, *, results: Path, reports: Path, command: str) -> None:
     """Writes a report, prints its table and the path of its page."""
     from rich.console import Console
 
-    from bench.records.store import Store
     from bench.report import print_results, write_report
 
     page = write_report(
@@ -104,7 +111,7 @@ def publish(sweep: Any, *, results: Path, reports: Path, command: str) -> None:
         command=command,
         description=sweep.description,
     )
-    print_results(Store(results, sweep.name), console=Console(), trials=sweep.trials)
+    print_results(sweep.name, results=results, console=Console(), trials=sweep.trials)
     print(f"\nreport: {page}")
 
 
@@ -173,7 +180,7 @@ def compare_command(sweep: SweepArgument = "quick", results: ResultsOption = RES
     from bench.report import print_comparison
 
     loaded = load_sweep(sweep, where=None, device=None)
-    print_comparison(loaded.name, results=results, console=Console())
+    print_comparison(loaded.name, results=results, console=Console(), trials=loaded.trials)
 
 
 @app.command("speed")
@@ -233,6 +240,46 @@ def extract_command(
 
     count = extract(task, data=data, weights=weights, device=device, batch_size=batch_size)
     print(f"{task}: features of {count} clips extracted")
+
+
+@app.command("verify")
+def verify_command(results: ResultsOption = RESULTS) -> None:
+    """Check every record, file, lease and list; the exit code is 1 where anything is off."""
+    from bench.records.store import Store
+    from bench.records.verify import findings
+
+    found = findings(results)
+    for finding in found:
+        print(finding)
+    print(f"{results}: {len(Store(results).trial_ids())} trials, {len(found) or 'nothing'} off")
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command("merge")
+def merge_command(
+    results: Annotated[Path, typer.Argument(metavar="A", help="The results folder that takes in.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="The results folder that is taken in; it stays.")],
+) -> None:
+    """Join results folder B into A."""
+    from bench.records.merge import merge
+
+    tell_merged(merge(results, other))
+
+
+@app.command("adopt")
+def adopt_command(results: ResultsOption = RESULTS) -> None:
+    """Take in the trials of an older version, which stand in their sweep's folder."""
+    from bench.records.adopt import adopt
+
+    tell_merged(adopt(results))
+
+
+def tell_merged(merged: Any) -> None:
+    """Prints what became of the trials; the exit code is 1 where one was refused."""
+    for refusal in merged.refused:
+        print(f"not taken in: {refusal}")
+    print(f"{len(merged.copied)} taken in, {len(merged.skipped)} there already, {len(merged.refused)} refused")
+    raise typer.Exit(1 if merged.refused else 0)
 
 
 def command_line() -> str:

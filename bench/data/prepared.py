@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
-from bench.machine.disk import full_disk_explained
+from bench.machine.disk import full_disk_explained, write_atomically
 from impls.contract import Array
+
+CONTENT = "content.sha256"
 
 
 def fingerprint(files: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
@@ -55,6 +57,7 @@ def prepared_folder(
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:
             build(temporary)
+            content_fingerprint(temporary)
             temporary.chmod(0o755)
             for path in temporary.iterdir():
                 _sync(path)
@@ -62,6 +65,27 @@ def prepared_folder(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def content_fingerprint(folder: Path) -> str:
+    """64 hexadecimal digits over the names and contents of prepared files, the same wherever they were prepared.
+
+    Kept in a file beside them: data sets are too large to be read for every trial.
+    """
+    kept = folder / CONTENT
+    if not kept.is_file():
+        digest = hashlib.sha256()
+        for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+            digest.update(f"{path.name};{path.stat().st_size}\n".encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        text = digest.hexdigest()
+
+        def write(temporary: Path) -> None:
+            temporary.write_text(text, encoding="utf-8")
+
+        write_atomically(kept, write)
+    return kept.read_text(encoding="utf-8")
 
 
 def open_array(path: Path) -> Array:

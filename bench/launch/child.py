@@ -7,25 +7,27 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
+from bench.errors import LeaseError
 from bench.machine.threads import FIXED_ORDER, ORDER_VARIABLE, THREAD_VARIABLES
 from bench.plan.trial import Trial
+from bench.records.attempt import Attempt
 from bench.records.record import failure
-from bench.records.store import Store
 
 
 class StoppedError(BaseException):
     """The parent asked the process to end."""
 
 
-def run_child(connection: Connection, trial: Trial, results: Path, sweep: str, data: Path, threads: int) -> None:
+def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path, threads: int) -> None:
     """Runs one trial to its record; whatever is raised becomes a record of status `failed`.
 
     Everything that the frameworks print goes to `log.txt` in the trial's folder. If the parent is gone, the process
-    ends; if the parent asks it to (SIGTERM), it ends without a record.
+    ends; if the parent asks it to (SIGTERM), or the trial's lease is gone, it ends without a record.
     """
     started = time.perf_counter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
@@ -33,10 +35,7 @@ def run_child(connection: Connection, trial: Trial, results: Path, sweep: str, d
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     os.environ.setdefault(ORDER_VARIABLE, FIXED_ORDER)
-    store = Store(results, sweep)
-    folder = store.folder_of(trial.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    _redirect_output(folder / "log.txt")
+    _redirect_output(attempt.running / "log.txt")
 
     def report(progress: object) -> None:
         try:
@@ -48,12 +47,16 @@ def run_child(connection: Connection, trial: Trial, results: Path, sweep: str, d
         # Imported here so that an import that fails is recorded like any other failure.
         from bench.train.training import run_trial
 
-        run_trial(trial, store=store, data=data, threads=threads, report=report, started=started)
+        run_trial(trial, store=attempt, data=data, threads=threads, report=report, started=started)
     except StoppedError:
         sys.exit(128 + signal.SIGTERM)
+    except LeaseError:
+        sys.exit(1)
     except BaseException as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
-        store.write(failure(trial, sweep=sweep, status="failed", error=said, traceback=traceback.format_exc()))
+        record = failure(trial, status="failed", error=said, traceback=traceback.format_exc())
+        with suppress(LeaseError):
+            attempt.write(record)
         sys.exit(1)
 
 

@@ -43,6 +43,10 @@ class Display(Protocol):
         """A trial ended, in whatever way."""
         ...
 
+    def shared(self, trial: Trial, record: Record) -> None:
+        """A trial of this sweep ended in another run on the same results folder."""
+        ...
+
 
 class Countdown:
     """Guesses the time left: the estimates of what is left, corrected by how the finished ones compared."""
@@ -61,6 +65,11 @@ class Countdown:
         """Notes how long a trial took."""
         self._estimated += self._left.pop(trial.id, 0.0)
         self._taken += seconds
+        self._progress.pop(trial.id, None)
+
+    def dropped(self, trial: Trial) -> None:
+        """Notes that a trial need not be run; how long it took elsewhere tells nothing of this machine."""
+        self._left.pop(trial.id, None)
         self._progress.pop(trial.id, None)
 
     def seconds_left(self) -> float:
@@ -133,6 +142,12 @@ class PlainDisplay:
         self._line(f"{record.status:<6} {trial.id}  {trial.label}: {summary(record)}")
         self._line(f"       {self._done} of {self._trials} done, about {left} left")
 
+    def shared(self, trial: Trial, record: Record) -> None:
+        """Says how it ended, and that it was another run's."""
+        self._done += 1
+        self._countdown.dropped(trial)
+        self._line(f"{record.status:<6} {trial.id}  {trial.label}: in another run; {summary(record)}")
+
 
 class LiveDisplay:
     """A table of the running trials under a bar of the whole sweep; ended trials scroll above."""
@@ -174,6 +189,16 @@ class LiveDisplay:
         self._countdown.finished(trial, time.monotonic() - self._starts[trial.id])
         line = Text(f"{record.status:<8} ", style=STATUS_STYLES[record.status])
         line.append(f"{trial.label}  ", style="bold").append(summary(record), style="default not bold")
+        self._live.console.print(line, highlight=False)
+
+    def shared(self, trial: Trial, record: Record) -> None:
+        """Advances the bar, and prints the trial above the table."""
+        self._running.pop(trial.id, None)
+        self._countdown.dropped(trial)
+        self._counts[record.status] += 1
+        self._bar.advance(self._task)
+        line = Text(f"{record.status:<8} ", style=STATUS_STYLES[record.status])
+        line.append(f"{trial.label}  ", style="bold").append("in another run", style="default not bold")
         self._live.console.print(line, highlight=False)
 
     def _render(self) -> Group:

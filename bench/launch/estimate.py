@@ -58,7 +58,8 @@ def estimate_seconds(trial: Trial, *, data: Path) -> float | None:
 
 def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str, float | None]:
     """Seconds by trial id: what a trial that differs only in its seed took, where one is recorded, else the model's."""
-    seen = {_but_for_seed(record): record.total_seconds for record in store.records() if record.status == "ok"}
+    known_records = store.survey().records.values()
+    seen = {_but_for_seed(record): record.total_seconds for record in known_records if record.status == "ok"}
     guesses: dict[str, float | None] = {}
     for trial in trials:
         known = seen.get(trial.model_copy(update={"seed": 0}).id)

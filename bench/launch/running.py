@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,22 +16,25 @@ from bench.launch.local import run_trials
 from bench.machine import devices
 from bench.plan.sweep import Sweep
 from bench.plan.trial import Trial
-from bench.records.store import Store
+from bench.records.listing import Listing, write_listing
+from bench.records.store import Store, Survey
 
 
 def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console) -> None:
     """Prints the trials and the estimated time."""
-    missing = {trial.id for trial in store.missing(sweep.trials)}
+    found = store.survey(trial.id for trial in sweep.trials)
+    missing = {trial.id for trial in found.to_run(sweep.trials)}
     seconds = estimates(sweep.trials, store=store, data=data)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("trial", "", "state", "estimate"):
         table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=True)
     for trial in sweep.trials:
-        state = "to run" if trial.id in missing else "done"
+        state = "to run" if trial.id in missing else "left alone" if trial.id in found.left_alone else "done"
         guess = seconds[trial.id]
         table.add_row(trial.id, trial.label, state, "needs its data" if guess is None else duration(guess))
     # Trials keep their whole line, whatever the terminal's width.
     Console(width=max(console.width, 130), file=console.file).print(table)
+    _name_problems(found, console=console)
     known = [guess for trial_id in missing if (guess := seconds[trial_id]) is not None]
     with_workers = f"with {workers} worker{'s' if workers > 1 else ''}"
     unknown = f", besides {len(missing) - len(known)} whose data are not here yet" if len(known) < len(missing) else ""
@@ -50,16 +53,25 @@ def run_sweep(
     data: Path,
     workers: int,
     console: Console,
+    command: str = "",
     timeout_seconds: float | None = None,
 ) -> Counter[str]:
     """Runs the trials that are missing; returns how many of the sweep's trials stand at each status.
 
+    Damaged records are set aside and their trials run again; those of a later version are left alone and count as
+    `unreadable`.
+
     Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing.
     """
-    missing = store.missing(sweep.trials)
+    listed = tuple(trial.id for trial in sweep.trials)
+    found = store.survey(listed)
+    missing = found.to_run(sweep.trials)
     if missing:
         devices.check((trial.framework, trial.device) for trial in missing)
         prepare_data(missing, data=data)
+    write_listing(store.results, Listing(sweep=sweep.name, trials=listed, command=command, file=sweep.file))
+    _name_problems(found, console=console)
+    if missing:
         guesses = {key: seconds or 0.0 for key, seconds in estimates(missing, store=store, data=data).items()}
         done = len(sweep.trials) - len(missing)
         already = f" ({done} done before)" if done else ""
@@ -70,12 +82,32 @@ def run_sweep(
         )
         with make_display(console, estimates=guesses, workers=workers) as display:
             run_trials(
-                missing, store=store, data=data, workers=workers, display=display, timeout_seconds=timeout_seconds
+                missing,
+                store=store,
+                data=data,
+                workers=workers,
+                display=display,
+                before=found.records,
+                command=command,
+                timeout_seconds=timeout_seconds,
             )
     else:
         console.print(f"sweep {sweep.name}: all {len(sweep.trials)} trials are done, records in {store.folder}")
-    records = [store.read(trial.id) for trial in sweep.trials]
-    return Counter("missing" if record is None else record.status for record in records)
+    ended = store.survey(listed)
+    _name_problems(ended, console=console, but=found.problems())
+    return Counter(_standing(trial_id, ended) for trial_id in listed)
+
+
+def _name_problems(found: Survey, *, console: Console, but: Container[str] = ()) -> None:
+    for trial_id, problem in found.problems().items():
+        if trial_id not in but:
+            console.print(f"not believed: {problem}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _standing(trial_id: str, found: Survey) -> str:
+    if trial_id in found.records:
+        return found.records[trial_id].status
+    return "unreadable" if trial_id in found.problems() else "missing"
 
 
 def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
+from threadpoolctl import threadpool_info
 
+PROJECT = "skiprnn-bench"
 PACKAGES = ("torch", "tensorflow", "keras", "numpy", "scikit-learn")
 
 
@@ -27,13 +31,7 @@ def processor() -> str:
 
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that decide a result; missing ones are left out."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {package: importlib.metadata.version(package) for package in PACKAGES if _installed(package)}
 
 
 def environment(*, threads: int) -> dict[str, Any]:
@@ -46,4 +44,49 @@ def environment(*, threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": package_versions(),
         "threads": threads,
+        "blas": blas(),
+        "project": project(),
     }
+
+
+def blas() -> str:
+    """The linear algebra libraries that are loaded, each with its version and threads."""
+    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    told = {f"{each['internal_api']} {each['version']}, threads {each['num_threads']}" for each in found}
+    return "; ".join(sorted(told))
+
+
+def project() -> dict[str, str]:
+    """The project's version, and its commit where it runs from a checkout; `-changed` where files differ from it."""
+    found = {"version": importlib.metadata.version(PROJECT) if _installed(PROJECT) else "not installed"}
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        found["commit"] = commit + ("-changed" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return found
+
+
+def processor_load() -> float:
+    """Processes that run or wait to, the mean of the last minute."""
+    return os.getloadavg()[0]
+
+
+def _installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@cache
+def _git(*words: str) -> str:
+    """What git says of the folder that this code stands in; nothing where it is no checkout or there is no git."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():  # an installed copy may lie inside somebody else's checkout
+        return ""
+    command = ["git", "--no-optional-locks", "-C", str(root), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -27,11 +27,12 @@ SECTIONS = ("description", "include", "defaults", "grid")
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A named list of distinct trials."""
+    """A named list of distinct trials, and the file that it was read from."""
 
     name: str
     description: str
     trials: tuple[Trial, ...]
+    file: str = ""
 
     def narrowed(self, conditions: Sequence[str]) -> Sweep:
         """The trials that meet every `key=value`; several values of one key are alternatives.
@@ -119,7 +120,8 @@ def load(name: str) -> Sweep:
         if trial.id in trials:
             raise SweepError(f"{where}: duplicate trial ({trial.label}), already given by {trials[trial.id][1]}")
         trials[trial.id] = (trial, where)
-    return Sweep(name=path.stem, description=description, trials=tuple(trial for trial, _ in trials.values()))
+    listed = tuple(trial for trial, _ in trials.values())
+    return Sweep(name=path.stem, description=description, trials=listed, file=str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:

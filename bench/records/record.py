@@ -27,7 +27,6 @@ class Record(BaseModel):
     # Who
     trial_id: str
     pair_id: str = Field(description="the same for trials that differ in the framework alone")
-    sweep: str
     task: str
     options: dict[str, Any] = Field(description="the task's options, defaults included")
     length: int = Field(description="time steps of a sequence, padding included")
@@ -111,6 +110,12 @@ class Record(BaseModel):
     parameters_checksum: str = ""
     batches_checksum: str = Field(default="", description="of the first three training batches")
     threads: int | None = Field(default=None, description="how many the framework's operators could use")
+    data_fingerprint: str = Field(default="", description="of the data set's content; empty for generated data")
+    command: str = Field(default="", description="the command line that ran the trial")
+    workers: int | None = Field(default=None, description="trials at a time of that command")
+    processor_load: float | None = Field(
+        default=None, description="processes that ran or waited to, mean of the minute before the trial started"
+    )
     environment: dict[str, Any] = Field(default_factory=dict)
     finished: str = Field(default="", description="when the record was written, UTC")
 
@@ -121,12 +126,12 @@ class Record(BaseModel):
         return {name: field.default for name, field in Protocol.model_fields.items()} | value
 
 
-def failure(trial: Trial, *, sweep: str, status: Status, error: str, traceback: str = "") -> Record:
+def failure(trial: Trial, *, status: Status, error: str, traceback: str = "") -> Record:
     """The record of a trial that did not end by itself."""
-    return Record(**identity(trial, sweep=sweep), status=status, error=error, traceback=traceback)
+    return Record(**identity(trial), status=status, error=error, traceback=traceback)
 
 
-def identity(trial: Trial, *, sweep: str) -> dict[str, Any]:
+def identity(trial: Trial) -> dict[str, Any]:
     """The fields of a record that say which trial it is of; they need no data set."""
     task = trial.build_task()
     content = trial.model_dump(mode="json", exclude={"options", "protocol"})
@@ -134,7 +139,6 @@ def identity(trial: Trial, *, sweep: str) -> dict[str, Any]:
         **content,
         "trial_id": trial.id,
         "pair_id": trial.pair_id(),
-        "sweep": sweep,
         "options": task.options.model_dump(mode="json"),
         "length": task.length,
         "protocol": trial.protocol.model_dump(mode="json"),
@@ -145,6 +149,6 @@ def identity(trial: Trial, *, sweep: str) -> dict[str, Any]:
 
 
 def trial_of(record: Record) -> Trial:
-    """The trial that a record is of."""
+    """The trial that a record is of. Raises `SweepError` where its fields are not those of a trial."""
     fields = {name: getattr(record, name) for name in Trial.model_fields}
     return build_trial(fields, where=f"record {record.trial_id}")

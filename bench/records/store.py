@@ -1,32 +1,38 @@
 """The store: what trials leave behind, written so that nothing is lost.
 
-results/<sweep>/<trial id>/record.json     one flat record
-                           curve.csv       evaluations by step
-                           steps.npz       raw times of every training step
-                           gates.npz       some test sequences with their gates
-                           best.npz        parameters that were best on validation
-                           final.npz       parameters after the last step
-                           tensorboard/    events
+results/trials/<trial id>/record.json     one flat record
+                          curve.csv       evaluations by step
+                          steps.npz       raw times of every training step
+                          gates.npz       some test sequences with their gates
+                          best.npz        parameters that were best on validation
+                          final.npz       parameters after the last step
+                          tensorboard/    events
+results/running/          trials that run now, until they end
+results/leases/           who runs them
+results/quarantine/       records that were not to be believed, each with the reason
 """
 
 from __future__ import annotations
 
 import csv
-import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import errno
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from bench.errors import RecordError, explain
+from bench.errors import DamagedRecordError, RecordError
 from bench.machine.disk import write_atomically
 from bench.plan.trial import Trial
+from bench.records.format import AGAIN, decode, encode
 from bench.records.record import FINISHED, Record
 from impls.contract import Array
+
+TRIALS, QUARANTINE, RECORD = "trials", "quarantine", "record.json"
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -48,67 +54,115 @@ def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomically(path, write)
 
 
-class Store:
-    """The records of one sweep under `results/<sweep>/`."""
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What was found of some trials; no trial stands in two places.
 
-    def __init__(self, results: Path, sweep: str) -> None:
-        self.folder = results / sweep
-        self.sweep = sweep
+    Attributes:
+        records: those that can be believed, by trial id.
+        damaged: what is wrong with those that cannot, by trial id.
+        left_alone: why a record is neither read nor replaced, by trial id: a later version wrote it, or the disk
+            does not give it.
+    """
+
+    records: dict[str, Record]
+    damaged: dict[str, str]
+    left_alone: dict[str, str]
+
+    def problems(self) -> dict[str, str]:
+        """All that is wrong, by trial id: one line each."""
+        return self.damaged | self.left_alone
+
+    def to_run(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Of the trials that were looked at, those without a record to believe, that failed or that timed out."""
+        finished = {trial_id for trial_id, record in self.records.items() if record.status in FINISHED}
+        return [trial for trial in trials if trial.id not in finished and trial.id not in self.left_alone]
+
+
+class Store:
+    """The records under `results/trials/`: each trial once, whatever sweeps ask for it."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.folder = results / TRIALS
 
     def folder_of(self, trial_id: str) -> Path:
         """Where a trial keeps its files."""
         return self.folder / trial_id
 
-    def clear(self, trial_id: str) -> None:
-        """Removes what an unfinished run of a trial left."""
-        shutil.rmtree(self.folder_of(trial_id), ignore_errors=True)
-
     def write(self, record: Record) -> Path:
         """Writes a record, dated; returns its path. Infinite and NaN numbers become null."""
         if not record.finished:
-            now = datetime.now(UTC).isoformat(timespec="seconds")
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
             record = record.model_copy(update={"finished": now})
-        path = self.folder_of(record.trial_id) / "record.json"
-        text = json.dumps(_finite(record.model_dump(mode="json")), indent=2, allow_nan=False)
-        write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
+        path = self.folder_of(record.trial_id) / RECORD
+        text = encode(record)
+        write_atomically(path, lambda temporary: _write_text(temporary, text))
         return path
 
     def read(self, trial_id: str) -> Record | None:
-        """The record of a trial; None where there is none. Raises `RecordError` where it cannot be read."""
-        path = self.folder_of(trial_id) / "record.json"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecordError(f"{path}: cannot be read ({error}); repair or delete it and run again") from None
-        try:
-            return Record.model_validate(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise RecordError(f"{path}: not valid JSON ({error}); delete it and run again") from None
-        except ValidationError as error:
-            raise RecordError(explain(error, Record, where=str(path))) from None
+        """The record of a trial; None where there is none.
 
-    def records(self) -> Iterator[Record]:
-        """Every record, by id."""
-        for path in sorted(self.folder.glob("*/record.json")):
-            record = self.read(path.parent.name)
-            if record is not None:
-                yield record
+        Raises `DamagedRecordError` where it is not to be believed, `NewerRecordError` where a later version wrote it,
+        and `RecordError` where the disk does not give it.
+        """
+        return read_record(self.folder_of(trial_id))
+
+    def trial_ids(self) -> list[str]:
+        """Every trial that left something, in order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.name for path in self.folder.iterdir() if path.is_dir())
+
+    def survey(self, trial_ids: Iterable[str] | None = None) -> Survey:
+        """Reads the records of these trials, or of all; whatever is wrong with one does not stop the others."""
+        found = Survey(records={}, damaged={}, left_alone={})
+        for trial_id in self.trial_ids() if trial_ids is None else trial_ids:
+            try:
+                record = self.read(trial_id)
+            except DamagedRecordError as error:
+                found.damaged[trial_id] = str(error)
+            except RecordError as error:
+                found.left_alone[trial_id] = str(error)
+            else:
+                if record is not None:
+                    found.records[trial_id] = record
+        return found
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
-        """The trials that have not finished: without a record, or with one of a failure or timeout."""
-        records = {trial.id: self.read(trial.id) for trial in trials}
-        return [trial for trial in trials if (have := records[trial.id]) is None or have.status not in FINISHED]
+        """The trials to be run: without a record to believe, or with one of a failure or timeout."""
+        return self.survey(trial.id for trial in trials).to_run(trials)
+
+    def set_aside(self, trial_id: str, *, reason: str) -> Path:
+        """Moves a trial's folder to `results/quarantine/<trial id>-<n>/`, with the reason in a file; returns where."""
+        quarantine = self.results / QUARANTINE
+        quarantine.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            place = quarantine / f"{trial_id}-{number}"
+            try:
+                self.folder_of(trial_id).rename(place)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # this number is taken
+                    continue
+                raise
+            write_atomically(place / "reason.txt", lambda temporary: _write_text(temporary, reason + "\n"))
+            return place
+        raise AssertionError("numbers do not end")
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in a trial's folder, as `Store.read` tells it."""
+    path = folder / RECORD
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise DamagedRecordError(f"{path}: not text ({error}); {AGAIN}") from None
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error}); the record is left alone") from None
+    return decode(text, trial_id=folder.name, where=str(path))
 
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from bench.plan.trial import Trial
     from bench.records.record import Record
-    from bench.records.store import Store
 
 
 def write_report(
@@ -31,11 +30,12 @@ def write_report(
     Args:
         sweep: whose records to report.
         results, reports: the folders that hold all sweeps' records and reports.
-        trials: what the sweep asks for; those without a record are shown as missing. None reports what there is.
+        trials: what the sweep asks for; those without a record are shown as missing. None reports the records of what
+            the sweep was when it was last run.
         command: the command line that ran the sweep, for the page.
         description: of the sweep, for the page.
 
-    Raises `RecordError` where there are no records, or one cannot be read.
+    Records that cannot be believed are named and left out. Raises `RecordError` where no others are left.
     """
     from bench.report.writing import write
 
@@ -53,15 +53,15 @@ def results_table(records: Iterable[Record], *, missing: Sequence[Trial] = ()) -
     return readable(aggregate(trials_frame(records, missing=missing))).varying
 
 
-def compare(sweep: str, *, results: Path) -> DataFrame:
+def compare(sweep: str, *, results: Path, trials: Sequence[Trial] | None = None) -> DataFrame:
     """Paired differences between frameworks, as a terminal shows them: one row a configuration.
 
-    Raises `RecordError` where there are no records, or one cannot be read.
+    Records that cannot be believed are named and left out. Raises `RecordError` where no others are left.
     """
     from bench.report.comparison import compare_frameworks, readable_summary
-    from bench.report.frames import read_records, trials_frame
+    from bench.report.frames import read_records, sweep_frame
 
-    return readable_summary(compare_frameworks(trials_frame(read_records(sweep, results=results))))
+    return readable_summary(compare_frameworks(sweep_frame(read_records(sweep, results=results, trials=trials))))
 
 
 def write_speed_report(*, results: Path, reports: Path, command: str = "") -> Path:
@@ -81,15 +81,15 @@ def print_speed(*, results: Path, console: Console) -> None:
     show_speed(results=results, console=console)
 
 
-def print_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
+def print_results(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
     """Prints the results table; those of `trials` without a record are rows too, with the status `missing`."""
     from bench.report.terminal import show_results
 
-    show_results(store, console=console, trials=trials)
+    show_results(sweep, results=results, console=console, trials=trials)
 
 
-def print_comparison(sweep: str, *, results: Path, console: Console) -> None:
+def print_comparison(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
     """Prints the framework comparison. Raises `RecordError` where there are no records."""
     from bench.report.terminal import show_comparison
 
-    show_comparison(sweep, results=results, console=console)
+    show_comparison(sweep, results=results, console=console, trials=trials)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,8 +11,9 @@ import pandas as pd
 
 from bench.errors import RecordError
 from bench.plan.trial import Trial
+from bench.records.listing import read_listing
 from bench.records.record import Record, identity
-from bench.records.store import Store
+from bench.records.store import Store, Survey
 from impls.contract import Array
 from impls.kinds import cells
 
@@ -48,15 +49,36 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], frame.to_dict("records"))
 
 
-def read_records(sweep: str, *, results: Path) -> list[Record]:
-    """Every record of a sweep. Raises `RecordError` where there is none, or one cannot be read."""
-    records = list(Store(results, sweep).records())
-    if not records:
-        raise RecordError(f"{results / sweep}: no records; run the sweep first: python run_all.py {sweep}")
-    return records
+def read_records(sweep: str, *, results: Path, trials: Sequence[Trial] | None = None) -> Survey:
+    """The records of a sweep, and what is wrong with those that cannot be believed.
+
+    Args:
+        sweep: its name.
+        results: the folder of all records.
+        trials: what the sweep asks for; None asks for what it was when it was last run.
+
+    Raises `RecordError` where there is no record to believe.
+    """
+    listing = read_listing(results, sweep) if trials is None else None
+    wanted = [trial.id for trial in trials or ()] if listing is None else listing.trials
+    survey = Store(results).survey(wanted)
+    if not survey.records:
+        problems = list(survey.problems().values())
+        if problems:
+            raise RecordError("\n".join(problems))
+        raise RecordError(f"{results}: no records of {sweep}; run the sweep first: python run_all.py {sweep}")
+    return survey
 
 
-def trials_frame(records: Iterable[Record], *, missing: Sequence[Trial] = (), sweep: str = "") -> pd.DataFrame:
+def sweep_frame(survey: Survey, *, trials: Sequence[Trial] | None = None) -> pd.DataFrame:
+    """The frame of a sweep's records; trials without one to believe are missing, with what is wrong as their error."""
+    missing = [trial for trial in trials or () if trial.id not in survey.records]
+    return trials_frame(survey.records.values(), missing=missing, problems=survey.problems())
+
+
+def trials_frame(
+    records: Iterable[Record], *, missing: Sequence[Trial] = (), problems: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """One row a trial, columns by the record's field names; trials without a record have the status `missing`.
 
     `options` becomes text such as `length=50`, `units` text such as `32` or `16x24`; the protocol and environment
@@ -65,7 +87,8 @@ def trials_frame(records: Iterable[Record], *, missing: Sequence[Trial] = (), sw
     problem) and `label` (cell and variant).
     """
     rows = [_row(record.model_dump(mode="json")) for record in records]
-    rows += [_row(identity(trial, sweep=sweep) | {"status": MISSING}) for trial in missing]
+    known = problems or {}
+    rows += [_row(identity(trial) | {"status": MISSING, "error": known.get(trial.id, "")}) for trial in missing]
     if not rows:
         raise RecordError("no records to report")
     frame = pd.DataFrame(rows)

@@ -204,7 +204,7 @@ def provenance(trials: pd.DataFrame) -> Section:
     text = text.rename(columns={"problem": "task", "label": "configuration"}).replace("", "–")
     return Section(
         title="Provenance",
-        prose=["Every number comes from these trials' records, results/<sweep>/<trial_id>/record.json."],
+        prose=["Every number comes from these trials' records, results/trials/<trial_id>/record.json."],
         tables=[PageTable(caption="Trials", text=text)],
         links=[("records.csv (one row a trial)", "records.csv"), ("comparison.csv", "comparison.csv"),
                ("pairs.csv", "pairs.csv")],

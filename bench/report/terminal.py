@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.plan.trial import Trial
-from bench.records.store import Store
+from bench.records.store import Survey
 from bench.report.comparison import compare_frameworks, readable_summary
-from bench.report.frames import read_records, rows_of, trials_frame
+from bench.report.frames import read_records, rows_of, sweep_frame
 from bench.report.speed_times import glance, passes_frame, read_benchmarks, times_table
 from bench.report.tables import aggregate, readable
 
@@ -27,21 +27,21 @@ SHOWN = (
 UNBOUNDED = 10_000
 
 
-def show_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
+def show_results(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
     """Prints one row a configuration; trials without a record have the status `missing`."""
-    records = list(store.records())
-    have = {record.trial_id for record in records}
-    missing = [trial for trial in trials if trial.id not in have]
-    table = aggregate(trials_frame(records, missing=missing, sweep=store.sweep))
+    survey = read_records(sweep, results=results, trials=trials)
+    table = aggregate(sweep_frame(survey, trials=trials))
     shown = readable(table).text[list(SHOWN)]
     shown.insert(0, "task", table["problem"])
     shown.insert(1, "configuration", table["label"])
-    _print(shown, title=f"{store.sweep}: mean ± standard deviation over seeds", console=console)
+    _print(shown, title=f"{sweep}: mean ± standard deviation over seeds", console=console)
+    _name_problems(survey, console=console)
 
 
-def show_comparison(sweep: str, *, results: Path, console: Console) -> None:
+def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
     """Prints the paired differences, then what was not compared and why."""
-    comparison = compare_frameworks(trials_frame(read_records(sweep, results=results)))
+    survey = read_records(sweep, results=results, trials=trials)
+    comparison = compare_frameworks(sweep_frame(survey))
     summary = readable_summary(comparison)
     if summary.empty:
         console.print(f"{sweep}: no pairs to compare")
@@ -55,12 +55,18 @@ def show_comparison(sweep: str, *, results: Path, console: Console) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     for line in comparison.conditions:
         console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+    _name_problems(survey, console=console)
 
 
 def show_speed(*, results: Path, console: Console) -> None:
     """Prints one row a skip cell and engine: its time at 100 % updates, and the ratios."""
     text = glance(times_table(passes_frame(read_benchmarks(results))))
     _print(text, title="speed: medians over passes", console=console)
+
+
+def _name_problems(survey: Survey, *, console: Console) -> None:
+    for problem in survey.problems().values():
+        console.print(f"left out: {problem}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(text: pd.DataFrame, *, title: str, console: Console) -> None:

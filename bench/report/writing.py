@@ -12,7 +12,7 @@ from bench.records.store import Store
 from bench.report import figures, sections, sequences
 from bench.report.comparison import Comparison, compare_frameworks
 from bench.report.folder import replacing
-from bench.report.frames import LABELS, curves_frame, read_records, trials_frame
+from bench.report.frames import LABELS, curves_frame, read_records, sweep_frame
 from bench.report.page import Section, render
 from bench.report.speed_page import speed_sections, write_speed_tables
 from bench.report.speed_times import passes_frame, read_benchmarks, times_table
@@ -24,13 +24,10 @@ def write(
     sweep: str, *, results: Path, reports: Path, trials: Sequence[Trial] | None, command: str, description: str
 ) -> Path:
     """See `bench.report.write_report`."""
-    records = read_records(sweep, results=results)
-    have = {record.trial_id for record in records}
-    missing = [trial for trial in trials or () if trial.id not in have]
-    frame = trials_frame(records, missing=missing, sweep=sweep)
+    frame = sweep_frame(read_records(sweep, results=results, trials=trials), trials=trials)
 
     with replacing(reports / sweep) as folder:
-        _write_into(folder, frame, store=Store(results, sweep), sweep=sweep, command=command, description=description)
+        _write_into(folder, frame, store=Store(results), sweep=sweep, command=command, description=description)
     return reports / sweep / "index.html"
 
 
@@ -40,8 +37,8 @@ def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, 
     comparison = compare_frameworks(frame)
     _write_tables(folder, frame, table=table, text=text, comparison=comparison, sweep=sweep)
     with house_style():
-        parts = page_sections(frame, text=text, comparison=comparison, store=store, command=command)
-        parts += _speed_sections(folder, results=store.folder.parent)
+        parts = page_sections(frame, text=text, comparison=comparison, store=store, sweep=sweep, command=command)
+        parts += _speed_sections(folder, results=store.results)
         for part in parts:
             for picture in part.pictures:
                 save(picture, folder=folder / "figures")
@@ -52,12 +49,12 @@ def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, 
 
 
 def page_sections(
-    frame: pd.DataFrame, *, text: ReadableTable, comparison: Comparison, store: Store, command: str
+    frame: pd.DataFrame, *, text: ReadableTable, comparison: Comparison, store: Store, sweep: str, command: str
 ) -> list[Section]:
     """The page's sections in order; a new part of the report is a line here. Draws the figures."""
     return [
         sections.summary(frame, comparison),
-        sections.what_ran(frame, sweep=store.sweep, command=command),
+        sections.what_ran(frame, sweep=sweep, command=command),
         sections.results(text),
         sections.figures(
             "Learning curves",

@@ -143,6 +143,10 @@ class Task(ABC):
         if problem := self.data_problem():
             raise DataError(problem)
 
+    def data_fingerprint(self) -> str:
+        """Of the content of the data set that is trained on; empty for tasks that generate theirs."""
+        return ""
+
     @abstractmethod
     def steps_per_epoch(self, batch_size: int) -> int:
         """Batches in one epoch; 1 for tasks that generate their data."""

@@ -19,7 +19,7 @@ from bench.data.charades_files import (
     read_annotations,
     read_features,
 )
-from bench.data.prepared import open_array, prepared_folder
+from bench.data.prepared import content_fingerprint, open_array, prepared_folder
 from bench.data.sequences import Sequences, SequenceWriter
 from bench.errors import DataError
 from bench.tasks.base import Score, Split, TaskOptions
@@ -135,6 +135,10 @@ class Charades(DataSetTask):
     @cached_property
     def _actions(self) -> Sequences:
         return Sequences(self._folder, "actions")
+
+    def data_fingerprint(self) -> str:
+        """Of the prepared files."""
+        return content_fingerprint(self._folder)
 
     def rows(self, part: Part) -> Array:
         """Rows count the training videos, then the test videos, as annotated."""

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from bench.data.downloads import download
-from bench.data.prepared import open_array, prepared_folder
+from bench.data.prepared import content_fingerprint, open_array, prepared_folder
 from bench.data.reviews import KerasReviews, Review, ReviewFolder, Reviews
 from bench.data.sequences import Sequences, SequenceWriter
 from bench.data.word_vectors import FOLDER, read_word_vectors, word_vectors_problem
@@ -192,6 +192,10 @@ class Imdb(DataSetTask):
             embedding[places + FIRST_WORD] = vectors
             values["embedding.weights"] = embedding
         return values
+
+    def data_fingerprint(self) -> str:
+        """Of the prepared files."""
+        return content_fingerprint(self._folder)
 
     def rows(self, part: Part) -> Array:
         """Rows count the training reviews, then the test reviews."""

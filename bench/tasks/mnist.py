@@ -14,7 +14,7 @@ from pydantic import Field
 
 from bench.data.downloads import download
 from bench.data.idx import read_idx
-from bench.data.prepared import open_array, prepared_folder
+from bench.data.prepared import content_fingerprint, open_array, prepared_folder
 from bench.errors import DataError
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
@@ -148,20 +148,24 @@ class Mnist(DataSetTask):
         incomplete.rmdir()
 
     @cached_property
-    def _arrays(self) -> dict[str, Array]:
+    def _folder(self) -> Path:
         files = self._files()
         if not files or self.data_problem():
             raise DataError(self.data_problem() or f"{self.data}: no files of {self.options.variant}")
-        folder = prepared_folder(
+        return prepared_folder(
             self.data,
             self.name,
             files=files.values(),
             settings={"version": VERSION, "variant": self.options.variant},
             build=lambda folder: _build(folder, files=files),
         )
-        arrays = {array: open_array(folder / f"{array}.npy") for array in ARRAYS}
+
+    @cached_property
+    def _arrays(self) -> dict[str, Array]:
+        arrays = {array: open_array(self._folder / f"{array}.npy") for array in ARRAYS}
         images, held_out = len(arrays["train_images"]), self.options.validation_images
         if held_out >= images:
+            files = self._files()
             raise DataError(
                 f"{files.get('train_images', files.get(KERAS_FILE))}: {images} training images, of which "
                 f"validation_images = {held_out} should be held out; lower that option"
@@ -184,6 +188,10 @@ class Mnist(DataSetTask):
             if found:
                 return found
         return {}
+
+    def data_fingerprint(self) -> str:
+        """Of the prepared files."""
+        return content_fingerprint(self._folder)
 
     def rows(self, part: Part) -> Array:
         """Rows count the training images, the held-out ones first, then the test images."""

@@ -11,7 +11,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from bench.data.prepared import open_array, prepared_folder
+from bench.data.prepared import content_fingerprint, open_array, prepared_folder
 from bench.data.sequences import Sequences, SequenceWriter
 from bench.data.ucf101_files import CLASSES, FEATURES, Clip, read_classes, read_clips, read_features
 from bench.errors import DataError
@@ -179,6 +179,10 @@ class Ucf101(DataSetTask):
     @cached_property
     def _labels(self) -> Array:
         return open_array(self._folder / "labels.npy")
+
+    def data_fingerprint(self) -> str:
+        """Of the prepared files."""
+        return content_fingerprint(self._folder)
 
     def rows(self, part: Part) -> Array:
         """Rows count the training clips, then the test clips, as listed."""

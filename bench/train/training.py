@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from bench.machine.environment import environment
+from bench.machine.environment import environment, processor_load
 from bench.plan.trial import Trial
 from bench.records.record import Record, identity
 from bench.records.store import Store, write_arrays, write_curve
@@ -95,7 +95,6 @@ def run_trial(
     """Trains and evaluates a trial, writes everything that it leaves, and returns its record.
 
     A loss that is not finite ends the trial with `status = "diverged"`. Any other error is the caller's to record.
-    What an earlier run of the trial left is the caller's to clear (`Store.clear`).
 
     Args:
         trial: what to run.
@@ -106,6 +105,7 @@ def run_trial(
         started: `time.perf_counter()` when the trial's process began, so that imports are counted.
     """
     started = time.perf_counter() if started is None else started
+    load = processor_load()
     folder = store.folder_of(trial.id)
     folder.mkdir(parents=True, exist_ok=True)
     task = trial.build_task(data=data)
@@ -123,11 +123,13 @@ def run_trial(
         device=trial.device,
         threads=threads,
     )
-    facts: dict[str, Any] = identity(trial, sweep=store.sweep) | {
+    facts: dict[str, Any] = identity(trial) | {
         "implementation": learner.implementation,
         "threads": learner.threads,
         "parameters_checksum": checksum_of(parameters),
         "batches_checksum": batches_checksum(trial, task),
+        "data_fingerprint": task.data_fingerprint(),
+        "processor_load": load,
         "environment": environment(threads=threads),
     }
     outcome: dict[str, Any] = {"status": "ok"}

@@ -102,7 +102,7 @@ trial = build_trial(
     dict(task="adding", cell="skip_lstm", units=3, framework={framework!r}, options=dict(length=4), protocol=protocol),
     where="test",
 )
-print(run_trial(trial, store=Store(Path({str(tmp_path)!r}), "alone")).status)
+print(run_trial(trial, store=Store(Path({str(tmp_path)!r}))).status)
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=240

@@ -123,7 +123,7 @@ def test_it_trains(tmp_path: Path, framework: str) -> None:
     content: dict[str, Any] = {"task": "adding", "framework": framework, "units": 8, "options": {"length": 6}}
     content |= {"protocol": {"steps": 3, "evaluation_sequences": 32}, "engine": "reference"}
     made = build_trial(content | {"cell": "skip_rnn"}, where="page")
-    record = run_trial(made, store=Store(tmp_path, "page"))
+    record = run_trial(made, store=Store(tmp_path))
     assert (record.status, record.cell, record.implementation) == ("ok", "skip_rnn", "reference")
     macs = 8 * (2 + 8)
     assert record.flops_per_sequence == pytest.approx(record.updates * macs)

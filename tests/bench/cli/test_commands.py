@@ -87,7 +87,7 @@ def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
     page = tmp_path / "reports" / "mini" / "index.html"
     assert first.stdout.rstrip().endswith(f"report: {page}")
     assert page.is_file()
-    records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/mini/*/record.json")}
+    records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/trials/*/record.json")}
     assert len(records) == 2
 
     start = time.perf_counter()
@@ -96,6 +96,14 @@ def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
     assert "all 2 trials are done" in second.stdout
     assert {path: path.stat().st_mtime_ns for path in records} == records
     assert time.perf_counter() - start < 60
+
+    renamed = tmp_path / "renamed.toml"
+    sweep.rename(renamed)
+    third = command("run_all.py", str(renamed), *places)
+    assert third.returncode == 0, third.stderr
+    assert "all 2 trials are done" in third.stdout
+    assert {path.name for path in tmp_path.glob("results/*.json")} == {"mini.json", "renamed.json"}
+    sweep = renamed
 
     compared = command("-m", "bench", "compare", str(sweep), "--results", str(tmp_path / "results"))
     assert compared.returncode == 0, compared.stderr

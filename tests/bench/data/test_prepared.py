@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.errors import DataError
-from bench.data.prepared import open_array, prepared_folder
+from bench.data.prepared import content_fingerprint, open_array, prepared_folder
 from bench.data.sequences import Sequences, SequenceWriter
 
 
@@ -44,6 +44,23 @@ def test_is_built_once_and_again_when_source_or_settings_change(source: Path):
     source.write_text("other")
     assert prepare(source, build) != first
     assert build.times == 3
+
+
+def test_the_fingerprint_is_of_the_content_wherever_it_was_prepared(source: Path, tmp_path: Path):
+    first = content_fingerprint(prepare(source, Builder()))
+    source.write_text("changed, though what is made of it is not")
+    assert content_fingerprint(prepare(source, Builder())) == first
+    other = content_fingerprint(prepare(source, lambda folder: np.save(folder / "values.npy", np.arange(4)), size=4))
+    assert other != first
+    renamed = prepare(source, lambda folder: np.save(folder / "others.npy", np.arange(3)), size=3)
+    assert content_fingerprint(renamed) != first
+
+
+def test_the_fingerprint_of_files_prepared_before_there_was_one(source: Path):
+    folder = prepare(source, Builder())
+    known = content_fingerprint(folder)
+    (folder / "content.sha256").unlink()
+    assert content_fingerprint(folder) == known
 
 
 def test_a_build_that_fails_leaves_nothing(source: Path):

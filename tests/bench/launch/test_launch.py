@@ -60,6 +60,10 @@ class Watcher:
         self.events.append(("finished", trial.id))
         self.records[trial.id] = record
 
+    def shared(self, trial: Trial, record: Record) -> None:
+        self.events.append(("shared", trial.id))
+        self.records[trial.id] = record
+
 
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in str(child.cmdline())]
@@ -70,7 +74,7 @@ def run(trials: list[Trial], store: Store, watcher: Watcher, **options: Any) -> 
 
 
 def test_bad_trials_leave_records_and_the_rest_goes_on(tmp_path: Path) -> None:
-    store = Store(tmp_path, "mixed")
+    store = Store(tmp_path)
     too_large = trial(units=2_000_000)
     diverging = trial(protocol={**SHORT, "steps": 50, "learning_rate": 1e38, "clip_norm": 0})
     good = trial()
@@ -98,7 +102,7 @@ def test_bad_trials_leave_records_and_the_rest_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_killed_child_is_recorded_and_run_again(tmp_path: Path) -> None:
-    store = Store(tmp_path, "killed")
+    store = Store(tmp_path)
     victim = trial(protocol=LONG)
 
     def kill(_: Trial) -> None:
@@ -114,7 +118,7 @@ def test_a_killed_child_is_recorded_and_run_again(tmp_path: Path) -> None:
 
 
 def test_a_trial_over_its_time_is_stopped(tmp_path: Path) -> None:
-    store = Store(tmp_path, "slow")
+    store = Store(tmp_path)
     slow = trial(protocol=LONG)
     run([slow], store, Watcher(), timeout_seconds=1.0)
     record = store.read(slow.id)
@@ -125,7 +129,7 @@ def test_a_trial_over_its_time_is_stopped(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_stops_the_children_and_keeps_what_is_done(tmp_path: Path) -> None:
-    store = Store(tmp_path, "interrupted")
+    store = Store(tmp_path)
     done, endless = trial(), trial(protocol=LONG)
 
     def interrupt(running: Trial) -> None:
@@ -135,7 +139,7 @@ def test_an_interrupt_stops_the_children_and_keeps_what_is_done(tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt):
         run([done, endless], store, Watcher(interrupt))
     assert not children()
-    assert [record.trial_id for record in store.records()] == [done.id]
+    assert list(store.survey().records) == [done.id]
     assert store.missing([done, endless]) == [endless]
 
 
@@ -177,10 +181,10 @@ def test_cores_are_divided_among_workers() -> None:
 
 
 def test_what_a_trial_leaves(tmp_path: Path) -> None:
-    store = Store(tmp_path, "files")
+    store = Store(tmp_path)
     made = trial()
     watcher = Watcher()
-    run([made], store, watcher)
+    run([made], store, watcher, command="python run_all.py mine.toml")
     names = {path.name for path in store.folder_of(made.id).iterdir()}
     assert names == {
         "record.json",
@@ -196,3 +200,8 @@ def test_what_a_trial_leaves(tmp_path: Path) -> None:
     record = store.read(made.id)
     assert record is not None
     assert (record.implementation, record.threads) == ("kernels", threads_per_worker(1))
+    assert (record.command, record.workers) == ("python run_all.py mine.toml", 1)
+    assert record.processor_load is not None
+    assert record.processor_load >= 0
+    assert record.data_fingerprint == "", "adding generates its data"
+    assert "threads" in record.environment["blas"]

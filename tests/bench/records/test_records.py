@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.errors import RecordError
+from bench.errors import DamagedRecordError, NewerRecordError, RecordError
 from bench.machine.disk import write_atomically
 from bench.plan.trial import Trial, build_trial
+from bench.records.format import SCHEMA
+from bench.records.listing import Listing, read_listing, write_listing
 from bench.records.record import Record, failure, trial_of
 from bench.records.store import Store, write_curve
 
@@ -21,20 +25,20 @@ def trial(**changes: Any) -> Trial:
 
 
 def record(of: Trial, **changes: Any) -> Record:
-    made = failure(of, sweep="mine", status="ok", error="")
+    made = failure(of, status="ok", error="")
     return made.model_copy(update={"finished": "2018-04-30T12:00:00+00:00", **changes})
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
-    store = Store(tmp_path, "mine")
+    store = Store(tmp_path)
     written = record(trial(units=[16, 24]), quality=0.25, updates=3.5)
     store.write(written)
     assert store.read(written.trial_id) == written
-    assert list(store.records()) == [written]
+    assert store.survey().records == {written.trial_id: written}
 
 
 def test_a_record_is_dated_when_it_is_written(tmp_path: Path) -> None:
-    store = Store(tmp_path, "mine")
+    store = Store(tmp_path)
     store.write(record(trial(), finished=""))
     written = store.read(trial().id)
     assert written is not None
@@ -51,7 +55,7 @@ def test_a_record_tells_its_trial_whole() -> None:
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
-    store = Store(tmp_path, "mine")
+    store = Store(tmp_path)
     path = store.write(record(trial(), loss=float("nan"), quality=float("inf")))
     content = json.loads(path.read_text())
     assert content["loss"] is None
@@ -59,7 +63,7 @@ def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
 
 
 def test_missing_are_those_without_a_record_and_those_that_failed(tmp_path: Path) -> None:
-    store = Store(tmp_path, "mine")
+    store = Store(tmp_path)
     trials = [trial(seed=seed) for seed in range(5)]
     for made, status in zip(trials, ("ok", "diverged", "failed", "timeout"), strict=False):
         store.write(record(made, status=status))
@@ -70,18 +74,94 @@ def test_missing_are_those_without_a_record_and_those_that_failed(tmp_path: Path
     ("text", "message"),
     [
         ("{", "not valid JSON"),
-        ("{}", "the key 'trial_id' is missing"),
+        ("{}", "has neither schema nor checksum"),
+        ("[]", "not a record"),
+        ("[" * 100_000, "not valid JSON"),
         ("\xff", "not valid JSON"),
+        ('{"schema": true}', "schema = True is no version"),
+        ('{"schema": 2}', "was changed after it was written"),
+        ('{"sweep": "mine"}', "the key 'trial_id' is missing"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, text: str, message: str) -> None:
-    store = Store(tmp_path, "mine")
+    store = Store(tmp_path)
     path = store.write(record(trial()))
     path.write_text(text)
-    with pytest.raises(RecordError) as caught:
+    with pytest.raises(DamagedRecordError) as caught:
         store.read(trial().id)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    """Edits a record as a person would."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}, indent=2))
+
+
+def test_an_edited_record_is_not_believed_and_stops_no_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    edited, sound = trial(), trial(seed=1)
+    rewrite(store.write(record(edited, quality=0.25)), quality=0.01)
+    store.write(record(sound, quality=0.25))
+    found = store.survey()
+    assert list(found.records) == [sound.id]
+    assert "was changed after it was written" in found.damaged[edited.id]
+    assert store.missing([edited, sound]) == [edited]
+
+
+def test_a_copied_record_does_not_count_as_another_trial(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(record(trial()))
+    shutil.copytree(store.folder_of(trial().id), store.folder_of(trial(seed=1).id))
+    assert f"is the record of trial {trial().id}" in store.survey().damaged[trial(seed=1).id]
+
+
+def test_a_records_id_is_that_of_its_trial(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(record(trial(), seed=7))  # sealed, but the seed is not the one that was hashed
+    assert f"its trial's id is {trial(seed=7).id}" in store.survey().damaged[trial().id]
+
+
+def test_a_record_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.write(record(trial()))
+    rewrite(path, schema=SCHEMA + 1, taste="sweet")
+    with pytest.raises(NewerRecordError, match="update the project"):
+        store.read(trial().id)
+    assert store.missing([trial()]) == []
+    assert list(store.survey().left_alone) == [trial().id]
+
+
+def test_a_record_of_the_first_schema_is_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    written = record(trial(), quality=0.25)
+    path = store.write(written)
+    content = json.loads(path.read_text())
+    del content["schema"], content["checksum"]
+    path.write_text(json.dumps({**content, "sweep": "mine"}))
+    assert store.read(trial().id) == written
+
+
+def test_what_is_set_aside_is_kept_with_the_reason(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in (1, 2):
+        store.write(record(trial()))
+        place = store.set_aside(trial().id, reason="it was edited")
+        assert place == tmp_path / "quarantine" / f"{trial().id}-{number}"
+        assert (place / "reason.txt").read_text() == "it was edited\n"
+        assert (place / "record.json").is_file()
+    assert store.trial_ids() == []
+
+
+def test_a_sweep_is_a_list_of_trials(tmp_path: Path) -> None:
+    assert read_listing(tmp_path, "mine") is None
+    listing = Listing(sweep="mine", trials=("b", "a"), command="python run_all.py mine.toml", file="mine.toml")
+    path = write_listing(tmp_path, listing)
+    assert path == tmp_path / "mine.json"
+    assert read_listing(tmp_path, "mine") == listing
+    path.write_text("{")
+    with pytest.raises(RecordError, match=re.escape(str(path))):
+        read_listing(tmp_path, "mine")
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.plan.trial import Trial, build_trial
+from bench.records.listing import Listing, write_listing
 from bench.records.record import Record, identity
 from bench.records.store import Store, write_arrays, write_curve
 
@@ -37,7 +39,7 @@ class Stored:
 
     @property
     def store(self) -> Store:
-        return Store(self.results, SWEEP)
+        return Store(self.results)
 
 
 def trial(task: str, cell: str, framework: str, *, seed: int = 0, budget_cost: float = 0.0) -> Trial:
@@ -50,7 +52,7 @@ def trial(task: str, cell: str, framework: str, *, seed: int = 0, budget_cost: f
 def ok_record(
     of: Trial, *, quality: float, update_ratio: float = 1.0, milliseconds: float = 8.0, **more: Any
 ) -> Record:
-    facts = identity(of, sweep=SWEEP)
+    facts = identity(of)
     content: dict[str, Any] = {
         "status": "ok",
         "quality": quality,
@@ -71,7 +73,7 @@ def ok_record(
 
 def write_stored(results: Path) -> Stored:
     """Writes the sweep: on adding two lstm trials do not end ok; digits has a non-pair and a missing trial."""
-    store = Store(results, SWEEP)
+    store = Store(results)
     trials = []
     for framework in ("pytorch", "tensorflow"):
         for seed in range(3):
@@ -89,12 +91,18 @@ def write_stored(results: Path) -> Stored:
         if framework == "pytorch":
             write_run(store, ok_record(missing, quality=0.8))
         trials += [digits, missing]
-    failed = identity(trial("adding", "lstm", "pytorch", seed=2), sweep=SWEEP)
+    failed = identity(trial("adding", "lstm", "pytorch", seed=2))
     store.write(Record(**failed, status="failed", error="MemoryError: no <room>", traceback="Traceback: line 1"))
-    diverged = identity(trial("adding", "lstm", "tensorflow", seed=2), sweep=SWEEP)
+    diverged = identity(trial("adding", "lstm", "tensorflow", seed=2))
     store.write(Record(**diverged, status="diverged", error="the training loss became nan at step 3"))
     write_curve(store.folder_of(diverged["trial_id"]) / "curve.csv", [])
+    list_sweep(results, trials)
     return Stored(results=results, trials=tuple(trials))
+
+
+def list_sweep(results: Path, trials: Iterable[Trial]) -> None:
+    """What a run of the sweep leaves beside its records."""
+    write_listing(results, Listing(sweep=SWEEP, trials=tuple(trial.id for trial in trials)))
 
 
 def write_run(store: Store, record: Record) -> None:

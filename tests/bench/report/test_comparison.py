@@ -7,13 +7,13 @@ import pytest
 
 from bench.report.bootstrap import mean_interval
 from bench.report.comparison import compare_frameworks, readable_summary
-from bench.report.frames import read_records, trials_frame
+from bench.report.frames import read_records, sweep_frame, trials_frame
 from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
 
 
 @pytest.fixture(scope="module")
 def comparison(stored):
-    return compare_frameworks(trials_frame(read_records("stored", results=stored.results)))
+    return compare_frameworks(sweep_frame(read_records("stored", results=stored.results)))
 
 
 def test_differences_are_second_minus_first_framework(comparison):

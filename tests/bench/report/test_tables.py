@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bench.plan.trial import build_trial
-from bench.report.frames import read_records, trials_frame
+from bench.report.frames import read_records, sweep_frame, trials_frame
 from bench.report.numbers import number, signed, spread
 from bench.report.tables import aggregate, escape_latex, readable, to_latex, to_markdown
 from tests.bench.report.stored import ok_record
@@ -17,10 +17,7 @@ from tests.bench.report.stored import ok_record
 
 @pytest.fixture(scope="module")
 def table(stored) -> pd.DataFrame:
-    records = read_records("stored", results=stored.results)
-    have = {record.trial_id for record in records}
-    missing = [trial for trial in stored.trials if trial.id not in have]
-    return aggregate(trials_frame(records, missing=missing, sweep="stored"))
+    return aggregate(sweep_frame(read_records("stored", results=stored.results), trials=stored.trials))
 
 
 def row_of(table: pd.DataFrame, **where: str) -> pd.Series:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -17,7 +19,7 @@ from bench import report
 from bench.errors import RecordError
 from bench.records.store import Store
 from bench.report import writing
-from tests.bench.report.stored import SWEEP, ok_record, trial, write_run
+from tests.bench.report.stored import SWEEP, list_sweep, ok_record, trial, write_run
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -164,7 +166,9 @@ def test_the_same_records_give_the_same_bytes(page, stored, tmp_path):
 @pytest.fixture
 def small(tmp_path) -> Path:
     """A results folder with one record."""
-    write_run(Store(tmp_path / "results", SWEEP), ok_record(trial("digits", "lstm", "pytorch"), quality=0.8))
+    made = trial("digits", "lstm", "pytorch")
+    write_run(Store(tmp_path / "results"), ok_record(made, quality=0.8))
+    list_sweep(tmp_path / "results", [made])
     return tmp_path / "results"
 
 
@@ -195,26 +199,51 @@ def test_a_report_that_fails_leaves_the_one_before(small, tmp_path, monkeypatch)
 
 
 def test_no_records_is_one_clear_line(tmp_path):
-    with pytest.raises(RecordError, match=r"nowhere: no records; run the sweep first: python run_all\.py nowhere"):
+    with pytest.raises(RecordError, match=r"no records of nowhere; run the sweep first: python run_all\.py nowhere"):
         report.write_report("nowhere", results=tmp_path, reports=tmp_path / "reports")
     assert not (tmp_path / "reports").exists()
 
 
 @pytest.mark.parametrize("name", ["curve.csv", "gates.npz"])
 def test_a_damaged_file_is_named(tmp_path, name):
-    record = ok_record(trial("digits", "skip_lstm", "pytorch"), quality=0.8)
-    store = Store(tmp_path / "results", SWEEP)
+    made = trial("digits", "skip_lstm", "pytorch")
+    record = ok_record(made, quality=0.8)
+    store = Store(tmp_path / "results")
     write_run(store, record)
+    list_sweep(tmp_path / "results", [made])
     damaged = store.folder_of(record.trial_id) / name
     damaged.write_bytes(b"not what it was")
     with pytest.raises(RecordError, match=re.escape(str(damaged))):
         report.write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
 
 
+def test_a_record_that_was_edited_is_left_out_and_named(tmp_path, stored):
+    results = tmp_path / "results"
+    shutil.copytree(stored.results, results)
+    edited = Store(results).folder_of(stored.trials[0].id) / "record.json"
+    edited.write_text(edited.read_text().replace('"quality": 0.1,', '"quality": 0.0001,'))
+    page = report.write_report(SWEEP, results=results, reports=tmp_path / "reports", trials=stored.trials)
+    assert "0.0001" not in text_of(page)
+    assert f"{edited}: was changed after it was written" in text_of(page)
+
+    output = io.StringIO()
+    report.print_results(SWEEP, results=results, console=Console(file=output), trials=stored.trials)
+    assert f"left out: {edited}: was changed after it was written" in output.getvalue()
+
+
+def test_a_report_shows_what_its_sweep_asks_for_and_no_other_record(tmp_path, stored):
+    asked = [made for made in stored.trials if made.task == "adding"]
+    page = report.write_report(SWEEP, results=stored.results, reports=tmp_path, trials=asked)
+    with (page.parent / "records.csv").open(encoding="utf-8") as file:
+        assert {row["trial_id"] for row in csv.DictReader(file)} == {made.id for made in asked}
+
+
 def test_only_failures_still_make_a_report(tmp_path, stored):
-    record = stored.store.read(trial("adding", "lstm", "pytorch", seed=2).id)
+    made = trial("adding", "lstm", "pytorch", seed=2)
+    record = stored.store.read(made.id)
     assert record is not None
-    Store(tmp_path / "results", SWEEP).write(record)
+    Store(tmp_path / "results").write(record)
+    list_sweep(tmp_path / "results", [made])
     page = report.write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
     text = text_of(page)
     assert "1 trial: 1 failed." in text
@@ -224,7 +253,7 @@ def test_only_failures_still_make_a_report(tmp_path, stored):
 def test_the_terminal_shows_results_and_comparison(stored):
     output = io.StringIO()
     console = Console(file=output, width=80)
-    report.print_results(stored.store, console=console, trials=stored.trials)
+    report.print_results(SWEEP, results=stored.results, console=console, trials=stored.trials)
     report.print_comparison(SWEEP, results=stored.results, console=console)
     lines = output.getvalue().splitlines()
     assert any("skip_lstm λ=0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines)
@@ -233,7 +262,7 @@ def test_the_terminal_shows_results_and_comparison(stored):
 
 
 def test_results_table_and_compare_are_frames(stored):
-    table = report.results_table(stored.store.records())
+    table = report.results_table(stored.store.survey().records.values())
     assert len(table) == 7  # the missing trial has no record
     comparison = report.compare(SWEEP, results=stored.results)
     assert comparison["configuration"].tolist() == ["lstm", "skip_lstm λ=0.01"]

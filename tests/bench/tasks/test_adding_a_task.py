@@ -50,5 +50,5 @@ def test_it_trains(tmp_path: Path, framework: str):
     content = {"task": "recall", "cell": "skip_gru", "framework": framework, "units": 8, "options": {"length": 4}}
     protocol = {"steps": 3, "evaluation_sequences": 32}
     trial = build_trial(content | {"protocol": protocol}, where="page")
-    record = run_trial(trial, store=Store(tmp_path, "page"))
+    record = run_trial(trial, store=Store(tmp_path))
     assert (record.status, record.task, record.quality_metric) == ("ok", "recall", "accuracy")

@@ -48,9 +48,10 @@ def test_a_short_trial_leaves_a_whole_record(data_set: tuple[str, Path], framewo
     task, data = data_set
     if not installed(framework):
         pytest.skip(f"{framework} is not installed")
-    record = run(task, data=data, store=Store(tmp_path, "short"), framework=framework)
+    record = run(task, data=data, store=Store(tmp_path), framework=framework)
     assert record.status == "ok"
     assert record.steps == 2
+    assert len(record.data_fingerprint) == 64
     assert 0 <= record.quality <= 1
     assert 0 < record.update_ratio <= 1
     assert record.flops_per_sequence > 0
@@ -64,7 +65,7 @@ def test_padding_counts_neither_as_a_step_nor_as_an_update(data_set: tuple[str, 
     task, data = data_set
     if not installed(framework):
         pytest.skip(f"{framework} is not installed")
-    store = Store(tmp_path, "short")
+    store = Store(tmp_path)
     plain = run(task, data=data, store=store, framework=framework, cell="gru", options={"length": 21})
     assert plain.updates == 7.5, "the test videos have 6 and 9 frames"
     assert plain.update_ratio == 1

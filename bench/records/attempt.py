@@ -1,0 +1,85 @@
+"""One run of a trial, whose files stand apart until it ends: `results/running/<trial id>-<token>/`.
+
+A trial that ends takes its place in the store as a whole, so that nothing there is ever half done, and a process that
+lost its lease can disturb neither the store nor the one that runs the trial now.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from bench.errors import LeaseError
+from bench.records.leases import Lease
+from bench.records.record import FINISHED, Record
+from bench.records.store import Store
+
+RUNNING = "running"
+
+
+class Attempt(Store):
+    """The store as the one who runs a trial under a lease sees it.
+
+    Args:
+        results: the folder of all records.
+        lease: on the trial.
+        command: the command line that runs it, for its record; None leaves what the record says.
+        workers: trials at a time of that command, for its record; None leaves what the record says.
+    """
+
+    def __init__(self, results: Path, *, lease: Lease, command: str | None = None, workers: int | None = None) -> None:
+        super().__init__(results)
+        self.lease = lease
+        self._command = command
+        self._workers = workers
+
+    @property
+    def running(self) -> Path:
+        """Where the trial's files stand until it ends."""
+        return self.results / RUNNING / f"{self.lease.trial_id}-{self.lease.token}"
+
+    def folder_of(self, trial_id: str) -> Path:
+        """Where a trial keeps its files: this one's stand apart."""
+        return self.running if trial_id == self.lease.trial_id else super().folder_of(trial_id)
+
+    def start(self) -> None:
+        """Removes what runs of the trial left that did not end; whoever still writes there has lost the lease."""
+        for left in attempts(self.results, self.lease.trial_id):
+            shutil.rmtree(left, ignore_errors=True)
+        self.running.mkdir(parents=True)
+
+    def write(self, record: Record) -> Path:
+        """Writes the record and gives the trial its place in the store; returns the record's path there.
+
+        Raises `LeaseError`, and changes nothing in the store, where the lease is gone or the trial finished already.
+        """
+        told = {"command": self._command, "workers": self._workers}
+        known = {name: value for name, value in told.items() if value is not None}
+        written = super().write(record.model_copy(update=known))
+        trial_id = self.lease.trial_id
+        if not self.lease.held():
+            shutil.rmtree(self.running, ignore_errors=True)
+            raise LeaseError(f"trial {trial_id}: another run has taken it over; nothing is written")
+        store = Store(self.results)
+        have = store.survey([trial_id]).records.get(trial_id)
+        if have is not None and have.status in FINISHED:
+            raise LeaseError(f"trial {trial_id}: is finished already; nothing is written")
+        place = store.folder_of(trial_id)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        before = self.running.with_name(f"{self.running.name}-before")
+        if place.exists():
+            place.rename(before)
+        self.running.rename(place)
+        shutil.rmtree(before, ignore_errors=True)
+        return place / written.name
+
+    def end(self) -> None:
+        """Gives the lease back; what did not end leaves nothing."""
+        have = Store(self.results).survey([self.lease.trial_id]).records.get(self.lease.trial_id)
+        shutil.rmtree(self.running, ignore_errors=True)
+        self.lease.release(finished=have is not None and have.status in FINISHED)
+
+
+def attempts(results: Path, trial_id: str = "*") -> list[Path]:
+    """The folders of a trial's runs, or of every trial's, that did not end: they run or were cut off."""
+    return sorted((results / RUNNING).glob(f"{trial_id}-*"))

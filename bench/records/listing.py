@@ -1,0 +1,66 @@
+"""Which trials a sweep is: `results/<sweep>.json`, written when the sweep is run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import RecordError, explain
+from bench.machine.disk import write_atomically
+
+
+class Listing(BaseModel):
+    """A sweep as it was last run.
+
+    Attributes:
+        sweep: its name.
+        trials: the ids of its trials, in order.
+        command: the command line that ran it.
+        file: the sweep's file.
+        date: when it was run, UTC.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sweep: str
+    trials: tuple[str, ...]
+    command: str = ""
+    file: str = ""
+    date: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def listing_path(results: Path, sweep: str) -> Path:
+    """Where a sweep's list stands."""
+    return results / f"{sweep}.json"
+
+
+def write_listing(results: Path, listing: Listing) -> Path:
+    """Writes a list in the place of the one before, atomically; returns its path."""
+    path = listing_path(results, listing.sweep)
+    text = listing.model_dump_json(indent=2) + "\n"
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+    return path
+
+
+def read_listing(results: Path, sweep: str) -> Listing | None:
+    """The list of a sweep; None where it was never run. Raises `RecordError` for a damaged one."""
+    path = listing_path(results, sweep)
+    try:
+        return Listing.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error})") from None
+    except ValidationError as error:
+        raise RecordError(f"{explain(error, Listing, where=str(path))}; run the sweep again to renew it") from None
+
+
+def listed_sweeps(results: Path) -> list[str]:
+    """The names of the sweeps that were run."""
+    return sorted(path.stem for path in results.glob("*.json"))

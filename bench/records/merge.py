@@ -1,0 +1,107 @@
+"""Joining one results folder into another: each trial once, and nothing lost or believed by mistake."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import RecordError
+from bench.records.attempt import Attempt
+from bench.records.leases import take_lease
+from bench.records.listing import listed_sweeps, read_listing, write_listing
+from bench.records.record import FINISHED, Record
+from bench.records.store import RECORD, Store
+
+
+@dataclass
+class Merged:
+    """What became of the trials that were to be taken in.
+
+    Attributes:
+        copied: ids of those that were missing, damaged or unfinished where they now stand.
+        skipped: ids of those that are there already: the same record, or one that finished where this did not.
+        refused: one line for each that was not taken in, and why.
+    """
+
+    copied: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def merge(results: Path, other: Path) -> Merged:
+    """Takes the trials and lists of `other` into `results`; `other` stays as it is.
+
+    Raises `RecordError` where `other` is no results folder.
+    """
+    source = Store(other)
+    if not source.folder.is_dir():
+        raise RecordError(f"{other}: holds no trials (there is no {source.folder})")
+    found = source.survey()
+    merged = Merged(refused=list(found.problems().values()))
+    for trial_id, record in found.records.items():
+        take_in(source.folder_of(trial_id), record, results=results, merged=merged)
+    for sweep in listed_sweeps(other):
+        _take_list(sweep, other, results=results, merged=merged)
+    return merged
+
+
+def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> bool:
+    """Copies a trial's folder into the store, unless as much stands there; whether it stands there now.
+
+    A record that finished goes before one that did not, and of two that did not the later one stands. Of two that
+    finished and differ neither is better: the one that is there stays, and the other is refused.
+    """
+    trial_id = record.trial_id
+    lease = take_lease(results, trial_id)
+    if lease is None:
+        merged.refused.append(f"{folder}: the trial runs at the moment; merge again when it has ended")
+        return False
+    attempt = Attempt(results, lease=lease)
+    try:
+        store = Store(results)
+        there = store.survey([trial_id])
+        if trial_id in there.left_alone:
+            merged.refused.append(there.left_alone[trial_id])
+            return False
+        have = there.records.get(trial_id)
+        if have is not None and have != record and have.status in FINISHED and record.status in FINISHED:
+            merged.refused.append(
+                f"{folder}: differs from {store.folder_of(trial_id)}, and both finished; delete the one not wanted"
+            )
+            return False
+        if have is not None and not _is_better(record, have):
+            merged.skipped.append(trial_id)
+            return True
+        if trial_id in there.damaged:
+            store.set_aside(trial_id, reason=there.damaged[trial_id])
+        attempt.start()
+        # The record comes last, in the present schema. Links are not followed: they may lead anywhere.
+        shutil.copytree(
+            folder, attempt.running, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns(RECORD)
+        )
+        attempt.write(record)
+        merged.copied.append(trial_id)
+        return True
+    finally:
+        attempt.end()
+
+
+def _is_better(record: Record, have: Record) -> bool:
+    if have.status in FINISHED:
+        return False
+    return record.status in FINISHED or record.finished > have.finished
+
+
+def _take_list(sweep: str, other: Path, *, results: Path, merged: Merged) -> None:
+    try:
+        theirs, ours = read_listing(other, sweep), read_listing(results, sweep)
+    except RecordError as error:
+        merged.refused.append(str(error))
+        return
+    if theirs is None or ours == theirs:
+        return
+    if ours is None:
+        write_listing(results, theirs)
+    elif ours.trials != theirs.trials:
+        merged.refused.append(f"{other / sweep}.json: the sweep asks for other trials here; the list here stays")

@@ -1,0 +1,69 @@
+"""Whether all of a results folder can be believed: records, files, leases, lists."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.errors import RecordError
+from bench.records.adopt import old_folders
+from bench.records.attempt import attempts
+from bench.records.leases import is_gone, leased_trials
+from bench.records.listing import listed_sweeps, read_listing
+from bench.records.store import Store
+
+
+def findings(results: Path) -> list[str]:
+    """One line for each thing that is off: what, where, and what becomes of it. Changes nothing.
+
+    Raises `RecordError` where there is no such folder.
+    """
+    if not results.is_dir():
+        raise RecordError(f"{results}: there is no such folder; name one with --results")
+    return [*_records(results), *_files(results), *_running(results), *_lists(results), *_old(results)]
+
+
+def _records(results: Path) -> Iterator[str]:
+    store = Store(results)
+    found = store.survey()
+    yield from found.problems().values()
+    for trial_id in store.trial_ids():
+        if trial_id not in found.records and trial_id not in found.problems():
+            yield f"{store.folder_of(trial_id)}: holds no record; delete it, or run its sweep again"
+
+
+def _files(results: Path) -> Iterator[str]:
+    for path in sorted(Store(results).folder.glob("*/*.npz")):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+        except (OSError, zipfile.BadZipFile) as error:
+            yield f"{path}: cannot be read ({error}); delete the trial's folder and run its sweep again"
+        else:
+            if damaged is not None:
+                yield f"{path}: {damaged} in it is damaged; delete the trial's folder and run its sweep again"
+
+
+def _running(results: Path) -> Iterator[str]:
+    leased = leased_trials(results)
+    gone = {trial_id for trial_id, path in leased.items() if is_gone(path)}
+    for trial_id in sorted(gone):
+        yield f"{leased[trial_id]}: who ran the trial is gone; its sweep's next run takes it over"
+    for folder in attempts(results):
+        trial_id = folder.name.partition("-")[0]
+        if trial_id not in leased:
+            yield f"{folder}: a run that was cut off; its sweep's next run removes it"
+
+
+def _lists(results: Path) -> Iterator[str]:
+    for sweep in listed_sweeps(results):
+        try:
+            read_listing(results, sweep)
+        except RecordError as error:
+            yield str(error)
+
+
+def _old(results: Path) -> Iterator[str]:
+    for folder in old_folders(results):
+        yield f"{folder}: a trial in its sweep's folder, which nothing reads any more; run python -m bench adopt"

@@ -1,0 +1,198 @@
+"""Leases: one holder at a time, taken over once the holder is gone, and what a holder without one may not do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import LeaseError
+from bench.machine.processes import PROCESSES, machine_name, process_start
+from bench.records.attempt import Attempt, attempts
+from bench.records.leases import GONE_SECONDS, Holder, Lease, is_gone, leased_trials, take_lease
+from bench.records.store import Store
+from tests.bench.records.test_records import record, trial
+
+TRIAL = "0123456789abcdef"
+
+
+def taken(results: Path, trial_id: str = TRIAL) -> Lease:
+    lease = take_lease(results, trial_id)
+    assert lease is not None
+    return lease
+
+
+def held_by(lease: Lease, **changes: Any) -> None:
+    """Makes a lease somebody else's."""
+    holder = Holder.this_process(token=lease.token).model_copy(update=changes)
+    lease.path.write_text(holder.model_dump_json())
+
+
+def ended_process() -> int:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def test_one_holder_at_a_time(tmp_path: Path) -> None:
+    lease = taken(tmp_path)
+    assert lease.held()
+    assert take_lease(tmp_path, TRIAL) is None
+    assert list(leased_trials(tmp_path)) == [TRIAL]
+    assert taken(tmp_path, "another").held()
+
+
+def test_a_released_lease_is_free_and_that_of_a_finished_trial_leaves_nothing(tmp_path: Path) -> None:
+    first = taken(tmp_path)
+    first.release(finished=False)
+    assert not first.held()
+    assert not leased_trials(tmp_path)
+    second = taken(tmp_path)
+    second.release(finished=True)
+    assert not second.folder.exists()
+    third = taken(tmp_path)
+    assert third.number == first.number
+    assert not first.held(), "numbers start again; tokens do not"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [lambda: {"process_id": ended_process()}, lambda: {"process_start": 1}],
+    ids=["the process has ended", "its number is another process's"],
+)
+def test_the_lease_of_a_dead_process_is_taken_over(tmp_path: Path, changes: Callable[[], dict[str, Any]]) -> None:
+    stale = taken(tmp_path)
+    held_by(stale, **changes())
+    assert taken(tmp_path).number == stale.number + 1
+    assert not stale.held()
+
+
+def test_on_another_machine_the_heartbeat_counts(tmp_path: Path) -> None:
+    far = taken(tmp_path)
+    held_by(far, machine="elsewhere", process_id=ended_process())
+    assert take_lease(tmp_path, TRIAL) is None
+    long_ago = far.path.stat().st_mtime - GONE_SECONDS - 1
+    os.utime(far.path, (long_ago, long_ago))
+    assert is_gone(far.path)
+    far.beat()
+    assert not is_gone(far.path)
+    os.utime(far.path, (long_ago + 60, long_ago + 60))
+    assert take_lease(tmp_path, TRIAL) is None
+    os.utime(far.path, (long_ago, long_ago))
+    assert taken(tmp_path).held()
+    with pytest.raises(LeaseError, match="is gone"):
+        far.beat()
+
+
+def test_a_lease_cut_off_while_it_was_written_is_held_for_a_while(tmp_path: Path) -> None:
+    cut = taken(tmp_path)
+    cut.path.write_text("")
+    assert take_lease(tmp_path, TRIAL) is None
+    os.utime(cut.path, (0, 0))
+    assert taken(tmp_path).number == 2
+
+
+def test_who_is_slower_to_take_over_passes_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_by(taken(tmp_path), process_start=1)
+    faster = []
+
+    def judge(path: Path) -> bool:
+        gone = is_gone(path)
+        monkeypatch.undo()
+        faster.append(taken(tmp_path))  # between the look at the lease and the step that takes it over
+        return gone
+
+    monkeypatch.setattr("bench.records.leases.is_gone", judge)
+    assert take_lease(tmp_path, TRIAL) is None
+    assert faster[0].held()
+
+
+def take_and_tell(results: Path, start: Any, told: Any) -> None:
+    start.wait()
+    told.put(take_lease(results, TRIAL) is not None)
+    start.wait()  # stays alive until all have tried
+
+
+def test_of_many_processes_one_takes_over(tmp_path: Path) -> None:
+    held_by(taken(tmp_path), process_start=1)
+    context = multiprocessing.get_context("fork" if sys.version_info < (3, 12) else "spawn")
+    start, told = context.Barrier(6), context.Queue()
+    processes = [context.Process(target=take_and_tell, args=(tmp_path, start, told)) for _ in range(6)]
+    for process in processes:
+        process.start()
+    assert sorted(told.get(timeout=60) for _ in processes) == [False] * 5 + [True]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+
+
+def test_a_process_is_known_by_its_start() -> None:
+    assert process_start(os.getpid()) == process_start(os.getpid())
+    assert process_start(ended_process()) is None
+    ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert ended.stdout is not None
+    with ended.stdout:
+        ended.stdout.read()  # until it has ended, though nobody has asked how
+    wait_until_gone(ended.pid)
+    assert (PROCESSES / str(ended.pid)).exists()
+    ended.wait()
+    assert machine_name() == machine_name()
+
+
+def wait_until_gone(process_id: int) -> None:
+    deadline = time.monotonic() + 30
+    while process_start(process_id) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_attempt_takes_its_place_whole(tmp_path: Path) -> None:
+    attempt = Attempt(tmp_path, lease=taken(tmp_path, trial().id), command="python run_all.py", workers=2)
+    attempt.start()
+    (attempt.folder_of(trial().id) / "log.txt").write_text("printed")
+    store = Store(tmp_path)
+    assert store.trial_ids() == []
+    attempt.write(record(trial(), quality=0.25))
+    written = store.read(trial().id)
+    assert written is not None
+    assert (written.command, written.workers) == ("python run_all.py", 2)
+    assert (store.folder_of(trial().id) / "log.txt").read_text() == "printed"
+    attempt.end()
+    assert not attempts(tmp_path)
+    assert not leased_trials(tmp_path)
+
+
+def test_an_attempt_replaces_a_failure_but_no_finished_record(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(record(trial(), status="failed"))
+    first = Attempt(tmp_path, lease=taken(tmp_path, trial().id))
+    first.start()
+    first.write(record(trial(), quality=0.25))
+    first.start()
+    with pytest.raises(LeaseError, match="is finished already"):
+        first.write(record(trial(), quality=0.5))
+    kept = store.read(trial().id)
+    assert kept is not None
+    assert kept.quality == 0.25
+
+
+def test_who_has_lost_the_lease_writes_nothing(tmp_path: Path) -> None:
+    late = Attempt(tmp_path, lease=taken(tmp_path, trial().id))
+    late.start()
+    held_by(late.lease, process_start=1)
+    now = Attempt(tmp_path, lease=taken(tmp_path, trial().id))
+    now.start()
+    assert not late.running.exists()
+    with pytest.raises(LeaseError, match="another run has taken it over"):
+        late.write(record(trial(), quality=0.5))
+    assert Store(tmp_path).trial_ids() == []
+    assert attempts(tmp_path) == [now.running]
+    late.end()
+    assert now.lease.held()
