@@ -31,7 +31,8 @@ def write_report(
     Args:
         sweep: whose records to report.
         results, reports: the folders that hold all sweeps' records and reports.
-        trials: what the sweep asks for; those without a record are shown as missing. None reports what there is.
+        trials: what the sweep asks for, and all that is reported; those without a record are shown as missing. None
+            reports what there is.
         command: the command line that ran the sweep, for the page.
         description: of the sweep, for the page.
 
@@ -82,14 +83,14 @@ def print_speed(*, results: Path, console: Console) -> None:
 
 
 def print_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
-    """Prints the results table; those of `trials` without a record are rows too, with the status `missing`."""
+    """Prints the results table of `trials`, where given; those without a record have the status `missing`."""
     from bench.report.terminal import show_results
 
     show_results(store, console=console, trials=trials)
 
 
-def print_comparison(sweep: str, *, results: Path, console: Console) -> None:
-    """Prints the framework comparison. Raises `RecordError` where there are no records."""
+def print_comparison(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
+    """Prints the framework comparison, of these trials where given. Raises `RecordError` where none has a record."""
     from bench.report.terminal import show_comparison
 
-    show_comparison(sweep, results=results, console=console)
+    show_comparison(sweep, results=results, console=console, trials=trials)

@@ -47,11 +47,16 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], frame.to_dict("records"))
 
 
-def read_records(sweep: str, *, results: Path) -> list[Record]:
-    """Every record of a sweep. Raises `RecordError` where there is none, or one cannot be read."""
-    records = list(Store(results, sweep).records())
+def read_records(sweep: str, *, results: Path, trials: Sequence[Trial] | None = None) -> list[Record]:
+    """The records of a sweep, of these trials alone where they are given.
+
+    Raises `RecordError` where there is none, or one cannot be read.
+    """
+    wanted = None if trials is None else {trial.id for trial in trials}
+    records = [record for record in Store(results, sweep).records() if wanted is None or record.trial_id in wanted]
     if not records:
-        raise RecordError(f"{results / sweep}: no records; run the sweep first: python run_all.py {sweep}")
+        of_these = "" if trials is None else f" of the {len(trials)} trials asked for"
+        raise RecordError(f"{results / sweep}: no records{of_these}; run the sweep first: python run_all.py {sweep}")
     return records
 
 

@@ -26,8 +26,9 @@ UNBOUNDED = 10_000
 
 
 def show_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()) -> None:
-    """Prints one row a configuration; trials without a record have the status `missing`."""
-    records = list(store.records())
+    """Prints one row a configuration; trials without a record have the status `missing`. No trials: all records."""
+    wanted = {trial.id for trial in trials}
+    records = [record for record in store.records() if not wanted or record.trial_id in wanted]
     have = {record.trial_id for record in records}
     missing = [trial for trial in trials if trial.id not in have]
     table = aggregate(trials_frame(records, missing=missing, sweep=store.sweep))
@@ -37,9 +38,9 @@ def show_results(store: Store, *, console: Console, trials: Sequence[Trial] = ()
     _print(shown, title=f"{store.sweep}: mean ± standard deviation over seeds", console=console)
 
 
-def show_comparison(sweep: str, *, results: Path, console: Console) -> None:
+def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
     """Prints the paired differences, then what was not compared and why."""
-    comparison = compare_frameworks(trials_frame(read_records(sweep, results=results)))
+    comparison = compare_frameworks(trials_frame(read_records(sweep, results=results, trials=trials)))
     summary = readable_summary(comparison)
     if summary.empty:
         console.print(f"{sweep}: no pairs to compare")

@@ -24,7 +24,7 @@ def write(
     sweep: str, *, results: Path, reports: Path, trials: Sequence[Trial] | None, command: str, description: str
 ) -> Path:
     """See `bench.report.write_report`."""
-    records = read_records(sweep, results=results)
+    records = read_records(sweep, results=results, trials=trials)
     have = {record.trial_id for record in records}
     missing = [trial for trial in trials or () if trial.id not in have]
     frame = trials_frame(records, missing=missing, sweep=sweep)

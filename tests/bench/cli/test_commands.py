@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-MINI = """
-description = "a sweep in seconds"
-[[grid]]
-task = "adding"
-cell = "skip_gru"
-units = 4
-framework = ["pytorch", "tensorflow"]
-options.length = 6
-protocol = { steps = 4, batch_size = 8, evaluate_every = 2, evaluation_sequences = 16 }
-"""
-
-
-def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"COLUMNS": "200"} | environment,
-        check=False,
-        timeout=240,
-    )
+from tests.bench.cli.commands import MINI, command
 
 
 @pytest.mark.parametrize("words", [("run_all.py", "--help"), ("-m", "bench", "--help")])
