@@ -13,12 +13,14 @@ from bench.cli.list import list_everything
 from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.speed import speed
+from bench.cli.tensorboard import tensorboard
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_everything,
     "run": run,
     "report": report,
     "compare": compare,
+    "tensorboard": tensorboard,
     "speed": speed,
     "doctor": doctor,
     "extract": extract,
