@@ -59,6 +59,8 @@ def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 trials to run" in first.stdout
     assert "2 ok" in first.stdout
+    assert "where the time of 2 trials went" in first.stdout
+    assert "side by side" not in first.stdout
     page = tmp_path / "reports" / "mini" / "index.html"
     assert first.stdout.rstrip().endswith(f"report: {page}")
     assert page.is_file()

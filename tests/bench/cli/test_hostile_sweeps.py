@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.tensorboard import link_runs
+from bench.errors import SweepError
 from bench.plan import sweep as sweeps
 from bench.records.record import Record, identity
 from bench.records.store import Store
@@ -56,14 +57,12 @@ def test_list_shows_brackets_of_a_description_as_they_are(
         '"\\u001b[31m" = 1',
     ],
 )
-def test_what_is_refused_is_shown_without_steering_the_terminal(text: str, tmp_path: Path) -> None:
+def test_a_refusal_quotes_control_characters_written_out(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mini.toml"
     path.write_text(f"[[grid]]\n{text}\n", encoding="utf-8")
-    done = command("run_all.py", str(path), "--dry-run")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert "\x1b" not in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    with pytest.raises(SweepError, match=r"\\x1b") as caught:
+        sweeps.load(str(path))
+    assert str(caught.value).isprintable()
 
 
 def test_runs_in_tensorboard_bear_the_trials_labels(tmp_path: Path) -> None:
