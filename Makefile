@@ -1,14 +1,16 @@
-# Everything goes through .venv, which both commands make when it is missing.
+# Everything goes through .venv, which every command makes when it is missing.
 
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: quick test lint format speed clean help
+.PHONY: install quick test lint format speed clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+install: $(INSTALLED)  ## Make the environment; then type: . .venv/bin/activate
 
 quick: $(INSTALLED)  ## Run the quick sweep and write its report.
 	$(VENV)/bin/python run_all.py quick --workers $(WORKERS)

@@ -1,1 +1,1 @@
-"""What a person types."""
+"""What a person types: `run_all.py` and `python -m bench`, one file a command."""

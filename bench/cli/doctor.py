@@ -1,35 +1,42 @@
-"""What this machine has: versions, devices, data sets."""
+"""`doctor`: what this machine has: versions, devices, data sets."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import typer
 
-from rich.console import Console
-from rich.table import Table
-
-from bench.machine import devices
-from bench.machine.environment import environment
-from bench.tasks import TASKS, build_task
-from impls.contract import FRAMEWORKS
+from bench.cli.options import DATA, DataOption
 
 
-def examine(*, data: Path) -> int:
-    """Prints what was found; returns 0, or 1 where no framework can be used."""
+def doctor(data: DataOption = DATA) -> None:
+    """Show versions, devices, and which data sets are present."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from bench.machine import devices
+    from bench.machine.environment import environment
+    from bench.tasks import build_task, task_classes
+    from impls.contract import FRAMEWORKS
+
     facts = environment(threads=0)
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_row("machine", f"{facts['processor']}, {facts['cores']} cores, {facts['memory_bytes'] / 2**30:.0f} GiB")
-    table.add_row("system", f"{facts['system']}, Python {facts['python']}")
+
+    def show(name: str, found: str) -> None:
+        table.add_row(Text(name), Text(found))
+
+    show("machine", f"{facts['processor']}, {facts['cores']} cores, {facts['memory_bytes'] / 2**30:.0f} GiB")
+    show("system", f"{facts['system']}, Python {facts['python']}")
     for package, version in facts["packages"].items():
-        table.add_row(package, version)
+        show(package, str(version))
     usable = 0
     for framework in FRAMEWORKS:
-        report = devices.describe(framework)
-        usable += bool(report.version)
-        gpus = ", ".join(report.cuda_devices) or f"no GPU: {report.problem}"
-        table.add_row(f"{framework}", f"cpu; {gpus}" if report.version else report.problem)
-    for name in TASKS:
+        found = devices.describe(framework)
+        usable += bool(found.version)
+        gpus = ", ".join(found.cuda_devices) or f"no GPU: {found.problem}"
+        show(framework, f"cpu; {gpus}" if found.version else found.problem)
+    for name in task_classes():
         task = build_task(name, {}, data=data)
         present = "not here yet; downloaded by the first sweep that needs it" if task.downloads() else "present"
-        table.add_row(f"data: {name}", task.data_problem() or present)
+        show(f"data: {name}", task.data_problem() or present)
     Console().print(table, highlight=False)
-    return 0 if usable else 1
+    raise typer.Exit(0 if usable else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -102,6 +102,64 @@ def summary(record: Record) -> str:
         f"{record.quality_metric} {_number(record.quality)}{solved}, updates {_number(record.update_ratio, '.1%')}, "
         f"{_number(record.step_milliseconds, '.3g')} ms a step, {duration(record.total_seconds or 0.0)}"
     )
+
+
+def where_time_went(records: Sequence[Record], *, workers: int) -> str:
+    """Shares of the trials' seconds, in percent, as one line; empty where no trial has told its times.
+
+    Args:
+        records: of the trials that ran.
+        workers: how many ran at a time, since times taken side by side are longer than those of a trial alone.
+    """
+    told = [record for record in records if record.total_seconds]
+    total = sum(record.total_seconds or 0.0 for record in told)
+    if not total:
+        return ""
+    parts = {
+        "training": sum(record.train_seconds or 0.0 for record in told),
+        "evaluation": sum(record.evaluate_seconds or 0.0 for record in told),
+        "compilation": sum(record.compile_seconds or 0.0 for record in told),
+    }
+    parts["the rest"] = total - sum(parts.values())
+    shares = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in parts.items())
+    trials = f"{len(told)} trial{'s' if len(told) > 1 else ''}"
+    beside = f"; times come from {workers} workers side by side" if workers > 1 else ""
+    return f"where the time of {trials} went ({duration(total)}): {shares}{beside}"
+
+
+# What a single trial shows of its record, with the form of each number.
+HEADLINE = {
+    "quality": ".6g",
+    "validation_quality": ".6g",
+    "loss": ".6g",
+    "update_ratio": ".2%",
+    "updates": ".6g",
+    "flops_per_sequence": ".6g",
+    "steps": "d",
+    "best_step": "d",
+    "step_milliseconds": ".3g",
+    "train_seconds": ".3g",
+    "total_seconds": ".3g",
+}
+
+
+def headline(record: Record, *, first: Record | None) -> Table:
+    """A record's headline numbers, a line each; beside them those of the trial's first record, where there is one."""
+    table = Table(box=None, pad_edge=False, show_header=first is not None, header_style="dim")
+    for column in ("", "now", *([] if first is None else ["before"])):
+        table.add_column(column, overflow="fold")
+    records = [record] if first is None else [record, first]
+
+    def show(name: str, *values: str) -> None:
+        table.add_row(Text(name), *map(Text, values))
+
+    show("trial", *(one.trial_id for one in records))
+    show("status", *(f"{one.status}: {one.error}" if one.error else one.status for one in records))
+    show("metric", *(one.quality_metric for one in records))
+    show("solved", *({True: "yes", False: "no", None: "–"}[one.solved] for one in records))
+    for name, form in HEADLINE.items():
+        show(name.replace("_", " "), *(_number(getattr(one, name), form) for one in records))
+    return table
 
 
 class PlainDisplay:

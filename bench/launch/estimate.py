@@ -1,4 +1,7 @@
-"""A guess at how long trials take, for `--dry-run` and the time left: a rough model, or an earlier record."""
+"""A guess at how long trials take, for `--dry-run` and the time left: a rough model, or an earlier record.
+
+The model's seconds are those of a machine with nothing else to do; a short calibration says how this one compares.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.launch.calibration import slowdown
 from bench.plan.trial import Trial
 from bench.records.record import Record, trial_of
 from bench.records.store import Store
@@ -14,6 +18,9 @@ from bench.train.flops import published_macs_per_update
 
 # A training step costs about three forward passes, an evaluated sequence one.
 PASSES_OF_TRAINING = 3.0
+# The share of the calibration's slowdown that trials show: 34 trials of `quick` beside other load, where one thread
+# was 7 times slower, took 4 times as long as alone, since a trial has several threads to be served.
+SHOWN_BY_TRIALS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,7 @@ SPEEDS = {
 
 
 def estimate_seconds(trial: Trial, *, data: Path) -> float | None:
-    """From the sizes alone; None where the length of an epoch is unknown, since its data set is not here yet."""
+    """On a quiet machine, from the sizes alone; None where an epoch's length is unknown, its data not being here."""
     task = trial.build_task(data=data)
     speed = SPEEDS[trial.framework, trial.engine]
     protocol = trial.protocol
@@ -61,9 +68,14 @@ def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str,
     known_records = store.survey().records.values()
     seen = {_but_for_seed(record): record.total_seconds for record in known_records if record.status == "ok"}
     guesses: dict[str, float | None] = {}
+    modelled: dict[str, float] = {}
     for trial in trials:
-        known = seen.get(trial.model_copy(update={"seed": 0}).id)
-        guesses[trial.id] = known if known is not None else estimate_seconds(trial, data=data)
+        guesses[trial.id] = seen.get(trial.model_copy(update={"seed": 0}).id)
+        if guesses[trial.id] is None and (seconds := estimate_seconds(trial, data=data)) is not None:
+            modelled[trial.id] = seconds
+    if modelled:
+        pace = 1.0 + SHOWN_BY_TRIALS * (slowdown() - 1.0)
+        guesses |= {key: pace * seconds for key, seconds in modelled.items()}
     return guesses
 
 

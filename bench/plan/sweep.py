@@ -9,6 +9,7 @@ A stack's units are a list inside the list: `units = [[16, 24]]`.
 from __future__ import annotations
 
 import itertools
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +18,16 @@ from typing import Any
 
 from bench.errors import SweepError
 from bench.plan.trial import Trial, build_trial, field_value
-from bench.tasks import TASKS
+from bench.tasks import task_classes
 from bench.tasks.protocol import Protocol
 from impls.errors import nearest
 
 SWEEPS = Path(__file__).parent / "sweeps"
 SECTIONS = ("description", "include", "defaults", "grid")
+
+# A sweep's name becomes that of its files in the folders of results and reports, beside these.
+NAME = re.compile(r"\w[\w .+=,-]*")
+TAKEN = ("again", "quarantine", "speed", "trials")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +42,8 @@ class Sweep:
     def narrowed(self, conditions: Sequence[str]) -> Sweep:
         """The trials that meet every `key=value`; several values of one key are alternatives.
 
-        Raises `SweepError` for a malformed condition, an unknown key, or when nothing is left.
+        Raises `SweepError` for a malformed condition, a key or value that no trial of the sweep has, with the nearest
+        that is there, or when nothing is left.
         """
         wanted: dict[str, list[str]] = {}
         known = filter_keys()
@@ -47,39 +53,69 @@ class Sweep:
                 raise SweepError(f"--where {condition}: write key=value, such as framework=pytorch")
             if key not in known:
                 raise SweepError(f"--where {condition}: no trial has the key {key!r}{nearest(key, known)}")
+            if not any(_meets(trial, {key: [value]}) for trial in self.trials):
+                there = self._values(key)
+                raise SweepError(
+                    f"--where {condition}: no trial of sweep {self.name!r} has this value{nearest(value, there)} "
+                    f"({key}: {', '.join(there) or 'none'})"
+                )
             wanted.setdefault(key, []).append(value)
         kept = tuple(trial for trial in self.trials if _meets(trial, wanted))
         if not kept:
             raise SweepError(f"--where {' --where '.join(conditions)}: no trial of sweep {self.name!r} is left")
         return replace(self, trials=kept)
 
+    def _values(self, key: str) -> list[str]:
+        """The values of a key in this sweep, as `--where` takes them."""
+        values = [_value(trial, key) for trial in self.trials]
+        return list(dict.fromkeys(_written(value) for value in values if value is not None))
+
     def on(self, device: str) -> Sweep:
-        """The same trials on another device."""
-        return replace(self, trials=tuple(trial.model_copy(update={"device": device}) for trial in self.trials))
+        """The same trials on another device; those that differed in the device alone become one."""
+        moved = [trial.model_copy(update={"device": device}) for trial in self.trials]
+        return replace(self, trials=tuple({trial.id: trial for trial in moved}.values()))
+
+    def of(self, trial: Trial) -> Sweep:
+        """One of the trials alone."""
+        return replace(self, trials=(trial,))
 
 
 def filter_keys() -> list[str]:
     """The keys that `--where` knows: fields of trials, protocols and every task's options."""
-    of_tasks = {key for task in TASKS.values() for key in task.Options.model_fields}
+    of_tasks = {key for task in task_classes().values() for key in task.Options.model_fields}
     return sorted({*Trial.model_fields, *Protocol.model_fields, *of_tasks} - {"options", "protocol"})
 
 
 def _meets(trial: Trial, wanted: Mapping[str, list[str]]) -> bool:
     for key, values in wanted.items():
-        try:
-            have = field_value(trial, key)
-        except KeyError:
-            return False
-        if not any(_same(have, value) for value in values):
+        have = _value(trial, key)
+        if have is None or not any(_same(have, value) for value in values):
             return False
     return True
 
 
-def _same(have: Any, text: str) -> bool:
-    if isinstance(have, tuple):
-        return "x".join(map(str, have)) == text.replace(",", "x")
+def _value(trial: Trial, key: str) -> Any:
+    """A trial's value; None where it has no such key, or left it open."""
+    try:
+        return field_value(trial, key)
+    except KeyError:
+        return None
+
+
+def _written(have: Any) -> str:
+    """A value as `--where` takes it."""
+    if isinstance(have, (tuple, list)):
+        return "x".join(map(str, have))
     if isinstance(have, bool):
-        return str(have).lower() == text.lower()
+        return str(have).lower()
+    return str(have)
+
+
+def _same(have: Any, text: str) -> bool:
+    if isinstance(have, (tuple, list)):
+        return _written(have) == text.replace(",", "x")
+    if isinstance(have, bool):
+        return _written(have) == text.lower()
     if isinstance(have, (int, float)):
         try:
             return float(text) == have
@@ -93,18 +129,39 @@ def available() -> list[str]:
     return sorted(path.stem for path in SWEEPS.glob("*.toml"))
 
 
-def find(name: str, *, beside: Path = Path()) -> Path:
-    """The file of a sweep, from its name or the path of a TOML file, relative to `beside`. Raises `SweepError`."""
+def find(name: str, *, beside: Path | None = None) -> Path:
+    """The file of a sweep, from its name or the path of a TOML file.
+
+    Args:
+        name: a sweep that comes with the project, or a path.
+        beside: the folder of the sweep that includes this one, which a path may not leave; None for what a person
+            typed, which may stand anywhere.
+
+    Raises `SweepError`.
+    """
     if name.endswith(".toml"):
-        path = beside / name
+        path = Path(name) if beside is None else beside / name
+        if beside is not None and not path.resolve().is_relative_to(beside.resolve()):
+            raise SweepError(f"include {name!r}: outside of {beside}; a sweep includes files of its own folder alone")
         if not path.is_file():
             raise SweepError(f"{path}: there is no such file")
         return path
-    path = SWEEPS / f"{name}.toml"
-    if not path.is_file():
-        known = available()
+    known = available()
+    if name not in known:
         raise SweepError(f"unknown sweep {name!r}{nearest(name, known)} (sweeps: {', '.join(known)}, or a .toml file)")
-    return path
+    return SWEEPS / f"{name}.toml"
+
+
+def _name(path: Path) -> str:
+    """A sweep's name. Raises `SweepError` where it could not be that of a folder of results."""
+    if not NAME.fullmatch(path.stem):
+        raise SweepError(
+            f"{str(path)!r}: a sweep is named after its file, whose name begins with a letter, digit or _ "
+            "and goes on with these, spaces and . + = , -"
+        )
+    if path.stem in TAKEN:
+        raise SweepError(f"{path}: {path.stem!r} is a folder of results with another meaning; rename the file")
+    return path.stem
 
 
 def load(name: str) -> Sweep:
@@ -114,6 +171,7 @@ def load(name: str) -> Sweep:
     with the file, the key, and the nearest right name.
     """
     path = find(name)
+    name = _name(path)
     trials: dict[str, tuple[Trial, str]] = {}
     description = _read(path).get("description", "")
     for trial, where in _expand(path, including=()):
@@ -121,7 +179,7 @@ def load(name: str) -> Sweep:
             raise SweepError(f"{where}: duplicate trial ({trial.label}), already given by {trials[trial.id][1]}")
         trials[trial.id] = (trial, where)
     listed = tuple(trial for trial, _ in trials.values())
-    return Sweep(name=path.stem, description=description, trials=listed, file=str(path))
+    return Sweep(name=name, description=description, trials=listed, file=str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -141,6 +199,8 @@ def _read(path: Path) -> dict[str, Any]:
         if not right:
             form = {"grid": "[[grid]]", "defaults": "[defaults]"}.get(key, f"{key} = …")
             raise SweepError(f"{path}: {key!r} must be written as {form} and hold a {kind.__name__}")
+    if not content.get("description", "").isprintable():
+        raise SweepError(f"{path}: 'description' holds a line break or another control character; write one line")
     return content
 
 

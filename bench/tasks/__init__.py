@@ -1,7 +1,13 @@
-"""The tasks, by name. To add one: write a file, add a line to `TASKS`."""
+"""The tasks, by name. To add one: write a file, add a line to `TASKS`; or leave it in a package of your own.
+
+A package of one's own names its tasks in the entry point group `skiprnn_bench.tasks`. A name rather than a file's
+path, so that a trial's id does not hang on where a file lies, and no sweep file or record can name code to execute.
+"""
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +29,53 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (Adding, Frequency, 
 DEFAULT_DATA = Path("data")
 
 
+ENTRY_POINTS = "skiprnn_bench.tasks"
+
+
+def task_classes() -> dict[str, type[Task]]:
+    """Every task by name: the project's, then those of installed packages. Raises `SweepError` for a broken one."""
+    return TASKS | {name: _load(name) for name in _entries()}
+
+
 def task_class(name: str) -> type[Task]:
-    """The task of this name. Raises `SweepError` with the nearest right one."""
-    if name not in TASKS:
-        raise SweepError(f"unknown task {name!r}{nearest(name, TASKS)} (tasks: {', '.join(TASKS)})")
-    return TASKS[name]
+    """The task of this name. Raises `SweepError` with the nearest right one, or where its package is broken."""
+    if name in TASKS:
+        return TASKS[name]
+    known = [*TASKS, *_entries()]
+    if name not in known:
+        raise SweepError(f"unknown task {name!r}{nearest(name, known)} (tasks: {', '.join(known)})")
+    return _load(name)
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    """The entry points of installed packages by name. Raises `SweepError` for a name that is taken."""
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value)):
+        taken = TASKS[entry.name].__module__ if entry.name in TASKS else None
+        if entry.name in found and found[entry.name].value != entry.value:
+            taken = found[entry.name].value
+        if taken is not None:
+            raise SweepError(
+                f"entry point {entry.name} = {entry.value}: the task's name is taken by {taken}; rename it"
+            )
+        found[entry.name] = entry
+    return found
+
+
+@cache
+def _load(name: str) -> type[Task]:
+    entry = _entries()[name]
+    where = f"entry point {name} = {entry.value}"
+    try:
+        loaded = entry.load()
+    except Exception as error:  # whatever a foreign module raises on import
+        raise SweepError(f"{where}: cannot be loaded: {type(error).__name__}: {error}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Task)):
+        raise SweepError(f"{where}: is not a class derived from bench.tasks.base.Task")
+    if loaded.name != name:
+        raise SweepError(f"{where}: the task calls itself {loaded.name!r}; give both the same name")
+    return loaded
 
 
 def task_options(name: str, options: dict[str, Any]) -> TaskOptions:

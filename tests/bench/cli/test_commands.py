@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-MINI = """
-description = "a sweep in seconds"
-[[grid]]
-task = "adding"
-cell = "skip_gru"
-units = 4
-framework = ["pytorch", "tensorflow"]
-options.length = 6
-protocol = { steps = 4, batch_size = 8, evaluate_every = 2, evaluation_sequences = 16 }
-"""
-
-
-def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"COLUMNS": "200"} | environment,
-        check=False,
-        timeout=240,
-    )
+from tests.bench.cli.commands import MINI, command
 
 
 @pytest.mark.parametrize("words", [("run_all.py", "--help"), ("-m", "bench", "--help")])
@@ -84,6 +59,8 @@ def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     assert "2 trials to run" in first.stdout
     assert "2 ok" in first.stdout
+    assert "where the time of 2 trials went" in first.stdout
+    assert "side by side" not in first.stdout
     page = tmp_path / "reports" / "mini" / "index.html"
     assert first.stdout.rstrip().endswith(f"report: {page}")
     assert page.is_file()

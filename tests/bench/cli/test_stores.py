@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bench.cli.commands import app
 from typer.testing import CliRunner
 
-from bench.cli.commands import app
 from bench.errors import RecordError
 from bench.records.store import Store
 from tests.bench.records.test_records import record, rewrite, trial

@@ -63,13 +63,67 @@ def test_where_narrows_and_repeats_are_alternatives(tmp_path: Path) -> None:
     [
         ("framework", "write key=value"),
         ("framewrk=pytorch", "no trial has the key 'framewrk'; did you mean 'framework'?"),
-        ("framework=jax", "no trial of sweep 'mine' is left"),
+        ("framework=pytroch", "no trial of sweep 'mine' has this value; did you mean 'pytorch'? (framework: pytorch)"),
+        ("framework=", "no trial of sweep 'mine' has this value (framework: pytorch)"),
+        (
+            "budget_cost=1e-4",
+            "no trial of sweep 'mine' has this value; did you mean '1e-05'? (budget_cost: 0.0, 1e-05)",
+        ),
     ],
 )
 def test_where_refuses(tmp_path: Path, condition: str, message: str) -> None:
     with pytest.raises(SweepError) as caught:
-        load(tmp_path, GRID).narrowed([condition])
+        load(tmp_path, GRID + "budget_cost = [0.0, 1e-5]").narrowed([condition])
     assert message in str(caught.value)
+
+
+def test_a_wrong_alternative_is_refused_though_another_one_is_right(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match="seed=7: no trial"):
+        load(tmp_path, GRID + "seed = [0, 1]").narrowed(["seed=0", "seed=7"])
+
+
+def test_where_refuses_values_that_no_trial_has_together(tmp_path: Path) -> None:
+    sweep = load(tmp_path, GRID + GRID.replace("lstm", "gru") + "seed = 1")
+    with pytest.raises(SweepError, match="no trial of sweep 'mine' is left"):
+        sweep.narrowed(["cell=lstm", "seed=1"])
+
+
+def test_trials_that_differ_in_the_device_alone_become_one_on_another(tmp_path: Path) -> None:
+    sweep = load(tmp_path, GRID + 'device = ["cpu", "cuda"]')
+    assert [trial.device for trial in sweep.on("cuda").trials] == ["cuda"]
+
+
+@pytest.mark.parametrize("name", ["../quick", "/etc/passwd", "sweeps/quick", "", "."])
+def test_a_name_that_is_a_path_is_no_sweep_of_the_project(name: str) -> None:
+    with pytest.raises(SweepError, match="unknown sweep"):
+        sweeps.load(name)
+
+
+@pytest.mark.parametrize("file", ["...toml", "..toml", "..hidden.toml", "[red]mine.toml", "a\nb.toml", "<b>.toml"])
+def test_a_sweeps_name_stays_in_the_folder_of_results(tmp_path: Path, file: str) -> None:
+    path = tmp_path / file
+    path.write_text(GRID, encoding="utf-8")
+    with pytest.raises(SweepError, match="a sweep is named after its file") as caught:
+        sweeps.load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sweeps.TAKEN)
+def test_a_sweep_takes_no_folder_that_means_something_else(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.toml"
+    path.write_text(GRID, encoding="utf-8")
+    with pytest.raises(SweepError, match="another meaning; rename the file"):
+        sweeps.load(str(path))
+
+
+@pytest.mark.parametrize("include", ["../outside.toml", "{folder}/outside.toml", "link.toml"])
+def test_an_include_stays_in_the_sweeps_folder(tmp_path: Path, include: str) -> None:
+    (tmp_path / "outside.toml").write_text(GRID, encoding="utf-8")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "link.toml").symlink_to(tmp_path / "outside.toml")
+    with pytest.raises(SweepError, match="a sweep includes files of its own folder alone"):
+        load(inside, f'include = ["{include.format(folder=tmp_path)}"]')
 
 
 @pytest.mark.parametrize(
@@ -88,6 +142,7 @@ def test_where_refuses(tmp_path: Path, condition: str, message: str) -> None:
         (GRID + "p_skip = 1", "grid 1: p_skip = 1: Input should be less than 1"),
         (GRID + 'protocol = "fast"', "grid 1: 'protocol' must be a table"),
         ("grid = [1]", "'grid' must be written as [[grid]]"),
+        ('description = "a\\u001b[31mb"\n' + GRID, "'description' holds a line break or another control character"),
         ('include = ["other.toml"]', "other.toml: there is no such file"),
         ('include = ["mine.toml"]', "mine.toml: includes itself"),
         ('include = ["quik"]', "unknown sweep 'quik'; did you mean 'quick'?"),

@@ -1,0 +1,38 @@
+"""`merge` and `adopt`: take the trials of other results folders in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import RESULTS, ResultsOption
+
+if TYPE_CHECKING:
+    from bench.records.merge import Merged
+
+
+def merge(
+    results: Annotated[Path, typer.Argument(metavar="A", help="The results folder that takes in.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="The results folder that is taken in; it stays.")],
+) -> None:
+    """Join results folder B into A."""
+    from bench.records.merge import merge as join
+
+    _tell(join(results, other))
+
+
+def adopt(results: ResultsOption = RESULTS) -> None:
+    """Take in the trials of an older version, which stand in their sweep's folder."""
+    from bench.records.adopt import adopt as take_in
+
+    _tell(take_in(results))
+
+
+def _tell(merged: Merged) -> None:
+    """Prints what became of the trials; the exit code is 1 where one was refused."""
+    for refusal in merged.refused:
+        print(f"not taken in: {refusal}")
+    print(f"{len(merged.copied)} taken in, {len(merged.skipped)} there already, {len(merged.refused)} refused")
+    raise typer.Exit(1 if merged.refused else 0)

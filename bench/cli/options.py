@@ -1,0 +1,38 @@
+"""The options of the commands, each told once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RESULTS, REPORTS, DATA = Path("results"), Path("reports"), Path("data")
+DEFAULT_SWEEP = "quick"
+
+SweepArgument = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or a .toml file.")]
+# None where it was left out, since `--trial` then looks in every sweep.
+RunSweepArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="SWEEP", help="A sweep's name, or a .toml file.", show_default=DEFAULT_SWEEP),
+]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="KEY=VALUE", help="Only trials with this value; may be repeated."),
+]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda, for every trial; else as the sweep says.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Trials at a time; the cores are divided among them.")]
+ResultsOption = Annotated[Path, typer.Option(metavar="DIR", help="Where records are kept.")]
+ReportsOption = Annotated[Path, typer.Option(metavar="DIR", help="Where reports are written.")]
+DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Where data sets are kept.")]
+TimeoutOption = Annotated[
+    float | None, typer.Option(min=1, metavar="SECONDS", help="The longest that one trial may take.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print the trials, the estimated time and what is missing here, and stop.")
+]
+ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Whether to write the report at the end.")]
+TrialOption = Annotated[
+    str | None,
+    typer.Option("--trial", metavar="ID", help="One trial of any sweep or record, also if it was run before."),
+]

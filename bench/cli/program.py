@@ -1,0 +1,52 @@
+"""The program `python -m bench`: its commands, in the order of its help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from bench.cli.compare import compare
+from bench.cli.doctor import doctor
+from bench.cli.extract import extract
+from bench.cli.list import list_everything
+from bench.cli.merge import adopt, merge
+from bench.cli.report import report
+from bench.cli.run import run
+from bench.cli.speed import speed
+from bench.cli.tensorboard import tensorboard
+from bench.cli.verify import verify
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_everything,
+    "run": run,
+    "report": report,
+    "compare": compare,
+    "tensorboard": tensorboard,
+    "speed": speed,
+    "doctor": doctor,
+    "extract": extract,
+    "verify": verify,
+    "merge": merge,
+    "adopt": adopt,
+}
+
+
+def application() -> typer.Typer:
+    """All commands under one name."""
+    app = typer.Typer(
+        help="Benchmark and ablation harness for Skip RNN.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
+    return app
+
+
+def run_all() -> None:
+    """`python run_all.py`: the command `run` alone."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command("run_all")(run)
+    app()

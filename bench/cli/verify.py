@@ -1,0 +1,19 @@
+"""`verify`: checks everything in a results folder."""
+
+from __future__ import annotations
+
+import typer
+
+from bench.cli.options import RESULTS, ResultsOption
+
+
+def verify(results: ResultsOption = RESULTS) -> None:
+    """Check every record, file, lease and list; the exit code is 1 where anything is off."""
+    from bench.records.store import Store
+    from bench.records.verify import findings
+
+    found = findings(results)
+    for finding in found:
+        print(finding)
+    print(f"{results}: {len(Store(results).trial_ids())} trials, {len(found) or 'nothing'} off")
+    raise typer.Exit(1 if found else 0)

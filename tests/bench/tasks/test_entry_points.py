@@ -1,0 +1,89 @@
+"""Tasks of packages outside of the project, named by the entry point group `skiprnn_bench.tasks`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import tasks
+from bench.errors import SweepError
+from tests.bench.cli.commands import MINI, command
+
+PAGE = Path(__file__).parents[3] / "docs" / "adding-a-task.md"
+
+
+def install(folder: Path, points: str, *, code: str | None = None) -> None:
+    """A package as pip leaves it: a module `mine`, and the metadata with its entry points."""
+    if code is None:
+        (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (folder / "mine.py").write_text(code, encoding="utf-8")
+    metadata = folder / "mine-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text(f"[{tasks.ENTRY_POINTS}]\n{points}\n", encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test finds its own package, and leaves none to the next."""
+    monkeypatch.syspath_prepend(tmp_path)
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    import sys
+
+    tasks._entries.cache_clear()
+    tasks._load.cache_clear()
+    sys.modules.pop("mine", None)
+
+
+def test_a_task_of_ones_own_is_listed_and_trains_and_is_reported(tmp_path: Path) -> None:
+    install(tmp_path, "recall = mine:Recall")
+    listed = command("-m", "bench", "list", PYTHONPATH=str(tmp_path))
+    assert "recall the first symbol" in listed.stdout, listed.stderr
+
+    sweep = tmp_path / "mini.toml"
+    sweep.write_text(MINI.replace("adding", "recall").replace('["pytorch", "tensorflow"]', '"pytorch"'))
+    places = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    done = command("run_all.py", str(sweep), *places, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = tmp_path.glob("results/**/record.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["task"] == "recall" or record["trial"]["task"] == "recall"
+    assert (tmp_path / "reports" / "mini" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("points", "code", "message"),
+    [
+        ("adding = mine:Recall", None, "adding = mine:Recall: the task's name is taken by bench.tasks.adding"),
+        ("recall = absent:Recall", None, "cannot be loaded: ModuleNotFoundError"),
+        ("recall = mine:Recal", None, "cannot be loaded: AttributeError"),
+        ("recall = mine:Recall", "1 / 0", "cannot be loaded: ZeroDivisionError"),
+        ("recall = mine:Recall", "Recall = 1", "is not a class derived from bench.tasks.base.Task"),
+        ("recal = mine:Recall", None, "the task calls itself 'recall'; give both the same name"),
+    ],
+)
+def test_a_broken_package_is_one_line(tmp_path: Path, points: str, code: str | None, message: str) -> None:
+    install(tmp_path, points, code=code)
+    with pytest.raises(SweepError) as caught:
+        tasks.task_classes()
+    assert message in str(caught.value)
+
+
+def test_a_broken_package_does_not_stop_the_projects_own_tasks(tmp_path: Path) -> None:
+    install(tmp_path, "recall = absent:Recall")
+    assert tasks.task_class("adding") is tasks.TASKS["adding"]
+
+
+def test_a_mistyped_name_finds_the_nearest_of_both(tmp_path: Path) -> None:
+    install(tmp_path, "recall = mine:Recall")
+    with pytest.raises(SweepError, match="unknown task 'recal'; did you mean 'recall'"):
+        tasks.task_class("recal")
