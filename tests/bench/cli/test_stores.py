@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench.cli.commands import app
 from typer.testing import CliRunner
 
+from bench.cli.program import application
 from bench.errors import RecordError
 from bench.records.store import Store
 from tests.bench.records.test_records import record, rewrite, trial
 
 
 def command(*words: object) -> tuple[int, str]:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    if isinstance(done.exception, RecordError):  # what `guarded` turns into one line
+    done = CliRunner().invoke(application(), [str(word) for word in words])
+    if isinstance(done.exception, RecordError):  # what `start` turns into one line
         raise done.exception
     return done.exit_code, done.output
 
