@@ -18,9 +18,10 @@ from bench.plan.trial import Trial
 from bench.records.record import Record, identity
 from bench.records.store import Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
-from bench.tasks.base import Split, Task
+from bench.tasks.base import Task
 from bench.train.clocks import Stopwatch, process_peak_memory_bytes
 from bench.train.draws import with_draws
+from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate, real_steps
 from bench.train.flops import published_flops
 from bench.train.prefetch import prefetch
 from bench.train.progress import Progress
@@ -31,8 +32,6 @@ from impls.work import work_macs
 
 # Batches whose contents enter a record's checksum.
 CHECKED_BATCHES = 3
-# Test sequences kept with their gates, for the qualitative figures.
-KEPT_SEQUENCES = 16
 # Seconds between progress messages, and training steps between scalars sent to TensorBoard.
 PROGRESS_SECONDS = 0.5
 TENSORBOARD_STEPS = 10
@@ -42,27 +41,6 @@ Report = Callable[[Progress], None]
 
 class DivergedError(Exception):
     """The loss stopped being a finite number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluated:
-    """One pass over held-out data."""
-
-    quality: float
-    loss: float
-    updates: Array  # [sequences]
-    update_ratios: Array  # [sequences]
-
-    def fields(self) -> dict[str, float]:
-        """The record's fields, under their names."""
-        return {
-            "quality": self.quality,
-            "loss": self.loss,
-            "update_ratio": float(self.update_ratios.mean()),
-            "update_ratio_std": float(self.update_ratios.std()),
-            "updates": float(self.updates.mean()),
-            "updates_std": float(self.updates.std()),
-        }
 
 
 @dataclass
@@ -259,50 +237,6 @@ def note_evaluation(
         training.best_parameters = learner.export_parameters()
 
 
-def evaluate(
-    trial: Trial,
-    task: Task,
-    learner: Learner,
-    split: Split,
-    *,
-    kept: dict[str, list[Array]] | None = None,
-) -> Evaluated:
-    """One pass over held-out data; `kept` gathers the first sequences with their gates and predictions."""
-    score = task.score(split)
-    losses, sizes, updates, ratios = [], [], [], []
-    batches = task.evaluation_batches(
-        split, size=trial.protocol.batch_size, sequences=trial.protocol.evaluation_sequences
-    )
-    for step, plain in enumerate(batches):
-        batch = with_draws(plain, trial, stream=split, step=step)
-        result = learner.evaluate(batch)
-        score.add(batch, result.predictions)
-        losses.append(result.loss)
-        sizes.append(batch.size)
-        updates.append(result.gates.sum(axis=1, dtype=np.float64))
-        ratios.append(updates[-1] / real_steps(batch))
-        if kept is not None and sum(map(len, kept.get("gates", []))) < KEPT_SEQUENCES:
-            examples = {"gates": result.gates, "predictions": result.predictions}
-            examples |= {"inputs": batch.inputs, "targets": batch.targets}
-            if batch.mask is not None:
-                examples["mask"] = batch.mask
-            for name, array in examples.items():
-                kept.setdefault(name, []).append(array)
-    return Evaluated(
-        quality=score.quality(),
-        loss=float(np.average(losses, weights=sizes)),
-        updates=np.concatenate(updates),
-        update_ratios=np.concatenate(ratios),
-    )
-
-
-def real_steps(batch: Batch) -> Array:
-    """Steps of each sequence without padding, `[batch]`."""
-    if batch.mask is None:
-        return np.full(batch.size, batch.inputs.shape[1], np.float64)
-    return np.asarray(batch.mask.sum(axis=1, dtype=np.float64))
-
-
 def final_results(trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path) -> dict[str, Any]:
     """Test results at the last step and at the best validation; writes both sets of parameters and some gates."""
     assert training.best is not None
@@ -332,7 +266,7 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
             trial,
             task,
             updates=fields["updates"],
-            steps=float((best.updates / best.update_ratios).mean()),
+            steps=float(best.steps.mean()),
             implementation=learner.implementation,
         ),
     }

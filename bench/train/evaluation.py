@@ -1,0 +1,85 @@
+"""One pass over held-out data: quality, loss and updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.plan.trial import Trial
+from bench.tasks.base import Split, Task
+from bench.train.draws import with_draws
+from impls.contract import Array, Batch, Learner
+
+# Sequences kept with their gates, for the qualitative figures.
+KEPT_SEQUENCES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """One pass over held-out data."""
+
+    quality: float
+    loss: float
+    updates: Array  # [sequences]
+    steps: Array  # [sequences], padding left out
+
+    @property
+    def update_ratios(self) -> Array:
+        """Updates / steps, `[sequences]`."""
+        return np.asarray(self.updates / self.steps)
+
+    def fields(self) -> dict[str, float]:
+        """The record's fields, under their names."""
+        return {
+            "quality": self.quality,
+            "loss": self.loss,
+            "update_ratio": float(self.update_ratios.mean()),
+            "update_ratio_std": float(self.update_ratios.std()),
+            "updates": float(self.updates.mean()),
+            "updates_std": float(self.updates.std()),
+        }
+
+
+def evaluate(
+    trial: Trial,
+    task: Task,
+    learner: Learner,
+    split: Split,
+    *,
+    kept: dict[str, list[Array]] | None = None,
+) -> Evaluated:
+    """One pass over held-out data; `kept` gathers the first sequences with their gates and predictions."""
+    score = task.score(split)
+    losses, sizes, updates, steps = [], [], [], []
+    batches = task.evaluation_batches(
+        split, size=trial.protocol.batch_size, sequences=trial.protocol.evaluation_sequences
+    )
+    for number, plain in enumerate(batches):
+        batch = with_draws(plain, trial, stream=split, step=number)
+        result = learner.evaluate(batch)
+        score.add(batch, result.predictions)
+        losses.append(result.loss)
+        sizes.append(batch.size)
+        updates.append(result.gates.sum(axis=1, dtype=np.float64))
+        steps.append(real_steps(batch))
+        if kept is not None and sum(map(len, kept.get("gates", []))) < KEPT_SEQUENCES:
+            examples = {"gates": result.gates, "predictions": result.predictions}
+            examples |= {"inputs": batch.inputs, "targets": batch.targets}
+            if batch.mask is not None:
+                examples["mask"] = batch.mask
+            for name, array in examples.items():
+                kept.setdefault(name, []).append(array)
+    return Evaluated(
+        quality=score.quality(),
+        loss=float(np.average(losses, weights=sizes)),
+        updates=np.concatenate(updates),
+        steps=np.concatenate(steps),
+    )
+
+
+def real_steps(batch: Batch) -> Array:
+    """Steps of each sequence without padding, `[batch]`."""
+    if batch.mask is None:
+        return np.full(batch.size, batch.inputs.shape[1], np.float64)
+    return np.asarray(batch.mask.sum(axis=1, dtype=np.float64))
