@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.plan.trial import Trial, build_trial
+from bench.records.stretch import Stretch
 
 Status = Literal["ok", "diverged", "failed", "timeout"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged")
@@ -76,10 +77,10 @@ class Record(BaseModel):
     )
     steps: int | None = Field(default=None, description="training steps done")
     steps_per_epoch: int | None = Field(default=None, description="1 for generated data")
-    compile_seconds: float | None = Field(default=None, description="the first training step")
+    compile_seconds: float | None = Field(default=None, description="the first training step of each process")
     train_seconds: float | None = Field(default=None, description="all later training steps")
     evaluate_seconds: float | None = None
-    total_seconds: float | None = Field(default=None, description="the trial's process, imports included")
+    total_seconds: float | None = Field(default=None, description="the trial's processes, imports included")
     step_milliseconds: float | None = Field(default=None, description="median over training steps but the first")
     batch_milliseconds: float | None = Field(default=None, description="median time to make one batch")
     sequences_per_second: float | None = Field(default=None, description="batch size / median step")
@@ -89,6 +90,9 @@ class Record(BaseModel):
     batches_checksum: str = Field(default="", description="of the first three training batches")
     threads: int | None = Field(default=None, description="how many the framework's operators could use")
     environment: dict[str, Any] = Field(default_factory=dict)
+    stretches: tuple[Stretch, ...] = Field(
+        default=(), description="one for each process that the trial took: it may have been stopped and gone on"
+    )
     finished: str = Field(default="", description="when the record was written, UTC")
 
 

@@ -7,6 +7,7 @@ results/<sweep>/<trial id>/record.json     one flat record
                            best.npz        parameters that were best on validation
                            final.npz       parameters after the last step
                            tensorboard/    events
+                           checkpoint-<step>.npz    while it is unfinished: what it goes on from
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from bench.machine.disk import write_atomically
 from bench.plan.trial import Trial
 from bench.records.record import FINISHED, Record
 from impls.contract import Array
+
+EVENTS, CHECKPOINTS = "tensorboard", "checkpoint-*.npz"
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -60,8 +63,15 @@ class Store:
         return self.folder / trial_id
 
     def clear(self, trial_id: str) -> None:
-        """Removes what an unfinished run of a trial left."""
-        shutil.rmtree(self.folder_of(trial_id), ignore_errors=True)
+        """Removes what an unfinished run of a trial left, but for what it may go on from."""
+        folder = self.folder_of(trial_id)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name == EVENTS or path.match(CHECKPOINTS):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def write(self, record: Record) -> Path:
         """Writes a record, dated; returns its path. Infinite and NaN numbers become null."""
