@@ -97,7 +97,7 @@ class ModelSpec:
 class OptimizerSpec:
     """Adam and clipping by global norm. Defaults are the paper's.
 
-    `clip_norm = 0` turns clipping off.
+    `learning_rate` is that of the steps that are given none of their own. `clip_norm = 0` turns clipping off.
     """
 
     learning_rate: float = 1e-4
@@ -176,8 +176,11 @@ class Learner(Protocol):
     implementation: str
     threads: int
 
-    def train_step(self, batch: Batch) -> StepResult:
-        """Forward, backward, clip, Adam; returns when the device has finished."""
+    def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
+        """Forward, backward, clip, Adam; returns when the device has finished.
+
+        `learning_rate` is this step's; None is the optimizer's.
+        """
         ...
 
     def evaluate(self, batch: Batch) -> Evaluation:

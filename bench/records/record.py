@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bench.plan.trial import Trial, build_trial
 from bench.records.stretch import Stretch
+from bench.tasks.base import Reported
+from bench.tasks.protocol import Protocol
 
 Status = Literal["ok", "diverged", "failed", "timeout"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged")
@@ -16,8 +18,9 @@ FINISHED: tuple[Status, ...] = ("ok", "diverged")
 class Record(BaseModel):
     """One trial's result: flat, documented, the only thing that reports read.
 
-    Numbers without a prefix are those of the test data with the parameters that were best on validation; `final_…`
-    those with the parameters after the last step. Updates are counted per sequence, over real steps.
+    Numbers without a prefix are of the test data, at the evaluation that `reported` names; `best_…` are those with the
+    parameters that were best on validation, `final_…` those after the last step. Updates are counted per sequence, over
+    real steps.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -54,6 +57,11 @@ class Record(BaseModel):
     traceback: str = ""
     quality_metric: str
     higher_is_better: bool
+    reported: Reported = Field(
+        default="best_validation",  # of records from before it was told
+        description="the evaluation that quality, loss, updates and FLOPs are of: last (after the last training step) "
+        "or best_validation (with the parameters that were best on validation)",
+    )
     quality: float | None = None
     solved: bool | None = Field(default=None, description="None for tasks without a criterion")
     loss: float | None = Field(default=None, description="the task's loss, without the budget's")
@@ -61,8 +69,12 @@ class Record(BaseModel):
     update_ratio_std: float | None = Field(default=None, description="standard deviation over sequences")
     updates: float | None = None
     updates_std: float | None = None
-    validation_quality: float | None = None
+    validation_quality: float | None = Field(default=None, description="on validation data, at best_step")
     best_step: int | None = Field(default=None, description="training steps done at the best validation")
+    best_quality: float | None = None
+    best_loss: float | None = None
+    best_update_ratio: float | None = None
+    best_updates: float | None = None
     final_quality: float | None = None
     final_loss: float | None = None
     final_update_ratio: float | None = None
@@ -95,6 +107,12 @@ class Record(BaseModel):
     )
     finished: str = Field(default="", description="when the record was written, UTC")
 
+    @field_validator("protocol")
+    @classmethod
+    def _whole(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Fields that protocols have gained since the record was written stand at their default, as in its id."""
+        return {name: field.default for name, field in Protocol.model_fields.items()} | value
+
 
 def failure(trial: Trial, *, sweep: str, status: Status, error: str, traceback: str = "") -> Record:
     """The record of a trial that did not end by itself."""
@@ -115,6 +133,7 @@ def identity(trial: Trial, *, sweep: str) -> dict[str, Any]:
         "protocol": trial.protocol.model_dump(mode="json"),
         "quality_metric": task.quality_metric,
         "higher_is_better": task.higher_is_better,
+        "reported": task.reported,
     }
 
 

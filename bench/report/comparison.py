@@ -16,7 +16,12 @@ from impls.contract import Array
 
 DIFFERENCES = ("quality", "update_ratio", "updates")
 RATIOS = ("step_milliseconds",)
-CHECKSUMS = {"parameters_checksum": "initial parameters", "batches_checksum": "training batches"}
+# What two records of a pair must share, and what people call it.
+ALIKE = {
+    "parameters_checksum": "initial parameters",
+    "batches_checksum": "training batches",
+    "reported": "reported evaluations",
+}
 # What of an environment must agree for times to be compared, and what people call it.
 CONDITIONS = {
     "processor": "processors", "cores": "numbers of cores", "memory_bytes": "memory", "system": "systems",
@@ -34,7 +39,7 @@ class Comparison:
         summary: one row a configuration: `pairs` (how many), and the `_mean`, `_low` and `_high` of every
             difference and ratio; bounds are those of a 95 % bootstrap interval, empty for fewer than 3 pairs. The
             mean of ratios is geometric.
-        refused: trials with the same pair id whose checksums differ: not pairs.
+        refused: trials with the same pair id whose checksums or reported evaluations differ: not pairs.
         incomplete: pair ids that have no ok record on both sides.
         conditions: one line for each way in which the two sides of some pairs ran under other conditions.
     """
@@ -69,7 +74,7 @@ def compare_frameworks(trials: pd.DataFrame) -> Comparison:
                 incomplete.append(naming | {"reason": ", ".join(missing)})
                 continue
             left, right = sides[left_name], sides[right_name]
-            differing = [words for field, words in CHECKSUMS.items() if left[field] != right[field]]
+            differing = [words for field, words in ALIKE.items() if left[field] != right[field]]
             if differing:
                 refused.append(naming | {"reason": f"different {' and '.join(differing)}"})
                 continue
@@ -113,7 +118,7 @@ def _summary(pairs: pd.DataFrame) -> pd.DataFrame:
     naming = ["problem", "label", "left", "right"]
     for values, group in pairs.groupby(naming, sort=False):
         row: dict[str, Any] = dict(zip(naming, values, strict=True))
-        row |= {"quality_metric": group["quality_metric"].iloc[0], "pairs": len(group)}
+        row |= {name: group[name].iloc[0] for name in ("quality_metric", "reported")} | {"pairs": len(group)}
         for name in DIFFERENCES:
             row |= _mean_and_interval(f"{name}_difference", group[f"{name}_difference"].to_numpy(float))
         for name in RATIOS:
@@ -133,7 +138,7 @@ def readable_summary(comparison: Comparison) -> pd.DataFrame:
     rows = []
     for row in rows_of(comparison.summary):
         cells = {"task": row["problem"], "configuration": row["label"], "pairs": str(row["pairs"])}
-        cells["metric"] = row["quality_metric"]
+        cells |= {"metric": row["quality_metric"], "reported": row["reported"]}
         for name in DIFFERENCES:
             cells[f"{name}_difference"] = _with_interval(row, f"{name}_difference", signs=True)
         for name in RATIOS:

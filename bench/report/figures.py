@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from bench.report.comparison import Comparison
 from bench.report.frames import rows_of
+from bench.report.glossary import evaluation_words
 from bench.report.labels import Label, place_labels
 from bench.report.numbers import number
 from bench.report.style import (
@@ -177,7 +178,8 @@ def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
             Picture(
                 name=f"quality-update-ratio-{slug(str(problem))}",
                 title=str(problem),
-                caption="Each marker is the mean over seeds, whiskers span the lowest and highest seed. The "
+                caption=f"On test data, {evaluation_words(rows['reported'])}. "
+                "Each marker is the mean over seeds, whiskers span the lowest and highest seed. The "
                 "arrow at the axis points to better; further left means fewer updates. Where the two frameworks' "
                 "markers coincide they agree.",
                 alternative=f"Scatter of test quality against update ratio on {problem}, "
@@ -307,7 +309,8 @@ def framework_differences(comparison: Comparison, trials: pd.DataFrame) -> list[
             Picture(
                 name=f"frameworks-{slug(str(problem))}",
                 title=f"{problem}: {right} against {left}",
-                caption="A dot is one pair (same seed, initial parameters and batches); the diamond is the mean, "
+                caption=f"On test data, {evaluation_words(pairs['reported'])}. "
+                "A dot is one pair (same seed, initial parameters and batches); the diamond is the mean, "
                 "its bar the 95 % bootstrap interval where there are three pairs or more. The grey line is no "
                 "difference; ratios are on a logarithmic scale.",
                 alternative=f"Paired differences between {left} and {right} on {problem}; "

@@ -35,6 +35,7 @@ CORE = (
     "budget_cost",
     "p_skip",
     "period",
+    "reported",
 )
 # Columns that only name things in plots and prose.
 LABELS = ("problem", "variant", "label")

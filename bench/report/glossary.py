@@ -15,7 +15,7 @@ MEANINGS = {
     "period": "the periodic-skip baseline: the first step updates, then every period-th after it; 1 is every step",
     "seeds": "trials behind a row; “2 of 3” where only two ended ok",
     "status": "ok, diverged (the loss stopped being finite), failed, timeout, or missing (no record yet)",
-    "quality": "the metric on test data with the parameters that were best on validation",
+    "quality": "the metric on test data, at the evaluation that reported names",
     "metric": "what quality is; ↑ where higher is better, ↓ where lower is",
     "solved": "how many of the finished trials met the task's published criterion",
     "updates": "state updates of a test sequence: the samples that were used",
@@ -24,6 +24,16 @@ MEANINGS = {
     "λ": "budget_cost, the price of one update in the training loss",
     "pair": "two trials that differ in the framework alone, with the same initial parameters and batches",
 }
+
+EVALUATIONS = {
+    "last": "after the last training step",
+    "best_validation": "with the parameters that were best on validation",
+}
+
+
+def evaluation_words(reported: Iterable[str]) -> str:
+    """At which evaluation the numbers of these records were taken, to follow "on test data"."""
+    return " or ".join(EVALUATIONS[name] for name in dict.fromkeys(reported))
 
 
 def glossary(columns: Iterable[str]) -> list[tuple[str, str]]:

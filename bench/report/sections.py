@@ -8,11 +8,13 @@ import pandas as pd
 
 from bench.report.comparison import Comparison, readable_summary
 from bench.report.frames import STATUSES, rows_of
-from bench.report.glossary import glossary
+from bench.report.glossary import evaluation_words, glossary
 from bench.report.numbers import number
 from bench.report.page import Details, PageTable, Section
 from bench.report.style import Picture
 from bench.report.tables import ReadableTable
+
+QUALITY_IS = "quality is of the evaluation named under reported"
 
 
 def summary(trials: pd.DataFrame, comparison: Comparison) -> Section:
@@ -36,7 +38,8 @@ def _best(problem: str, rows: pd.DataFrame, *, total: int) -> str:
     metric = str(rows["quality_metric"].iloc[0]).replace("_", " ")
     text = (
         f"{problem}: the best mean {metric} is {number(best['quality'])}, by {best['label']} "
-        f"in {best['framework']}, with an update ratio of {number(best['update_ratio'], digits=3)}"
+        f"in {best['framework']}, with an update ratio of {number(best['update_ratio'], digits=3)}, "
+        f"{evaluation_words(rows['reported'])}"
     )
     if rows["solved"].notna().any():
         text += f"; {sum(solved is True for solved in rows['solved'])} of {_many(total, 'trial')} solved the task"
@@ -59,7 +62,7 @@ def _agreement(comparison: Comparison) -> list[str]:
                 line += f"; a training step of {right} takes {number(ratio, digits=3)} times that of {left} (median)"
             prose.append(line + ".")
     if len(comparison.refused):
-        prose.append(f"{_many(len(comparison.refused), 'pair')} refused: checksums differ.")
+        prose.append(f"{_many(len(comparison.refused), 'pair')} refused: they differ in more than the framework.")
     return prose
 
 
@@ -101,7 +104,8 @@ def results(table: ReadableTable) -> Section:
     """The results table; holes are rows like any other."""
     prose = [
         "One row a configuration: means over seeds ± their sample standard deviation (divisor n − 1), of the "
-        "trials that ended ok. Rows with a hole are marked. A click on a column's head sorts by it."
+        "trials that ended ok. Rows with a hole are marked. A click on a column's head sorts by it. Quality, updates, "
+        "FLOPs and work are of the test data, at the evaluation that the column reported names."
     ]
     if table.constant:
         same = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in table.constant.items())
@@ -109,7 +113,7 @@ def results(table: ReadableTable) -> Section:
     return Section(
         title="Results",
         prose=prose,
-        tables=[PageTable(caption="Means ± standard deviations over seeds", text=table.varying)],
+        tables=[PageTable(caption=f"Means ± standard deviations over seeds; {QUALITY_IS}", text=table.varying)],
         links=[("results.csv (full precision)", "results.csv"), ("results.md", "results.md"),
                ("results.tex", "results.tex")],
     )  # fmt: skip
@@ -134,10 +138,10 @@ def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) ->
     else:
         directions = sorted({(row["left"], row["right"]) for row in rows_of(comparison.summary)})
         signs = "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in directions)
-        tables.append(PageTable(caption=f"Paired differences: {signs}", text=text))
+        tables.append(PageTable(caption=f"Paired differences: {signs}; {QUALITY_IS}", text=text))
     prose += [f"{line}: compare times with care." for line in comparison.conditions]
     for frame, caption in (
-        (comparison.refused, "Not pairs: the checksums of these differ"),
+        (comparison.refused, "Not pairs: these differ in more than the framework"),
         (comparison.incomplete, "Without a partner that ended ok"),
     ):
         if len(frame):

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.records.store import Store
 from bench.report.frames import read_examples, rows_of
+from bench.report.glossary import evaluation_words
 from bench.report.style import INK, SKIPPED, USED, WIDTH, Picture, new_figure, slug
 from impls.contract import Array
 
@@ -70,7 +71,7 @@ def _picture(examples: Examples, trial: dict[str, Any], *, problem: str, label: 
         name=f"used-{slug(f'{problem} {label}')}",
         title=f"{problem}: {label}",
         caption=f"Test sequences with used {kind} red and skipped {kind} blue, after training in "
-        f"{trial['framework']} with seed {trial['seed']}.",
+        f"{trial['framework']} with seed {trial['seed']}, {evaluation_words([trial['reported']])}.",
         alternative=f"{shown} test sequences of {problem} for {label}; {ratio:.0%} of their {kind} are used.",
         figure=figure,
         data=_data(examples, shown),

@@ -20,7 +20,7 @@ MEASURES = (
 # Columns that a readable table leaves to the CSV: labels repeat others, and the task's options set the length.
 UNREAD = (*LABELS, "length")
 # Columns that a readable table keeps even where every row has the same value.
-ALWAYS = ("task", "cell", "framework", "quality", "metric", "update_ratio", "step_milliseconds", "status")
+ALWAYS = ("task", "cell", "framework", "quality", "metric", "reported", "update_ratio", "step_milliseconds", "status")
 
 
 def aggregate(trials: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,9 @@ from bench.report.speed_times import glance, passes_frame, read_benchmarks, time
 from bench.report.tables import aggregate, readable
 
 # What a terminal has room for; the page and the CSV have the rest.
-SHOWN = ("framework", "seeds", "quality", "metric", "solved", "update_ratio", "step_milliseconds", "status")
+SHOWN = (
+    "framework", "seeds", "quality", "metric", "reported", "solved", "update_ratio", "step_milliseconds", "status",
+)  # fmt: skip
 
 
 # Characters; wider than any table.

@@ -107,6 +107,6 @@ def _write_tables(
     comparison.summary.to_csv(folder / "comparison.csv", index=False)
     comparison.pairs.to_csv(folder / "pairs.csv", index=False)
     (folder / "results.md").write_text(to_markdown(text.varying), encoding="utf-8")
-    caption = f"Sweep {sweep}: mean ± sample standard deviation over seeds."
+    caption = f"Sweep {sweep}: mean ± sample standard deviation over seeds; {sections.QUALITY_IS}."
     latex = to_latex(text.varying, caption=caption, label=f"tab:{sweep}")
     (folder / "results.tex").write_text(latex, encoding="utf-8")

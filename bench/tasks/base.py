@@ -18,6 +18,8 @@ from bench.tasks.protocol import Protocol as TrainingProtocol
 from impls.contract import Array, Batch
 
 Split = Literal["validation", "test"]
+# Which evaluation a record's numbers are of: after the last training step, or at the best validation.
+Reported = Literal["last", "best_validation"]
 
 
 class TaskOptions(BaseModel):
@@ -80,6 +82,7 @@ class Task(ABC):
         Options: the pydantic model of its options.
         default_protocol, default_units: the paper's.
         quality_metric: the name of the number that `score` computes; `higher_is_better` says its direction.
+        reported: the evaluation that the paper reports, of which a record's quality, updates and FLOPs are.
         loss, readout: as in `ModelSpec`.
         encoder_macs_per_step: multiply–accumulates of a frame encoder for each used step; 0 without one.
     """
@@ -91,6 +94,7 @@ class Task(ABC):
     default_units: ClassVar[tuple[int, ...]] = (110,)
     quality_metric: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
+    reported: ClassVar[Reported] = "best_validation"
     loss: ClassVar[str]
     readout: ClassVar[str] = "last"
     encoder_macs_per_step: ClassVar[float] = 0.0

@@ -13,7 +13,12 @@ from impls.contract import Batch
 
 
 class GeneratedTask(Task):
-    """A task that says how to draw sequences; the rest follows."""
+    """A task that says how to draw sequences; the rest follows.
+
+    New data cannot be overfitted, so that the last step is what training came to.
+    """
+
+    reported = "last"
 
     @abstractmethod
     def generate(self, draw: np.random.Generator, *, size: int) -> Batch:

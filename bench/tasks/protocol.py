@@ -1,8 +1,14 @@
-"""How a trial is trained: length, batch size, optimizer and evaluation."""
+"""How a trial is trained: length, batch size, optimizer, learning rate and evaluation."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import math
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from impls.errors import nearest
+
+SCHEDULES = ("constant", "linear", "cosine")
 
 
 class Protocol(BaseModel):
@@ -11,6 +17,7 @@ class Protocol(BaseModel):
     Exactly one of `steps` and `epochs` is set. `evaluate_every` counts steps, or epochs where the length is given
     in epochs. `evaluation_sequences` is the number of held-out sequences that a task generates for each
     evaluation; data sets with files use all they hold out. `clip_norm = 0` turns clipping off.
+    `learning_rate_schedule` says how the rate falls from `learning_rate`; `learning_rate_of` has the formulas.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -19,6 +26,7 @@ class Protocol(BaseModel):
     epochs: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=256, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate_schedule: str = "constant"
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     beta_2: float = Field(default=0.999, ge=0, lt=1)
     epsilon: float = Field(default=1e-8, gt=0)
@@ -26,6 +34,13 @@ class Protocol(BaseModel):
     evaluate_every: int = Field(default=1, ge=1)
     evaluation_sequences: int = Field(default=3840, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @field_validator("learning_rate_schedule")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SCHEDULES:
+            raise ValueError(f"not one of {', '.join(SCHEDULES)}{nearest(value, SCHEDULES)}")
+        return value
 
     @model_validator(mode="after")
     def _one_length(self) -> Protocol:
@@ -40,3 +55,13 @@ class Protocol(BaseModel):
     def evaluation_interval(self, *, steps_per_epoch: int) -> int:
         """Training steps between evaluations."""
         return self.evaluate_every * (1 if self.steps is not None else steps_per_epoch)
+
+    def learning_rate_of(self, step: int, *, steps_per_epoch: int) -> float:
+        """The learning rate of training step `step`, counted from 0; a pure function of the protocol and the step.
+
+        With `α = learning_rate` and `x = step / (total steps − 1)`, which is 0 at the first step and 1 at the last:
+        `constant` is `α`, `linear` is `α (1 − x)`, `cosine` is `α (1 + cos(π x)) / 2`. A lone step has the whole rate.
+        """
+        done = step / max(1, self.total_steps(steps_per_epoch=steps_per_epoch) - 1)
+        shares = {"constant": 1.0, "linear": 1.0 - done, "cosine": (1.0 + math.cos(math.pi * done)) / 2.0}
+        return self.learning_rate * shares[self.learning_rate_schedule]

@@ -40,6 +40,11 @@ class Evaluated:
             "updates_std": float(self.updates.std()),
         }
 
+    def fields_of_both(self, prefix: str) -> dict[str, float]:
+        """The fields that a record keeps of either evaluation, such as `final_quality`."""
+        names = ("quality", "loss", "update_ratio", "updates")
+        return {f"{prefix}_{name}": value for name, value in self.fields().items() if name in names}
+
 
 def evaluate(
     trial: Trial,

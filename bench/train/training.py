@@ -19,7 +19,7 @@ from bench.plan.trial import Trial
 from bench.records.record import Record, identity
 from bench.records.store import EVENTS, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
-from bench.tasks.base import Task
+from bench.tasks.base import Reported, Task
 from bench.train.clocks import Stopwatch, process_peak_memory_bytes
 from bench.train.conditions import conditions
 from bench.train.draws import with_draws
@@ -219,9 +219,10 @@ def train(
     batches = prefetch(lambda step: train_batch(trial, task, step), first=done, end=steps)
     for step, (batch, seconds) in enumerate(batches, start=done + 1):
         training.batch_seconds.append(seconds)
+        rate = protocol.learning_rate_of(step - 1, steps_per_epoch=training.steps_per_epoch)
         # The first step of a process traces and compiles.
         with (training.first_step if step == done + 1 else training.later_steps).running():
-            result = learner.train_step(batch)
+            result = learner.train_step(batch, learning_rate=rate)
         if not math.isfinite(result.loss + result.budget_loss):
             batches.close()
             raise DivergedError(f"the training loss became {result.loss} at step {step}")
@@ -231,6 +232,7 @@ def train(
             events.add_scalar("train/loss", result.loss, step)
             events.add_scalar("train/budget_loss", result.budget_loss, step)
             events.add_scalar("train/update_ratio", update_ratio, step)
+            events.add_scalar("train/learning_rate", rate, step)
 
         evaluates = step % interval == 0 or step == steps
         if evaluates:
@@ -272,44 +274,58 @@ def note_evaluation(training: Training, evaluated: Evaluated, *, task: Task, lea
         }
     )
     training.recent_losses.clear()
-    best = training.best
-    sign = 1.0 if task.higher_is_better else -1.0
-    if best is None or sign * evaluated.quality > sign * best.quality:
+    if training.best is None or better(evaluated, training.best, task=task):
         training.best = evaluated
         training.best_step = training.steps
         training.best_parameters = learner.export_parameters()
 
 
+def better(one: Evaluated, other: Evaluated, *, task: Task) -> bool:
+    """Whether one evaluation is better than another: by quality, and with the same quality by fewer updates."""
+    sign = 1.0 if task.higher_is_better else -1.0
+    if one.quality != other.quality:
+        return sign * one.quality > sign * other.quality
+    return float(one.updates.mean()) < float(other.updates.mean())
+
+
 def final_results(trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path) -> dict[str, Any]:
-    """Test results at the last step and at the best validation; writes both sets of parameters and some gates."""
+    """Test results after the last step and at the best validation; writes both sets of parameters and some gates.
+
+    The plain fields, the work and the gates are those of the evaluation that the task reports; the learner is left with
+    its parameters.
+    """
     assert training.best is not None
     assert training.best_parameters is not None
-    kept: dict[str, list[Array]] = {}
-    with training.evaluation.running():
-        write_arrays(folder / "final.npz", learner.export_parameters())
-        final = evaluate(trial, task, learner, "test")
-        learner.load_parameters(training.best_parameters)
-        best = evaluate(trial, task, learner, "test", kept=kept)
-    write_arrays(folder / "best.npz", training.best_parameters)
+    parameters: dict[Reported, Parameters] = {
+        "last": learner.export_parameters(),
+        "best_validation": training.best_parameters,
+    }
+    write_arrays(folder / "final.npz", parameters["last"])
+    write_arrays(folder / "best.npz", parameters["best_validation"])
+    tested: dict[Reported, Evaluated] = {}
+    for evaluation in sorted(parameters, key=lambda name: name == task.reported):  # the reported one last
+        kept: dict[str, list[Array]] = {}
+        learner.load_parameters(parameters[evaluation])
+        with training.evaluation.running():
+            tested[evaluation] = evaluate(trial, task, learner, "test", kept=kept)
+    reported = tested[task.reported]
     write_arrays(
         folder / "gates.npz",
         {name: np.concatenate(arrays)[:KEPT_SEQUENCES] for name, arrays in kept.items()},
     )
-    fields: dict[str, Any] = best.fields()
+    fields: dict[str, Any] = reported.fields()
     return {
         **fields,
-        "solved": task.solved(best.quality),
+        "solved": task.solved(reported.quality),
         "validation_quality": training.best.quality,
         "best_step": training.best_step,
-        "final_quality": final.quality,
-        "final_loss": final.loss,
-        "final_update_ratio": float(final.update_ratios.mean()),
-        "final_updates": float(final.updates.mean()),
+        **tested["best_validation"].fields_of_both("best"),
+        **tested["last"].fields_of_both("final"),
         **work(
             trial,
             task,
             updates=fields["updates"],
-            steps=float(best.steps.mean()),
+            steps=float(reported.steps.mean()),
             implementation=learner.implementation,
         ),
     }

@@ -40,8 +40,11 @@ class Learner:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
-    def train_step(self, batch: Batch) -> StepResult:
-        """Forward, backward, clip, Adam; returns when the device has finished."""
+    def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
+        """Forward, backward, clip, Adam; returns when the device has finished.
+
+        `learning_rate` is this step's; None is the optimizer's.
+        """
         tensors = self._tensors(batch)
         predictions = self.model(tensors)
         of_task = task_loss(self.spec.loss, predictions.outputs, tensors["targets"], mask=tensors.get("mask"))
@@ -49,7 +52,7 @@ class Learner:
         of_budget = budget_loss(self.spec, updates)
         self.optimizer.clear_gradients()
         (of_task + of_budget).backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.optimizer.step(learning_rate=learning_rate)
         results = torch.stack([of_task, of_budget, updates.mean()]).tolist()  # waits for the device
         return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
 

@@ -31,12 +31,16 @@ class Adam:
         """Forgets the gradients of the step before."""
         self._adam.zero_grad()
 
-    def step(self) -> None:
-        """Clips the gradients that the parameters hold, and updates the parameters."""
+    def step(self, *, learning_rate: float | None = None) -> None:
+        """Clips the gradients that the parameters hold, and updates the parameters.
+
+        `learning_rate` is α of this step; None is the spec's.
+        """
         spec = self.spec
         self.steps += 1
         clip_global_norm(self.parameters, norm=spec.clip_norm)
         for group in self._adam.param_groups:
+            group["lr"] = spec.learning_rate if learning_rate is None else learning_rate
             group["eps"] = spec.epsilon / math.sqrt(1.0 - spec.beta_2**self.steps)
         self._adam.step()
 

@@ -45,10 +45,14 @@ class Learner:
         self._traced_train = tf.function(self._train, jit_compile=compiled)
         self._traced_evaluate = tf.function(self._evaluate, jit_compile=compiled)
 
-    def train_step(self, batch: Batch) -> StepResult:
-        """Forward, backward, clip, Adam; returns when the device has finished."""
+    def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
+        """Forward, backward, clip, Adam; returns when the device has finished.
+
+        `learning_rate` is this step's; None is the optimizer's.
+        """
         with tf.device(self.device):
-            results = self._traced_train(self._tensors(batch), tf.constant(self.optimizer.next_rate()))
+            rate = tf.constant(self.optimizer.next_rate(learning_rate=learning_rate))
+            results = self._traced_train(self._tensors(batch), rate)
         results = results.numpy().tolist()  # waits for the device
         return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
 

@@ -29,12 +29,15 @@ class Adam:
             for parameter in self.parameters
         ]
 
-    def next_rate(self) -> Array:
-        """Counts a step and returns its α_t, to be fed to `step` from outside the traced function."""
+    def next_rate(self, *, learning_rate: float | None = None) -> Array:
+        """Counts a step and returns its α_t, to be fed to `step` from outside the traced function.
+
+        `learning_rate` is α of this step; None is the spec's.
+        """
         spec = self.spec
         self.steps += 1
         correction = math.sqrt(1.0 - spec.beta_2**self.steps) / (1.0 - spec.beta_1**self.steps)
-        return np.asarray(spec.learning_rate * correction)
+        return np.asarray((spec.learning_rate if learning_rate is None else learning_rate) * correction)
 
     def step(self, gradients: Sequence[Tensor], *, rate: Tensor) -> None:
         """Clips the gradients, and updates the parameters with the step's α_t."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.tasks.protocol import Protocol
 from bench.tasks.randomness import generator
 from impls.contract import (
     DEFAULT_ENGINE,
@@ -131,6 +132,46 @@ def test_ten_training_steps_leave_equal_parameters(name: str, engine: str) -> No
     np.testing.assert_array_equal(first_result.gates, second_result.gates)
     if batch.mask is not None:
         assert (first_result.gates[batch.mask == 0] == 0).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ten_training_steps_with_a_cosine_leave_equal_parameters(engine: str) -> None:
+    name = "random skip, regression"
+    spec = in_float64(CASES[name])
+    learners = [make_learner(framework, spec, engine=engine) for framework in FRAMEWORKS]
+    unscheduled = make_learner("pytorch", spec, engine=engine)
+    protocol = Protocol(steps=STEPS, learning_rate=1e-2, learning_rate_schedule="cosine")
+    for step in range(STEPS):
+        if step == STEPS - 1:
+            before = [learner.export_parameters() for learner in learners]
+        for learner in learners:
+            rate = protocol.learning_rate_of(step, steps_per_epoch=1)
+            learner.train_step(make_batch(name, step), learning_rate=rate)
+        unscheduled.train_step(make_batch(name, step))
+    first, second = (learner.export_parameters() for learner in learners)
+    other = unscheduled.export_parameters()
+    for key, value in first.items():
+        np.testing.assert_allclose(value, second[key], rtol=1e-9, atol=1e-12, err_msg=key)
+        assert (np.abs(value - other[key]) > 1e-6).any(), f"{key} had the whole rate at every step"
+    for learner, then in zip(learners, before, strict=True):
+        for key, value in learner.export_parameters().items():
+            np.testing.assert_array_equal(value, then[key], err_msg=f"{key}: the last step's rate is zero")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_rate_is_of_its_step_alone(framework: str) -> None:
+    """In the first step Adam moves by the rate, whatever the gradient; a step without one has the optimizer's."""
+    spec, batch = in_float64(CASES["random skip, regression"]), make_batch("random skip, regression", 0)
+
+    def moved(learner: Learner, **rate: float) -> Array:
+        before = learner.export_parameters()["readout.biases"]
+        learner.train_step(batch, **rate)
+        return np.abs(learner.export_parameters()["readout.biases"] - before)
+
+    np.testing.assert_allclose(moved(make_learner(framework, spec), learning_rate=5e-3), 5e-3, rtol=1e-3)
+    learner = make_learner(framework, spec)
+    assert moved(learner, learning_rate=0.0).max() == 0
+    assert moved(learner).min() > 5e-3, "the rate of the step before does not stay"
 
 
 def test_float32_training_stays_together() -> None:

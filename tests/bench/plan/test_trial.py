@@ -42,6 +42,7 @@ def test_id_is_of_the_content_not_of_how_it_was_written() -> None:
         {"options": {"length": 20}},
         {"device": "cuda"},
         {"protocol": {"learning_rate": 1e-3}},
+        {"protocol": {"learning_rate_schedule": "cosine"}},
         {"protocol": {"steps": 10}},
         {"layer_norm": True},
         {"cell": "lstm", "period": 2},
@@ -65,6 +66,10 @@ def test_a_default_valued_field_added_later_leaves_old_ids() -> None:
     later = Later.model_validate(trial().model_dump())
     assert later.id == trial().id
     assert later.model_copy(update={"novelty": 4}).id != trial().id
+
+
+def test_a_constant_learning_rate_is_no_schedule() -> None:
+    assert trial(protocol={"learning_rate_schedule": "constant"}).id == trial().id
 
 
 def test_ids_recorded_before_still_hold() -> None:
@@ -116,6 +121,10 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ),
         ({"protocol": {"steps": 1, "epochs": 1}}, "here: protocol: give exactly one of steps and epochs"),
         ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
+        (
+            {"protocol": {"learning_rate_schedule": "cosin"}},
+            "protocol: learning_rate_schedule = 'cosin': not one of constant, linear, cosine; did you mean 'cosine'?",
+        ),
     ],
 )
 def test_refusals_name_the_key_and_the_nearest_right_one(changes: dict[str, Any], message: str) -> None:

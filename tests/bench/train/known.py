@@ -96,7 +96,8 @@ class Outcome:
 class KnownLearner:
     """Its parameters are the number of steps that they were trained for; `outcomes` are its evaluations by it.
 
-    `called` is told of each step and evaluation as it is made, and `batches` keeps what they read.
+    `called` is told of each step and evaluation as it is made, `batches` keeps what they read, `rates`
+    the learning rates of the steps.
     """
 
     outcomes: Mapping[tuple[str, int], Outcome] = field(default_factory=dict)
@@ -106,9 +107,11 @@ class KnownLearner:
     threads: int = 1
     steps: int = 0
     batches: list[Batch] = field(default_factory=list)
+    rates: list[float | None] = field(default_factory=list)
 
-    def train_step(self, batch: Batch) -> StepResult:
+    def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
         self.called("train_step")
+        self.rates.append(learning_rate)
         self.batches.append(batch)
         self.steps += 1
         return StepResult(loss=self.train_losses.get(self.steps, 0.5), budget_loss=0.0, updates=2.0)

@@ -7,12 +7,23 @@ import math
 import numpy as np
 import pytest
 
+from bench.records.record import Record
 from bench.records.store import Store
+from bench.tasks import TASKS
 from tests.bench.train.conftest import RunKnown
 from tests.bench.train.known import EVALUATED, Known, KnownError, KnownLearner, Outcome, outcomes, part_of
 
 # Test qualities tell which parameters the test was run with: a tenth for every step of training.
 TEST = outcomes("test", 0.1, 0.2, 0.3, 0.4, updates=(1, 2, 3, 4))
+
+# The best validation is after two of four steps.
+BOTH = {("test", 2): Outcome(quality=1.0, loss=0.25, updates=2), ("test", 4): Outcome(quality=0.75, loss=0.5)}
+
+
+class KnownLast(Known):
+    """Reports what training came to."""
+
+    reported = "last"
 
 
 @pytest.mark.parametrize(
@@ -22,8 +33,6 @@ TEST = outcomes("test", 0.1, 0.2, 0.3, 0.4, updates=(1, 2, 3, 4))
         (KnownError, (0.5, 0.9, 0.3, 0.6), 3),
         (Known, (0.9, 0.5, 0.4, 0.3), 1),
         (KnownError, (0.9, 0.5, 0.4, 0.3), 4),
-        (Known, (0.5, 0.9, 0.9, 0.6), 2),  # a tie: the earliest
-        (KnownError, (0.5, 0.3, 0.6, 0.3), 2),
     ],
 )
 def test_the_best_is_by_the_metrics_direction(
@@ -36,14 +45,27 @@ def test_the_best_is_by_the_metrics_direction(
     assert record.updates == best_step
 
 
+@pytest.mark.parametrize("task", [Known, KnownError])
+@pytest.mark.parametrize(("updates", "best_step"), [((8, 5, 3, 4), 3), ((8, 4, 3, 3), 3), ((3, 8, 8, 8), 2)])
+def test_of_equal_qualities_the_one_with_fewer_updates_is_the_best_then_the_earliest(
+    task: type[Known], updates: tuple[int, ...], best_step: int, run_known: RunKnown
+) -> None:
+    """Fewer updates win nothing against a better quality: step 1 is the worst."""
+    worst = 0.1 if task.higher_is_better else 0.9
+    learner = KnownLearner(outcomes=outcomes("validation", worst, 0.5, 0.5, 0.5, updates=updates) | TEST)
+    assert run_known(learner, task=task).best_step == best_step
+
+
 def test_the_test_is_run_at_the_best_and_at_the_last_parameters(run_known: RunKnown, store: Store) -> None:
-    of_test = {("test", 2): Outcome(quality=1.0, loss=0.25, updates=2), ("test", 4): Outcome(quality=0.75, loss=0.5)}
-    learner = KnownLearner(outcomes=outcomes("validation", 0.5, 0.9, 0.7, 0.6) | of_test)
+    learner = KnownLearner(outcomes=outcomes("validation", 0.5, 0.9, 0.7, 0.6) | BOTH)
     record = run_known(learner)
+    assert record.reported == "best_validation"
     assert (record.quality, record.loss, record.updates, record.update_ratio) == (1.0, 0.25, 2.0, 0.25)
+    assert (record.best_quality, record.best_loss, record.best_updates, record.best_update_ratio) == (1, 0.25, 2, 0.25)
     assert (record.final_quality, record.final_loss) == (0.75, 0.5)
     assert (record.final_updates, record.final_update_ratio) == (8.0, 1.0)
     assert record.solved is True, "quality is 1 at the best parameters"
+    assert learner.steps == 2, "it is left with the reported parameters"
     folder = store.folder_of(record.trial_id)
     with np.load(folder / "best.npz") as best, np.load(folder / "final.npz") as final:
         assert (best["steps"], final["steps"]) == (2, 4)
@@ -51,6 +73,41 @@ def test_the_test_is_run_at_the_best_and_at_the_last_parameters(run_known: RunKn
         assert kept["gates"].sum(axis=1).tolist() == [2] * EVALUATED
         assert kept["predictions"].tolist() == [[1.0]] * EVALUATED
         assert kept["targets"][:, 0].tolist() == list(range(EVALUATED))
+
+
+def test_a_task_may_report_the_last_step(run_known: RunKnown, store: Store) -> None:
+    learner = KnownLearner(outcomes=outcomes("validation", 0.5, 0.9, 0.7, 0.6) | BOTH)
+    record = run_known(learner, task=KnownLast)
+    assert record.reported == "last"
+    assert (record.quality, record.loss, record.updates, record.update_ratio) == (0.75, 0.5, 8.0, 1.0)
+    assert (record.final_quality, record.final_loss, record.final_updates, record.final_update_ratio) == (
+        0.75,
+        0.5,
+        8,
+        1,
+    )
+    assert (record.best_quality, record.best_loss, record.best_updates, record.best_update_ratio) == (1, 0.25, 2, 0.25)
+    assert record.solved is False
+    assert record.flops_per_sequence == 4 * record.best_updates * 4 * 3 * (1 + 3)
+    assert (record.best_step, record.validation_quality) == (2, 0.9)
+    folder = store.folder_of(record.trial_id)
+    with np.load(folder / "best.npz") as best, np.load(folder / "final.npz") as final:
+        assert (best["steps"], final["steps"]) == (2, 4)
+    with np.load(folder / "gates.npz") as kept:
+        assert kept["gates"].sum(axis=1).tolist() == [8] * EVALUATED
+    assert learner.steps == 4
+
+
+def test_generated_tasks_report_the_last_step_and_data_sets_the_best_validation() -> None:
+    reported = {name: task.reported for name, task in TASKS.items() if name != "known"}
+    assert reported.pop("adding") == reported.pop("frequency") == "last"
+    assert set(reported.values()) == {"best_validation"}
+
+
+def test_a_record_from_before_reported_was_told_is_of_the_best_validation(run_known: RunKnown) -> None:
+    content = run_known(KnownLearner(), task=KnownLast).model_dump()
+    del content["reported"]
+    assert Record.model_validate(content).reported == "best_validation"
 
 
 def test_validation_reads_no_test_data_and_the_test_no_validation_data(run_known: RunKnown) -> None:

@@ -36,10 +36,10 @@ class Stopping(KnownLearner):
 
     at = 0
 
-    def train_step(self, batch: Batch) -> StepResult:
+    def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
         if self.steps + 1 == self.at:
             raise Stopped
-        return super().train_step(batch)
+        return super().train_step(batch, learning_rate=learning_rate)
 
 
 def learner(*, stopped_at: int = 0) -> KnownLearner:
