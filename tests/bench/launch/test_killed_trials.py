@@ -29,7 +29,7 @@ def trial(framework: str) -> Trial:
     content: dict[str, Any] = {"task": "adding", "cell": "skip_lstm", "units": 3, "options": {"length": 6}}
     content |= {"framework": framework, "budget_cost": 1e-3, "update_bias": -0.5}
     protocol = {"steps": STEPS, "batch_size": 4, "learning_rate": 1e-2, "evaluate_every": INTERVAL}
-    protocol |= {"evaluation_sequences": 8}
+    protocol |= {"evaluation_sequences": 8, "learning_rate_schedule": "cosine"}
     return build_trial(content | {"protocol": protocol}, where="test")
 
 
