@@ -91,11 +91,22 @@ class Record(BaseModel):
     steps_per_epoch: int | None = Field(default=None, description="1 for generated data")
     compile_seconds: float | None = Field(default=None, description="the first training step of each process")
     train_seconds: float | None = Field(default=None, description="all later training steps")
-    evaluate_seconds: float | None = None
+    evaluate_seconds: float | None = Field(
+        default=None, description="all evaluations: the learner's part, without making batches, scoring and files"
+    )
     total_seconds: float | None = Field(default=None, description="the trial's processes, imports included")
     step_milliseconds: float | None = Field(default=None, description="median over training steps but the first")
+    wait_milliseconds: float | None = Field(
+        default=None, description="mean wait for a training batch but the first; in no step's time"
+    )
     batch_milliseconds: float | None = Field(default=None, description="median time to make one batch")
     sequences_per_second: float | None = Field(default=None, description="batch size / median step")
+    inference_milliseconds: float | None = Field(
+        default=None, description="median evaluation of one test batch after training, at the reported parameters"
+    )
+    inference_milliseconds_batch_1: float | None = Field(
+        default=None, description="the same of single test sequences, each a batch of its own"
+    )
     peak_memory_bytes: int | None = Field(default=None, description="of the GPU, or of the process on the CPU")
     # What it stood on
     parameters_checksum: str = ""

@@ -20,7 +20,6 @@ MEANINGS = {
     "solved": "how many of the finished trials met the task's published criterion",
     "updates": "state updates of a test sequence: the samples that were used",
     "update_ratio": "updates / steps, the mean over test sequences; 1 where nothing is skipped",
-    "evaluate_seconds": "all evaluations together",
     "λ": "budget_cost, the price of one update in the training loss",
     "pair": "two trials that differ in the framework alone, with the same initial parameters and batches",
 }

@@ -15,7 +15,7 @@ from bench.report.numbers import NONE, spread
 # Record fields that a table aggregates over seeds, in order.
 MEASURES = (
     "quality", "update_ratio", "updates", "flops_per_sequence", "work_per_sequence", "step_milliseconds",
-    "train_seconds", "total_seconds",
+    "wait_milliseconds", "inference_milliseconds", "inference_milliseconds_batch_1", "train_seconds", "total_seconds",
 )  # fmt: skip
 # Columns that a readable table leaves to the CSV: labels repeat others, and the task's options set the length.
 UNREAD = (*LABELS, "length")

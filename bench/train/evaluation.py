@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.plan.trial import Trial
 from bench.tasks.base import Split, Task
+from bench.train.clocks import Stopwatch
 from bench.train.draws import with_draws
 from impls.contract import Array, Batch, Learner
 
@@ -46,23 +48,36 @@ class Evaluated:
         return {f"{prefix}_{name}": value for name, value in self.fields().items() if name in names}
 
 
+def evaluation_batches(trial: Trial, task: Task, split: Split) -> Iterator[Batch]:
+    """The held-out batches in their order, draws included; the same at every call."""
+    protocol = trial.protocol
+    batches = task.evaluation_batches(split, size=protocol.batch_size, sequences=protocol.evaluation_sequences)
+    for number, batch in enumerate(batches):
+        yield with_draws(batch, trial, stream=split, step=number)
+
+
 def evaluate(
     trial: Trial,
     task: Task,
     learner: Learner,
     split: Split,
     *,
+    clock: Stopwatch,
     kept: dict[str, list[Array]] | None = None,
 ) -> Evaluated:
-    """One pass over held-out data; `kept` gathers the first sequences with their gates and predictions."""
+    """One pass over held-out data.
+
+    Args:
+        trial, task, learner: of which, on what, by whom.
+        split: which held-out data.
+        clock: runs while the learner does, and stands while batches are made and scored.
+        kept: gathers the first sequences with their gates and predictions.
+    """
     score = task.score(split)
     losses, sizes, updates, steps = [], [], [], []
-    batches = task.evaluation_batches(
-        split, size=trial.protocol.batch_size, sequences=trial.protocol.evaluation_sequences
-    )
-    for number, plain in enumerate(batches):
-        batch = with_draws(plain, trial, stream=split, step=number)
-        result = learner.evaluate(batch)
+    for batch in evaluation_batches(trial, task, split):
+        with clock.running():
+            result = learner.evaluate(batch)
         score.add(batch, result.predictions)
         losses.append(result.loss)
         sizes.append(batch.size)

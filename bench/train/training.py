@@ -6,9 +6,10 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from bench.train.conditions import conditions
 from bench.train.draws import with_draws
 from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate, real_steps
 from bench.train.flops import published_flops
+from bench.train.inference import inference_times
 from bench.train.prefetch import prefetch
 from bench.train.progress import Progress
 from bench.train.resumption import Resumption
@@ -53,6 +55,7 @@ class Training:
     steps_per_epoch: int
     first_step: Stopwatch = field(default_factory=Stopwatch)
     later_steps: Stopwatch = field(default_factory=Stopwatch)
+    waiting: Stopwatch = field(default_factory=Stopwatch)  # for batches
     evaluation: Stopwatch = field(default_factory=Stopwatch)
     batch_seconds: list[float] = field(default_factory=list)
     curve: list[dict[str, Any]] = field(default_factory=list)
@@ -72,10 +75,11 @@ class Training:
         began, first, later = set(starts), iter(self.first_step.laps), iter(self.later_steps.laps)
         return [next(first if step in began else later) for step in range(self.steps)]
 
-    def times(self, *, batch_size: int) -> dict[str, Any]:
-        """The record's clocks."""
+    def times(self, *, batch_size: int, starts: Sequence[int]) -> dict[str, Any]:
+        """The record's clocks; a process began at each of these numbers of steps done."""
         laps = self.later_steps.laps or self.first_step.laps
         step = median(laps) if laps else None
+        waits = [lap for done, lap in enumerate(self.waiting.laps) if done not in starts] or self.waiting.laps
         return {
             "steps": self.steps,
             "steps_per_epoch": self.steps_per_epoch,
@@ -84,6 +88,7 @@ class Training:
             "evaluate_seconds": self.evaluation.seconds,
             "step_milliseconds": None if step is None else 1e3 * step,
             "sequences_per_second": None if step is None else batch_size / step,
+            "wait_milliseconds": 1e3 * fmean(waits) if waits else None,
             "batch_milliseconds": 1e3 * median(self.batch_seconds) if self.batch_seconds else None,
         }
 
@@ -155,15 +160,18 @@ def run_trial(
         try:
             train(trial, task, learner, training, events=events, resumption=resumption, report=report)
             outcome |= final_results(trial, task, learner, training, folder=folder)
+            outcome |= inference_times(trial, task, learner)
         except DivergedError as error:
             outcome |= {"status": "diverged", "error": str(error)}
 
     write_curve(folder / "curve.csv", training.curve)
     stretches = resumption.stretches(training.steps)
+    starts = [stretch.start_step for stretch in stretches]
     write_arrays(
         folder / "steps.npz",
         {
-            "step_milliseconds": 1e3 * np.asarray(training.step_seconds([each.start_step for each in stretches])),
+            "step_milliseconds": 1e3 * np.asarray(training.step_seconds(starts)),
+            "wait_milliseconds": 1e3 * np.asarray(training.waiting.laps),
             "batch_milliseconds": 1e3 * np.asarray(training.batch_seconds),
         },
     )
@@ -171,7 +179,7 @@ def run_trial(
     record = Record(
         **facts,
         **outcome,
-        **training.times(batch_size=protocol.batch_size),
+        **training.times(batch_size=protocol.batch_size, starts=starts),
         peak_memory_bytes=process_peak_memory_bytes() if memory is None else memory,
         stretches=stretches,
         total_seconds=sum(stretch.seconds for stretch in stretches),
@@ -216,41 +224,40 @@ def train(
     interval = protocol.evaluation_interval(steps_per_epoch=training.steps_per_epoch)
     done = training.steps
     told = -math.inf
-    batches = prefetch(lambda step: train_batch(trial, task, step), first=done, end=steps)
-    for step, (batch, seconds) in enumerate(batches, start=done + 1):
-        training.batch_seconds.append(seconds)
-        rate = protocol.learning_rate_of(step - 1, steps_per_epoch=training.steps_per_epoch)
-        # The first step of a process traces and compiles.
-        with (training.first_step if step == done + 1 else training.later_steps).running():
-            result = learner.train_step(batch, learning_rate=rate)
-        if not math.isfinite(result.loss + result.budget_loss):
-            batches.close()
-            raise DivergedError(f"the training loss became {result.loss} at step {step}")
-        training.recent_losses.append(result.loss)
-        update_ratio = result.updates / real_steps(batch).mean()
-        if step % TENSORBOARD_STEPS == 0 or step == steps:
-            events.add_scalar("train/loss", result.loss, step)
-            events.add_scalar("train/budget_loss", result.budget_loss, step)
-            events.add_scalar("train/update_ratio", update_ratio, step)
-            events.add_scalar("train/learning_rate", rate, step)
+    making = prefetch(lambda step: train_batch(trial, task, step), first=done, end=steps)
+    with closing(making) as batches:
+        for step in range(done + 1, steps + 1):
+            with training.waiting.running():
+                batch, seconds = next(batches)
+            training.batch_seconds.append(seconds)
+            rate = protocol.learning_rate_of(step - 1, steps_per_epoch=training.steps_per_epoch)
+            # The first step of a process traces and compiles.
+            with (training.first_step if step == done + 1 else training.later_steps).running():
+                result = learner.train_step(batch, learning_rate=rate)
+            if not math.isfinite(result.loss + result.budget_loss):
+                raise DivergedError(f"the training loss became {result.loss} at step {step}")
+            training.recent_losses.append(result.loss)
+            update_ratio = result.updates / float(real_steps(batch).mean())
+            if step % TENSORBOARD_STEPS == 0 or step == steps:
+                events.add_scalar("train/loss", result.loss, step)
+                events.add_scalar("train/budget_loss", result.budget_loss, step)
+                events.add_scalar("train/update_ratio", update_ratio, step)
+                events.add_scalar("train/learning_rate", rate, step)
 
-        evaluates = step % interval == 0 or step == steps
-        if evaluates:
-            with training.evaluation.running():
-                evaluated = evaluate(trial, task, learner, "validation")
-            note_evaluation(training, evaluated, task=task, learner=learner)
-            write_so_far(training, folder=resumption.folder, new_best=training.best_step == step)
-            for name, value in evaluated.fields().items():
-                events.add_scalar(f"validation/{name}", value, step)
-        if evaluates or resumption.due():
-            events.flush()
-            resumption.write(training, learner, step=step)
-        if report is not None and (step == steps or time.monotonic() - told > PROGRESS_SECONDS):
-            told = time.monotonic()
-            quality = training.curve[-1]["quality"] if training.curve else None
-            report(
-                Progress(step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=float(update_ratio))
-            )
+            evaluates = step % interval == 0 or step == steps
+            if evaluates:
+                evaluated = evaluate(trial, task, learner, "validation", clock=training.evaluation)
+                note_evaluation(training, evaluated, task=task, learner=learner)
+                write_so_far(training, folder=resumption.folder, new_best=training.best_step == step)
+                for name, value in evaluated.fields().items():
+                    events.add_scalar(f"validation/{name}", value, step)
+            if evaluates or resumption.due():
+                events.flush()
+                resumption.write(training, learner, step=step)
+            if report is not None and (step == steps or time.monotonic() - told > PROGRESS_SECONDS):
+                told = time.monotonic()
+                quality = training.curve[-1]["quality"] if training.curve else None
+                report(Progress(step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=update_ratio))
 
 
 def write_so_far(training: Training, *, folder: Path, new_best: bool) -> None:
@@ -306,8 +313,7 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
     for evaluation in sorted(parameters, key=lambda name: name == task.reported):  # the reported one last
         kept: dict[str, list[Array]] = {}
         learner.load_parameters(parameters[evaluation])
-        with training.evaluation.running():
-            tested[evaluation] = evaluate(trial, task, learner, "test", kept=kept)
+        tested[evaluation] = evaluate(trial, task, learner, "test", clock=training.evaluation, kept=kept)
     reported = tested[task.reported]
     write_arrays(
         folder / "gates.npz",

@@ -26,6 +26,7 @@ class Mean:
         self._seen: list[Array] = []
 
     def add(self, batch: Batch, predictions: Array) -> None:
+        """Takes them in."""
         self._seen.append(predictions)
 
     def quality(self) -> float:

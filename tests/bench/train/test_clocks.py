@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from bench.records.store import Store
-from bench.train import clocks
+from bench.tasks.base import TaskOptions
+from bench.train import clocks, training
 from bench.train.clocks import Stopwatch
+from bench.train.inference import MOST_PASSES, SECONDS, inference_times
+from impls.contract import Batch, Evaluation
 from tests.bench.train.conftest import RunKnown
-from tests.bench.train.known import KnownLearner
+from tests.bench.train.known import Known, KnownLearner, Mean, known_trial, outcomes, part_of
 
 
 class SetClock:
@@ -27,8 +34,22 @@ class SetClock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
+    """Each step waits for its batch: 64 seconds the first, then 4, none, 11. All else but the learner takes long."""
     made = SetClock()
+
+    def prefetch(make: Callable[[int], Batch], *, first: int, end: int) -> Iterator[tuple[Batch, float]]:
+        for step in range(first, end):
+            made.advance((64, 4, 0, 11)[step])
+            yield make(step), 0.25
+
+    def slow(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given, **named: [made.advance(1000), function(*given, **named)][1]
+
     monkeypatch.setattr(clocks, "time", made)
+    monkeypatch.setattr(training, "prefetch", prefetch)
+    monkeypatch.setattr(training, "write_arrays", slow(training.write_arrays))
+    monkeypatch.setattr(Known, "rows", slow(Known.rows))
+    monkeypatch.setattr(Mean, "add", slow(Mean.add))
     return made
 
 
@@ -48,32 +69,86 @@ def test_a_stopwatch_adds_up_its_laps_also_one_that_raises(clock: SetClock) -> N
 
 
 class Paced(KnownLearner):
-    """The first step takes 10 s, later ones 1, 2 and 6 s; an evaluated batch half a second."""
+    """The first step takes 16 s, later ones 1, 2 and 6 s; an evaluation an eighth of a second for every sequence."""
 
-    def pace(self, clock: SetClock) -> Paced:
-        steps = iter((10.0, 1.0, 2.0, 6.0))
-        self.called = lambda name: clock.advance(next(steps) if name == "train_step" else 0.5)
+    clock: SetClock
+
+    def paced_by(self, clock: SetClock) -> Paced:
+        self.clock = clock
+        steps = iter((16, 1, 2, 6))
+        self.called = lambda name: clock.advance(next(steps) if name == "train_step" else 0)
         return self
 
+    def evaluate(self, batch: Batch) -> Evaluation:
+        self.clock.advance(batch.size / 8)
+        return super().evaluate(batch)
 
-def test_the_first_step_is_apart_and_evaluations_are_in_no_step(
-    clock: SetClock, run_known: RunKnown, store: Store
-) -> None:
-    record = run_known(Paced().pace(clock))
-    assert record.compile_seconds == 10
+
+# The test batches are made in no clock, but with the known prefetch training's are made in the wait for them.
+MADE = 1000
+
+
+def test_steps_waits_and_evaluations_are_apart(clock: SetClock, run_known: RunKnown, store: Store) -> None:
+    record = run_known(Paced().paced_by(clock))
+    assert record.compile_seconds == 16
     assert record.train_seconds == 1 + 2 + 6
     assert record.step_milliseconds == 2000, "the median of the later steps"
     assert record.sequences_per_second == 4 / 2
-    assert record.evaluate_seconds == 0.5 * 2 * (4 + 2), "two batches, at four validations and two tests"
+    assert record.wait_milliseconds == 1000 * (MADE + (4 + 0 + 11) / 3), "the mean of all waits but the first"
+    assert record.batch_milliseconds == 250
+    assert record.evaluate_seconds == 6 / 8 * (4 + 2), "six sequences, at four validations and two tests"
     folder = store.folder_of(record.trial_id)
     with np.load(folder / "steps.npz") as steps:
-        assert steps["step_milliseconds"].tolist() == [10_000, 1000, 2000, 6000]
-        assert steps["batch_milliseconds"].shape == (4,)
+        assert steps["step_milliseconds"].tolist() == [16_000, 1000, 2000, 6000]
+        assert (steps["wait_milliseconds"] / 1000 - MADE).tolist() == [64, 4, 0, 11]
+        assert steps["batch_milliseconds"].tolist() == [250] * 4
     names, *rows = (folder / "curve.csv").read_text().splitlines()
     place = names.split(",").index("train_seconds")
-    assert [float(row.split(",")[place]) for row in rows] == [10, 11, 13, 19]
+    assert [float(row.split(",")[place]) for row in rows] == [16, 17, 19, 25]
 
 
 def test_a_lone_step_is_its_own_median(clock: SetClock, run_known: RunKnown) -> None:
-    record = run_known(Paced().pace(clock), protocol={"steps": 1})
-    assert (record.compile_seconds, record.train_seconds, record.step_milliseconds) == (10, 0, 10_000)
+    record = run_known(Paced().paced_by(clock), protocol={"steps": 1})
+    assert (record.compile_seconds, record.train_seconds, record.step_milliseconds) == (16, 0, 16_000)
+    assert record.wait_milliseconds == 1000 * (MADE + 64)
+
+
+def test_inference_is_of_a_batch_and_of_single_sequences_at_the_reported_parameters(
+    clock: SetClock, run_known: RunKnown
+) -> None:
+    learner = Paced(outcomes=outcomes("validation", 0.5, 0.9, 0.7, 0.6)).paced_by(clock)
+    pace, parameters = learner.called, []
+    learner.called = lambda name: [pace(name), parameters.append(learner.steps)][1]
+    record = run_known(learner)
+    assert record.inference_milliseconds == 1000 * 4 / 8
+    assert record.inference_milliseconds_batch_1 == 1000 / 8
+    timed = learner.batches[-(2 + 8 + 2) :]
+    assert [batch.size for batch in timed] == [4] * 3 + [1] * 9, "a warm-up, then a second of passes"
+    assert {part_of(batch) for batch in timed} == {"test"}
+    assert [float(batch.targets[0, 0]) for batch in timed[4:]] == [0, 1, 2, 3] * 2, "one sequence after another"
+    assert parameters[-12:] == [2] * 12, "the best validation is after two steps"
+
+
+class Warming(KnownLearner):
+    """The first evaluation of a size compiles; then each pass is slower than the one before."""
+
+    def evaluate(self, batch: Batch) -> Evaluation:
+        known = [other.size for other in self.batches].count(batch.size)
+        self.clock.advance(known**2 / 8192 if known else 300)
+        return super().evaluate(batch)
+
+    clock: SetClock
+
+
+def test_what_compiles_is_not_timed_and_the_median_is_taken(clock: SetClock) -> None:
+    learner = Warming()
+    learner.clock = clock
+    times = inference_times(known_trial(), Known(TaskOptions(), data=Path()), learner)
+    assert sum(number**2 for number in range(1, MOST_PASSES + 1)) / 8192 < SECONDS
+    middle = (1 + MOST_PASSES) // 2
+    assert times == dict.fromkeys(("inference_milliseconds", "inference_milliseconds_batch_1"), 1000 * middle**2 / 8192)
+
+
+def test_a_diverged_trial_has_no_inference(run_known: RunKnown) -> None:
+    record = run_known(KnownLearner(train_losses={2: float("nan")}))
+    assert (record.inference_milliseconds, record.inference_milliseconds_batch_1) == (None, None)

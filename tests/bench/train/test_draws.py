@@ -125,6 +125,8 @@ def test_every_batch_of_a_trial_has_draws_of_its_own(run_known: RunKnown) -> Non
     run_known(learner, cell="lstm", p_skip=0.5, protocol={"batch_size": 4, "evaluation_sequences": 8})
     drawn: dict[str, list[bytes]] = defaultdict(list)
     for batch in learner.batches:
+        if batch.size < 4:  # a single sequence, timed after training
+            continue
         assert batch.updates is not None
         drawn[part_of(batch)].append(batch.updates.tobytes())
     assert len(set(drawn["train"])) == 4

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.tasks.base import TaskOptions
+from bench.train.clocks import Stopwatch
 from bench.train.evaluation import evaluate
 from impls.contract import Array, Batch, Evaluation
 from tests.bench.train.known import LENGTH, Known, KnownLearner, known_trial
@@ -38,14 +39,14 @@ def known(task: type[Known] = Known) -> Known:
 
 def test_a_smaller_last_batch_weighs_by_its_sequences() -> None:
     """Rows 0 to 5 in batches of 4 and 2, whose means are 1.5 and 4.5."""
-    evaluated = evaluate(known_trial(), known(), RowLearner(), "test")
+    evaluated = evaluate(known_trial(), known(), RowLearner(), "test", clock=Stopwatch())
     assert evaluated.loss == pytest.approx(2.5)
     assert evaluated.quality == pytest.approx(2.5)
     assert evaluated.fields()["updates"] == pytest.approx(2.5)
 
 
 def test_updates_and_ratios_are_of_each_sequence() -> None:
-    fields = evaluate(known_trial(), known(), RowLearner(), "test").fields()
+    fields = evaluate(known_trial(), known(), RowLearner(), "test", clock=Stopwatch()).fields()
     updates = np.arange(6)
     assert fields["update_ratio"] == pytest.approx((updates / LENGTH).mean())
     assert fields["updates_std"] == pytest.approx(updates.std())
@@ -54,7 +55,7 @@ def test_updates_and_ratios_are_of_each_sequence() -> None:
 
 def test_a_ratio_is_of_the_real_steps() -> None:
     """Row `i` has `i + 1` real steps and updates at `i` of them."""
-    evaluated = evaluate(known_trial(), known(Padded), RowLearner(), "test")
+    evaluated = evaluate(known_trial(), known(Padded), RowLearner(), "test", clock=Stopwatch())
     assert evaluated.updates.tolist() == [0, 1, 2, 3, 4, 5]
     assert evaluated.update_ratios.tolist() == [row / (row + 1) for row in range(6)]
 
@@ -62,9 +63,9 @@ def test_a_ratio_is_of_the_real_steps() -> None:
 def test_the_first_sequences_are_kept_with_what_they_read() -> None:
     kept: dict[str, list[Array]] = {}
     trial = known_trial(protocol={"evaluation_sequences": 21})
-    evaluate(trial, known(), RowLearner(), "test", kept=kept)
+    evaluate(trial, known(), RowLearner(), "test", clock=Stopwatch(), kept=kept)
     assert sum(map(len, kept["gates"])) == 16
     assert set(kept) == {"gates", "predictions", "inputs", "targets"}
     kept.clear()
-    evaluate(known_trial(), known(Padded), RowLearner(), "test", kept=kept)
+    evaluate(known_trial(), known(Padded), RowLearner(), "test", clock=Stopwatch(), kept=kept)
     assert np.concatenate(kept["mask"]).sum(axis=1).tolist() == [1, 2, 3, 4, 5, 6]

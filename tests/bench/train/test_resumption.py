@@ -25,6 +25,7 @@ OUTCOMES = outcomes("validation", 0.1, 0.2, 0.3, 0.9, 0.5, 0.6) | outcomes("test
 LOSSES = {step: step / 7 for step in range(1, 7)}
 CLOCKS = {"compile_seconds", "train_seconds", "evaluate_seconds", "total_seconds", "step_milliseconds"}
 CLOCKS |= {"batch_milliseconds", "sequences_per_second", "peak_memory_bytes", "finished", "stretches"}
+CLOCKS |= {"wait_milliseconds", "inference_milliseconds", "inference_milliseconds_batch_1"}
 
 
 class Stopped(BaseException):
@@ -108,7 +109,11 @@ def test_the_first_step_of_each_process_counts_as_compilation() -> None:
     training = Training(steps_per_epoch=1)
     training.first_step = Stopwatch(seconds=19.0, laps=[10.0, 9.0])
     training.later_steps = Stopwatch(seconds=6.0, laps=[1.0, 2.0, 3.0])
+    training.waiting = Stopwatch(seconds=50.0, laps=[20.0, 1.0, 2.0, 30.0, 3.0])
     assert training.step_seconds([0, 3]) == [10, 1, 2, 9, 3]
+    times = training.times(batch_size=4, starts=[0, 3])
+    assert (times["compile_seconds"], times["step_milliseconds"]) == (19, 2000)
+    assert times["wait_milliseconds"] == 2000, "the first batch of a process is always waited for"
     assert training.step_seconds([0, 1, 5]) == [10, 9, 1, 2, 3], "a process that only had the test to run"
 
 

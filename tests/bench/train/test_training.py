@@ -15,7 +15,6 @@ from bench.records.store import Store
 from bench.train.training import run_trial
 from impls.contract import FRAMEWORKS, installed
 from tests.bench.tasks.layouts import write_charades, write_mnist, write_reviews, write_ucf101
-from tests.impls.frameworks import ENGINES_OF_LENGTHS
 
 TRIALS: dict[str, tuple[Callable[[Path], Any], dict[str, Any]]] = {
     "mnist": (write_mnist, {"options": {"downsample": 7, "validation_images": 10}}),
@@ -35,7 +34,6 @@ def data_set(request, tmp_path_factory) -> tuple[str, Path]:
 def run(task: str, *, data: Path, store: Store, framework: str, cell: str = "skip_lstm", **fields: Any) -> Record:
     content = {
         "task": task,
-        "engine": ENGINES_OF_LENGTHS[-1],  # some of the tasks pad
         "cell": cell,
         "framework": framework,
         "units": 8,
@@ -56,6 +54,8 @@ def test_a_short_trial_leaves_a_whole_record(data_set: tuple[str, Path], framewo
     assert 0 <= record.quality <= 1
     assert 0 < record.update_ratio <= 1
     assert record.flops_per_sequence > 0
+    assert min(record.inference_milliseconds, record.inference_milliseconds_batch_1) > 0
+    assert record.wait_milliseconds >= 0
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -1,0 +1,47 @@
+"""How long a forward pass takes after training: of a whole batch, and of one sequence alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+from statistics import median
+
+from bench.plan.trial import Trial
+from bench.tasks.base import Task
+from bench.train.clocks import Stopwatch
+from bench.train.evaluation import evaluation_batches
+from impls.contract import Batch, Learner
+
+# What is timed ends at either; the warm-up before it, which may compile, is not counted.
+MOST_PASSES = 25
+SECONDS = 1.0
+
+
+def inference_times(trial: Trial, task: Task, learner: Learner) -> dict[str, float]:
+    """The record's milliseconds of an evaluation, with the learner's present parameters.
+
+    Timed is the first test batch, then its first sequences, each as a batch of its own: they differ in their updates.
+    """
+    batch = next(evaluation_batches(trial, task, "test"))
+    alone = [sequence(batch, row) for row in range(min(batch.size, MOST_PASSES))]
+    return {
+        "inference_milliseconds": _median_milliseconds(learner, [batch]),
+        "inference_milliseconds_batch_1": _median_milliseconds(learner, alone),
+    }
+
+
+def sequence(batch: Batch, row: int) -> Batch:
+    """One sequence of a batch, as a batch."""
+    return replace(batch, **{name: array[row : row + 1] for name, array in batch.arrays().items()})
+
+
+def _median_milliseconds(learner: Learner, batches: Sequence[Batch]) -> float:
+    learner.evaluate(batches[0])
+    watch = Stopwatch()
+    for batch in islice(cycle(batches), MOST_PASSES):
+        with watch.running():
+            learner.evaluate(batch)
+        if watch.seconds >= SECONDS:
+            break
+    return 1e3 * median(watch.laps)
