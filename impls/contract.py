@@ -18,6 +18,8 @@ from impls.kinds import KINDS, SKIP_PREFIX, Kind
 
 Array = npt.NDArray[Any]
 Parameters = dict[str, Array]
+# Names and contents are told in `impls/learner_state.py`.
+State = dict[str, Array]
 
 FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
@@ -191,6 +193,17 @@ class Learner(Protocol):
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
+        ...
+
+    def export_state(self) -> State:
+        """A copy of all that the next step depends on: parameters, Adam's moments, steps done."""
+        ...
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Goes on from a state, or raises `ParameterError` where names, shapes or types differ, and changes nothing.
+
+        A state from the same framework and machine trains on bit for bit; one from the other framework, to rounding.
+        """
         ...
 
     def device_memory_bytes(self) -> int | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.errors import LeaseError
 from bench.records.leases import Lease
 from bench.records.record import FINISHED, Record
-from bench.records.store import Store
+from bench.records.store import CHECKPOINTS, EVENTS, Store
 
 RUNNING = "running"
 
@@ -43,10 +43,19 @@ class Attempt(Store):
         return self.running if trial_id == self.lease.trial_id else super().folder_of(trial_id)
 
     def start(self) -> None:
-        """Removes what runs of the trial left that did not end; whoever still writes there has lost the lease."""
-        for left in attempts(self.results, self.lease.trial_id):
-            shutil.rmtree(left, ignore_errors=True)
+        """Takes what the trial can go on from out of what its earlier runs left, and removes the rest.
+
+        Whoever still writes there has lost the lease.
+        """
         self.running.mkdir(parents=True)
+        left = [folder for folder in attempts(self.results, self.lease.trial_id) if folder != self.running]
+        ended = Store(self.results).folder_of(self.lease.trial_id)  # timed out or failed, if it is run again
+        newest = max((ended, *left), key=_last_checkpoint)
+        for path in (*newest.glob(CHECKPOINTS), newest / EVENTS) if _last_checkpoint(newest) else ():
+            if path.exists():
+                path.rename(self.running / path.name)
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, record: Record) -> Path:
         """Writes the record and gives the trial its place in the store; returns the record's path there.
@@ -74,10 +83,21 @@ class Attempt(Store):
         return place / written.name
 
     def end(self) -> None:
-        """Gives the lease back; what did not end leaves nothing."""
+        """Gives the lease back; what did not end leaves what the next run goes on from, if anything."""
         have = Store(self.results).survey([self.lease.trial_id]).records.get(self.lease.trial_id)
-        shutil.rmtree(self.running, ignore_errors=True)
+        if not is_resumable(self.running):
+            shutil.rmtree(self.running, ignore_errors=True)
         self.lease.release(finished=have is not None and have.status in FINISHED)
+
+
+def is_resumable(folder: Path) -> bool:
+    """Whether a trial's folder has a checkpoint to go on from."""
+    return any(folder.glob(CHECKPOINTS))
+
+
+def _last_checkpoint(folder: Path) -> float:
+    """When the newest checkpoint in a folder was written, in seconds of the epoch; 0 where there is none."""
+    return max((path.stat().st_mtime for path in folder.glob(CHECKPOINTS)), default=0.0)
 
 
 def attempts(results: Path, trial_id: str = "*") -> list[Path]:

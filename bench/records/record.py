@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bench.plan.trial import Trial, build_trial
+from bench.records.stretch import Stretch
 from bench.tasks.base import Reported
 from bench.tasks.protocol import Protocol
 
@@ -87,12 +88,12 @@ class Record(BaseModel):
     )
     steps: int | None = Field(default=None, description="training steps done")
     steps_per_epoch: int | None = Field(default=None, description="1 for generated data")
-    compile_seconds: float | None = Field(default=None, description="the first training step")
+    compile_seconds: float | None = Field(default=None, description="the first training step of each process")
     train_seconds: float | None = Field(default=None, description="all later training steps")
     evaluate_seconds: float | None = Field(
         default=None, description="all evaluations: the learner's part, without making batches, scoring and files"
     )
-    total_seconds: float | None = Field(default=None, description="the trial's process, imports included")
+    total_seconds: float | None = Field(default=None, description="the trial's processes, imports included")
     step_milliseconds: float | None = Field(default=None, description="median over training steps but the first")
     wait_milliseconds: float | None = Field(
         default=None, description="mean wait for a training batch but the first; in no step's time"
@@ -117,6 +118,9 @@ class Record(BaseModel):
         default=None, description="processes that ran or waited to, mean of the minute before the trial started"
     )
     environment: dict[str, Any] = Field(default_factory=dict)
+    stretches: tuple[Stretch, ...] = Field(
+        default=(), description="one for each process that the trial took: it may have been stopped and gone on"
+    )
     finished: str = Field(default="", description="when the record was written, UTC")
 
     @field_validator("protocol")

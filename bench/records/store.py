@@ -7,7 +7,7 @@ results/trials/<trial id>/record.json     one flat record
                           best.npz        parameters that were best on validation
                           final.npz       parameters after the last step
                           tensorboard/    events
-results/running/          trials that run now, until they end
+results/running/          trials that run now, until they end, and what stopped ones go on from: checkpoint-<step>.npz
 results/leases/           who runs them
 results/quarantine/       records that were not to be believed, each with the reason
 """
@@ -33,6 +33,7 @@ from bench.records.record import FINISHED, Record
 from impls.contract import Array
 
 TRIALS, QUARANTINE, RECORD = "trials", "quarantine", "record.json"
+EVENTS, CHECKPOINTS = "tensorboard", "checkpoint-*.npz"
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import RecordError
 from bench.records.adopt import old_folders
-from bench.records.attempt import attempts
+from bench.records.attempt import attempts, is_resumable
 from bench.records.leases import is_gone, leased_trials
 from bench.records.listing import listed_sweeps, read_listing
 from bench.records.store import Store
@@ -52,7 +52,7 @@ def _running(results: Path) -> Iterator[str]:
         yield f"{leased[trial_id]}: who ran the trial is gone; its sweep's next run takes it over"
     for folder in attempts(results):
         trial_id = folder.name.partition("-")[0]
-        if trial_id not in leased:
+        if trial_id not in leased and not is_resumable(folder):
             yield f"{folder}: a run that was cut off; its sweep's next run removes it"
 
 

@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 
+@dataclass
 class Stopwatch:
     """Adds up the seconds of the stretches it is held open for. What it times must wait for the device itself."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.laps: list[float] = []
+    seconds: float = 0.0
+    laps: list[float] = field(default_factory=list)
 
     @contextmanager
     def running(self) -> Iterator[None]:

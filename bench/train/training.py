@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +18,18 @@ from tensorboardX import SummaryWriter
 from bench.machine.environment import environment, processor_load
 from bench.plan.trial import Trial
 from bench.records.record import Record, identity
-from bench.records.store import Store, write_arrays, write_curve
+from bench.records.store import EVENTS, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
 from bench.tasks.base import Reported, Task
 from bench.train.clocks import Stopwatch, process_peak_memory_bytes
+from bench.train.conditions import conditions
 from bench.train.draws import with_draws
 from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate, real_steps
 from bench.train.flops import published_flops
 from bench.train.inference import inference_times
 from bench.train.prefetch import prefetch
 from bench.train.progress import Progress
+from bench.train.resumption import Resumption
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
 from impls.parameters import checksum as checksum_of
 from impls.parameters import initial_parameters
@@ -59,17 +62,24 @@ class Training:
     best: Evaluated | None = None
     best_step: int = 0
     best_parameters: Parameters | None = None
+    # Since the last row of the curve.
+    recent_losses: list[float] = field(default_factory=list)
 
     @property
     def steps(self) -> int:
         """Training steps done."""
         return len(self.first_step.laps) + len(self.later_steps.laps)
 
-    def times(self, *, batch_size: int) -> dict[str, Any]:
-        """The record's clocks."""
+    def step_seconds(self, starts: Sequence[int]) -> list[float]:
+        """The seconds of every step in order; a process began at each of these numbers of steps done."""
+        began, first, later = set(starts), iter(self.first_step.laps), iter(self.later_steps.laps)
+        return [next(first if step in began else later) for step in range(self.steps)]
+
+    def times(self, *, batch_size: int, starts: Sequence[int]) -> dict[str, Any]:
+        """The record's clocks; a process began at each of these numbers of steps done."""
         laps = self.later_steps.laps or self.first_step.laps
         step = median(laps) if laps else None
-        waits = self.waiting.laps[1:] or self.waiting.laps
+        waits = [lap for done, lap in enumerate(self.waiting.laps) if done not in starts] or self.waiting.laps
         return {
             "steps": self.steps,
             "steps_per_epoch": self.steps_per_epoch,
@@ -95,6 +105,8 @@ def run_trial(
     """Trains and evaluates a trial, writes everything that it leaves, and returns its record.
 
     A loss that is not finite ends the trial with `status = "diverged"`. Any other error is the caller's to record.
+    A trial that was stopped goes on from its newest checkpoint in the store's folder, where that was written under the
+    same conditions; checkpoints go once the trial has a record that will not be run again.
 
     Args:
         trial: what to run.
@@ -132,21 +144,36 @@ def run_trial(
         "processor_load": load,
         "environment": environment(threads=threads),
     }
+    resumption = Resumption(
+        folder,
+        trial_id=trial.id,
+        conditions=conditions(
+            threads=learner.threads, checksums=f"{facts['parameters_checksum']} {facts['batches_checksum']}"
+        ),
+        environment=facts["environment"],
+        started=started,
+    )
+    if resumption.resume(training, learner):
+        write_so_far(training, folder=folder, new_best=True)
+    else:
+        shutil.rmtree(folder / EVENTS, ignore_errors=True)
     outcome: dict[str, Any] = {"status": "ok"}
-    with SummaryWriter(str(folder / "tensorboard")) as events:
+    # Events of steps that are done again are taken back.
+    with SummaryWriter(str(folder / EVENTS), purge_step=training.steps + 1 if training.steps else None) as events:
         try:
-            train(trial, task, learner, training, events=events, report=report)
+            train(trial, task, learner, training, events=events, resumption=resumption, report=report)
             outcome |= final_results(trial, task, learner, training, folder=folder)
             outcome |= inference_times(trial, task, learner)
         except DivergedError as error:
             outcome |= {"status": "diverged", "error": str(error)}
 
     write_curve(folder / "curve.csv", training.curve)
-    laps = training.first_step.laps + training.later_steps.laps
+    stretches = resumption.stretches(training.steps)
+    starts = [stretch.start_step for stretch in stretches]
     write_arrays(
         folder / "steps.npz",
         {
-            "step_milliseconds": 1e3 * np.asarray(laps),
+            "step_milliseconds": 1e3 * np.asarray(training.step_seconds(starts)),
             "wait_milliseconds": 1e3 * np.asarray(training.waiting.laps),
             "batch_milliseconds": 1e3 * np.asarray(training.batch_seconds),
         },
@@ -155,11 +182,12 @@ def run_trial(
     record = Record(
         **facts,
         **outcome,
-        **training.times(batch_size=protocol.batch_size),
+        **training.times(batch_size=protocol.batch_size, starts=starts),
         peak_memory_bytes=process_peak_memory_bytes() if memory is None else memory,
-        total_seconds=time.perf_counter() - started,
+        stretches=stretches,
+        total_seconds=sum(stretch.seconds for stretch in stretches),
     )
-    store.write(record)
+    resumption.end(store.write(record).parent)
     return record
 
 
@@ -185,26 +213,32 @@ def train(
     training: Training,
     *,
     events: SummaryWriter,
+    resumption: Resumption,
     report: Report | None,
 ) -> None:
-    """Trains to the end of the protocol, evaluating on validation data at its interval and after the last step."""
+    """Trains to the end of the protocol, evaluating on validation data at its interval and after the last step.
+
+    Goes on after the steps that are done. A checkpoint follows each evaluation, and is never older than
+    `INTERVAL_SECONDS`.
+    """
     protocol = trial.protocol
     steps = protocol.total_steps(steps_per_epoch=training.steps_per_epoch)
     interval = protocol.evaluation_interval(steps_per_epoch=training.steps_per_epoch)
-    recent: list[float] = []
+    done = training.steps
     told = -math.inf
-    making = prefetch(lambda step: train_batch(trial, task, step), first=0, end=steps)
+    making = prefetch(lambda step: train_batch(trial, task, step), first=done, end=steps)
     with closing(making) as batches:
-        for step in range(1, steps + 1):
+        for step in range(done + 1, steps + 1):
             with training.waiting.running():
                 batch, seconds = next(batches)
             training.batch_seconds.append(seconds)
             rate = protocol.learning_rate_of(step - 1, steps_per_epoch=training.steps_per_epoch)
-            with (training.later_steps if training.first_step.laps else training.first_step).running():
+            # The first step of a process traces and compiles.
+            with (training.first_step if step == done + 1 else training.later_steps).running():
                 result = learner.train_step(batch, learning_rate=rate)
             if not math.isfinite(result.loss + result.budget_loss):
                 raise DivergedError(f"the training loss became {result.loss} at step {step}")
-            recent.append(result.loss)
+            training.recent_losses.append(result.loss)
             update_ratio = result.updates / float(real_steps(batch).mean())
             if step % TENSORBOARD_STEPS == 0 or step == steps:
                 events.add_scalar("train/loss", result.loss, step)
@@ -212,21 +246,30 @@ def train(
                 events.add_scalar("train/update_ratio", update_ratio, step)
                 events.add_scalar("train/learning_rate", rate, step)
 
-            if step % interval == 0 or step == steps:
+            evaluates = step % interval == 0 or step == steps
+            if evaluates:
                 evaluated = evaluate(trial, task, learner, "validation", clock=training.evaluation)
-                note_evaluation(training, evaluated, task=task, learner=learner, train_loss=float(np.mean(recent)))
-                recent.clear()
+                note_evaluation(training, evaluated, task=task, learner=learner)
+                write_so_far(training, folder=resumption.folder, new_best=training.best_step == step)
                 for name, value in evaluated.fields().items():
                     events.add_scalar(f"validation/{name}", value, step)
+            if evaluates or resumption.due():
+                events.flush()
+                resumption.write(training, learner, step=step)
             if report is not None and (step == steps or time.monotonic() - told > PROGRESS_SECONDS):
                 told = time.monotonic()
                 quality = training.curve[-1]["quality"] if training.curve else None
                 report(Progress(step=step, steps=steps, loss=result.loss, quality=quality, update_ratio=update_ratio))
 
 
-def note_evaluation(
-    training: Training, evaluated: Evaluated, *, task: Task, learner: Learner, train_loss: float
-) -> None:
+def write_so_far(training: Training, *, folder: Path, new_best: bool) -> None:
+    """Writes the curve and, where they are new, the best parameters: what a trial leaves however it ends."""
+    write_curve(folder / "curve.csv", training.curve)
+    if new_best and training.best_parameters is not None:
+        write_arrays(folder / "best.npz", training.best_parameters)
+
+
+def note_evaluation(training: Training, evaluated: Evaluated, *, task: Task, learner: Learner) -> None:
     """Adds a row to the curve, and keeps the parameters where they are the best so far."""
     if not math.isfinite(evaluated.quality) or not math.isfinite(evaluated.loss):
         raise DivergedError(f"the validation loss became {evaluated.loss} at step {training.steps}")
@@ -235,10 +278,11 @@ def note_evaluation(
             "step": training.steps,
             "epoch": training.steps / training.steps_per_epoch,
             "train_seconds": training.first_step.seconds + training.later_steps.seconds,
-            "train_loss": train_loss,
+            "train_loss": float(np.mean(training.recent_losses)),
             **evaluated.fields(),
         }
     )
+    training.recent_losses.clear()
     if training.best is None or better(evaluated, training.best, task=task):
         training.best = evaluated
         training.best_step = training.steps

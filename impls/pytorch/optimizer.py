@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from impls.contract import OptimizerSpec
+from impls.learner_state import Moments
 
 
 class Adam:
@@ -42,6 +43,31 @@ class Adam:
             group["lr"] = spec.learning_rate if learning_rate is None else learning_rate
             group["eps"] = spec.epsilon / math.sqrt(1.0 - spec.beta_2**self.steps)
         self._adam.step()
+
+    def export_moments(self) -> list[Moments]:
+        """Copies of m and v of each parameter, in order."""
+        return [
+            (m.cpu().numpy().copy(), v.cpu().numpy().copy())
+            for m, v in (self._moments(parameter) for parameter in self.parameters)
+        ]
+
+    def load(self, moments: Sequence[Moments], *, steps: int) -> None:
+        """Goes on from these moments, in the parameters' order, and so many steps."""
+        self.steps = steps
+        for parameter, (m, v) in zip(self.parameters, moments, strict=True):
+            self._adam.state[parameter] = {
+                "step": torch.tensor(float(steps), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter.detach()).copy_(torch.tensor(m)),
+                "exp_avg_sq": torch.zeros_like(parameter.detach()).copy_(torch.tensor(v)),
+            }
+
+    def _moments(self, parameter: nn.Parameter) -> tuple[Tensor, Tensor]:
+        """m and v, which PyTorch makes in a parameter's first step: zero until then."""
+        state = self._adam.state.get(parameter)
+        if not state:
+            zeros = torch.zeros_like(parameter.detach())
+            return zeros, zeros
+        return state["exp_avg"], state["exp_avg_sq"]
 
 
 def clip_global_norm(parameters: Sequence[nn.Parameter], *, norm: float) -> None:

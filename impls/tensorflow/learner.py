@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import tensorflow as tf
 from tensorflow import Tensor
 
-from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, StepResult
+from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, State, StepResult
+from impls.learner_state import join_state, split_state
+from impls.parameters import model_shapes
 from impls.tensorflow.device import set_threads, threads_in_use
 from impls.tensorflow.engines import implementation_of
 from impls.tensorflow.losses import budget_loss, task_loss
@@ -67,6 +69,16 @@ class Learner:
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
         self.model.load_parameters(parameters)
+
+    def export_state(self) -> State:
+        """A copy of all that the next step depends on: parameters, Adam's moments, steps done."""
+        return join_state(self.export_parameters(), self.optimizer.export_moments(), steps=self.optimizer.steps)
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Goes on from a state, or raises `ParameterError` where names, shapes or types differ, and changes nothing."""
+        parameters, moments, steps = split_state(state, model_shapes(self.spec), dtype=self.spec.dtype)
+        self.load_parameters(parameters)
+        self.optimizer.load(moments, steps=steps)
 
     def device_memory_bytes(self) -> int | None:
         """The largest memory allocated on the GPU so far; None on the CPU."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from impls.contract import Array, OptimizerSpec
+from impls.learner_state import Moments
 
 
 class Adam:
@@ -46,6 +47,17 @@ class Adam:
             m.assign(spec.beta_1 * m + (1.0 - spec.beta_1) * gradient)
             v.assign(spec.beta_2 * v + (1.0 - spec.beta_2) * gradient * gradient)
             parameter.assign_sub(tf.cast(rate, parameter.dtype) * m / (tf.sqrt(v) + spec.epsilon))
+
+    def export_moments(self) -> list[Moments]:
+        """Copies of m and v of each parameter, in order."""
+        return [(m.numpy().copy(), v.numpy().copy()) for m, v in self._moments]
+
+    def load(self, moments: Sequence[Moments], *, steps: int) -> None:
+        """Goes on from these moments, in the parameters' order, and so many steps."""
+        self.steps = steps
+        for mine, given in zip(self._moments, moments, strict=True):
+            for moment, value in zip(mine, given, strict=True):
+                moment.assign(value)
 
 
 def clip_global_norm(gradients: Sequence[Tensor], *, norm: float) -> list[Tensor]:

@@ -24,7 +24,7 @@ def known_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path, "known")
+    return Store(tmp_path)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 from bench.plan.trial import Trial, build_trial
 from bench.tasks.base import Score, Split, Task
 from bench.tasks.protocol import Protocol
-from impls.contract import Array, Batch, Evaluation, Parameters, StepResult
+from impls.contract import Array, Batch, Evaluation, Parameters, State, StepResult
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -130,6 +130,12 @@ class KnownLearner:
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         self.steps = int(parameters["steps"])
+
+    def export_state(self) -> State:
+        return {"steps": np.asarray(self.steps)}
+
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        self.steps = int(state["steps"])
 
     def device_memory_bytes(self) -> int | None:
         return None

@@ -1,0 +1,90 @@
+"""Trials killed at any moment and run again come to the very bits of one that ran through."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.launch.local import run_trials
+from bench.plan.trial import Trial, build_trial
+from bench.records.record import Record
+from bench.records.store import Store
+from impls.contract import FRAMEWORKS, installed
+from tests.bench.launch.test_launch import Watcher, children, wait_for
+from tests.bench.train.test_resumption import left, numbers
+
+KILLS = 3
+STEPS, INTERVAL = 160, 4
+# About as long as the steps, the evaluation and the writing of a checkpoint take: a kill falls into any of them.
+LONGEST_SECONDS = 0.1
+
+
+def trial(framework: str) -> Trial:
+    content: dict[str, Any] = {"task": "adding", "cell": "skip_lstm", "units": 3, "options": {"length": 6}}
+    content |= {"framework": framework, "budget_cost": 1e-3, "update_bias": -0.5}
+    protocol = {"steps": STEPS, "batch_size": 4, "learning_rate": 1e-2, "evaluate_every": INTERVAL}
+    protocol |= {"evaluation_sequences": 8, "learning_rate_schedule": "cosine"}
+    return build_trial(content | {"protocol": protocol}, where="test")
+
+
+def run(made: Trial, store: Store, watcher: Watcher) -> Record:
+    run_trials([made], store=store, data=Path("data"), workers=2, display=watcher)
+    return watcher.records[made.id]
+
+
+def newest_step(store: Store) -> int:
+    """Of the newest checkpoint of the trial, whether it runs or ended; 0 where there is none."""
+    paths = store.results.glob("*/*/checkpoint-*.npz")
+    return max((int(path.stem.partition("-")[2]) for path in paths), default=0)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_trial_killed_at_random_moments_ends_bit_for_bit_as_one_that_ran_through(
+    framework: str, tmp_path: Path
+) -> None:
+    if not installed(framework):
+        pytest.skip(f"{framework} is not installed")
+    moments = random.Random()
+    made = trial(framework)
+    killed, undisturbed = Store(tmp_path / "killed"), Store(tmp_path / "undisturbed")
+    folder = killed.folder_of(made.id)
+
+    def kill(_: Trial) -> None:
+        """At a moment after one more checkpoint, at least, than there was."""
+        reached = before + moments.randrange(STEPS // (KILLS + 2))
+        wait_for(lambda: newest_step(killed) > reached, seconds=120)
+        time.sleep(moments.uniform(0.0, LONGEST_SECONDS))
+        for child in children():
+            child.send_signal(signal.SIGKILL)
+
+    for _ in range(KILLS):
+        before = newest_step(killed)
+        record = run(made, killed, Watcher(kill))
+        assert record.status == "failed"
+        assert "SIGKILL" in record.error
+    resumed, whole = run(made, killed, Watcher()), run(made, undisturbed, Watcher())
+    assert resumed.status == "ok"
+    assert len(resumed.stretches) == KILLS + 1
+    assert "the trial goes on after step" in (folder / "log.txt").read_text()
+    assert left(folder) == left(undisturbed.folder_of(made.id))
+    assert numbers(resumed) == numbers(whole)
+    ends = [stretch.end_step for stretch in resumed.stretches]
+    assert [0, *ends] == [*(stretch.start_step for stretch in resumed.stretches), STEPS]
+    assert resumed.total_seconds == pytest.approx(sum(stretch.seconds for stretch in resumed.stretches))
+
+
+def test_arrays_are_compared_by_their_bits(tmp_path: Path) -> None:
+    """The comparison above can fail: it sees the last digit of one number."""
+    values = np.ones(3, np.float32)
+    for folder, array in (("one", values), ("other", np.nextafter(values, np.float32(2)))):
+        (tmp_path / folder).mkdir()
+        for name in ("best.npz", "final.npz", "gates.npz"):
+            np.savez(tmp_path / folder / name, weights=array)
+        (tmp_path / folder / "curve.csv").write_text("step,train_seconds\n1,0.5\n")
+    assert left(tmp_path / "one") != left(tmp_path / "other")

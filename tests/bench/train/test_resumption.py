@@ -1,0 +1,235 @@
+"""A trial that was stopped goes on where it was: same numbers, times that add up, and never on another footing."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.records.record import Record
+from bench.records.store import Store
+from bench.train import conditions as module_of_conditions
+from bench.train import resumption
+from bench.train.clocks import Stopwatch
+from bench.train.resumption import Resumption
+from bench.train.training import Training
+from impls.contract import Batch, StepResult
+from tests.bench.train.conftest import RunKnown
+from tests.bench.train.known import KnownLearner, known_trial, outcomes
+
+PROTOCOL = {"steps": 6, "evaluate_every": 2}
+OUTCOMES = outcomes("validation", 0.1, 0.2, 0.3, 0.9, 0.5, 0.6) | outcomes("test", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+LOSSES = {step: step / 7 for step in range(1, 7)}
+CLOCKS = {"compile_seconds", "train_seconds", "evaluate_seconds", "total_seconds", "step_milliseconds"}
+CLOCKS |= {"batch_milliseconds", "sequences_per_second", "peak_memory_bytes", "finished", "stretches"}
+CLOCKS |= {"wait_milliseconds", "inference_milliseconds", "inference_milliseconds_batch_1"}
+
+
+class Stopped(BaseException):
+    """As by Ctrl-C or the parent."""
+
+
+class Stopping(KnownLearner):
+    """Is stopped in a training step, counted from 1."""
+
+    at = 0
+
+    def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
+        if self.steps + 1 == self.at:
+            raise Stopped
+        return super().train_step(batch, learning_rate=learning_rate)
+
+
+def learner(*, stopped_at: int = 0) -> KnownLearner:
+    made = Stopping(outcomes=OUTCOMES, train_losses=LOSSES)
+    made.at = stopped_at
+    return made
+
+
+@pytest.fixture
+def folder(store: Store) -> Path:
+    return store.folder_of(known_trial(protocol=PROTOCOL).id)
+
+
+@pytest.fixture
+def stopped(run_known: RunKnown) -> None:
+    """A trial that was stopped in its sixth step."""
+    with pytest.raises(Stopped):
+        run_known(learner(stopped_at=6), protocol=PROTOCOL)
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """The arrays and the curve that a trial left, but for its times."""
+    found: dict[str, Any] = {}
+    for name in ("best.npz", "final.npz", "gates.npz"):
+        with np.load(folder / name, allow_pickle=False) as file:
+            found |= {f"{name}/{key}": file[key].tolist() for key in file.files}
+    rows = list(csv.DictReader((folder / "curve.csv").read_text().splitlines()))
+    return found | {"curve": [{key: row[key] for key in row if key != "train_seconds"} for row in rows]}
+
+
+def numbers(record: Record) -> dict[str, Any]:
+    return record.model_dump(exclude=CLOCKS)
+
+
+def test_a_stopped_trial_comes_to_what_it_would_have(
+    stopped: None, run_known: RunKnown, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resumed = learner()
+    record = run_known(resumed, protocol=PROTOCOL)
+    assert capsys.readouterr().out == "the trial goes on after step 4\n"
+    assert sum(len(batch.targets) == 4 and batch.inputs[0, 0, 0] == 0 for batch in resumed.batches) == 2, "steps 5, 6"
+    found = left(folder)
+    with np.load(folder / "steps.npz") as steps:
+        assert steps["step_milliseconds"].shape == steps["batch_milliseconds"].shape == (6,)
+    assert record.best_step == 4
+    assert not list(folder.glob("checkpoint-*")), "they go once the record is written"
+
+    (folder / "record.json").unlink()
+    whole = run_known(learner(), protocol=PROTOCOL)
+    assert [stretch.start_step for stretch in whole.stretches] == [0], "nothing is left to go on from"
+    assert left(folder) == found
+    assert numbers(record) == numbers(whole)
+
+
+def test_times_add_up_and_each_stretch_tells_its_environment(stopped: None, run_known: RunKnown) -> None:
+    record = run_known(learner(), protocol=PROTOCOL)
+    first, second = record.stretches
+    assert [(each.start_step, each.end_step) for each in (first, second)] == [(0, 4), (4, 6)]
+    assert first.environment == second.environment == record.environment
+    assert min(first.seconds, second.seconds) > 0
+    assert record.total_seconds == first.seconds + second.seconds
+
+
+def test_the_first_step_of_each_process_counts_as_compilation() -> None:
+    training = Training(steps_per_epoch=1)
+    training.first_step = Stopwatch(seconds=19.0, laps=[10.0, 9.0])
+    training.later_steps = Stopwatch(seconds=6.0, laps=[1.0, 2.0, 3.0])
+    training.waiting = Stopwatch(seconds=50.0, laps=[20.0, 1.0, 2.0, 30.0, 3.0])
+    assert training.step_seconds([0, 3]) == [10, 1, 2, 9, 3]
+    times = training.times(batch_size=4, starts=[0, 3])
+    assert (times["compile_seconds"], times["step_milliseconds"]) == (19, 2000)
+    assert times["wait_milliseconds"] == 2000, "the first batch of a process is always waited for"
+    assert training.step_seconds([0, 1, 5]) == [10, 9, 1, 2, 3], "a process that only had the test to run"
+
+
+def test_stopped_in_the_test_only_the_test_is_run_again(
+    run_known: RunKnown, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.train import training
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "final_results", stop)
+        with pytest.raises(Stopped):
+            run_known(learner(), protocol=PROTOCOL)
+    resumed = learner(stopped_at=1)  # a training step would stop it
+    record = run_known(resumed, protocol=PROTOCOL)
+    assert record.status == "ok"
+    assert [(each.start_step, each.end_step) for each in record.stretches] == [(0, 6), (6, 6)]
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_whatever_ends_a_trial_leaves_its_curve_and_best_parameters(at: int, run_known: RunKnown, folder: Path) -> None:
+    with pytest.raises(Stopped):
+        run_known(learner(stopped_at=at), protocol=PROTOCOL)
+    if at == 1:  # nothing was evaluated yet
+        assert not (folder / "curve.csv").exists()
+        return
+    rows = (folder / "curve.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == {3: ["2"], 6: ["2", "4"]}[at]
+    with np.load(folder / "best.npz") as best:
+        assert best["steps"] == {3: 2, 6: 4}[at]
+
+
+def test_a_diverged_trial_leaves_them_too_and_no_checkpoint(run_known: RunKnown, folder: Path) -> None:
+    record = run_known(KnownLearner(outcomes=OUTCOMES, train_losses={6: float("nan")}), protocol=PROTOCOL)
+    assert record.status == "diverged"
+    assert (folder / "best.npz").exists()
+    assert len((folder / "curve.csv").read_text().splitlines()) == 3
+    assert not list(folder.glob("checkpoint-*"))
+
+
+def test_what_was_left_stays_while_the_trial_goes_on(stopped: None, run_known: RunKnown, folder: Path) -> None:
+    assert not (folder / "curve.csv").exists()
+    with pytest.raises(Stopped):
+        run_known(learner(stopped_at=5), protocol=PROTOCOL)
+    assert len((folder / "curve.csv").read_text().splitlines()) == 3
+    with np.load(folder / "best.npz") as best:
+        assert best["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [
+        (module_of_conditions, "processor", "another processor"),
+        (module_of_conditions, "code_checksum", "another code"),
+        (module_of_conditions, "package_versions", {"torch": "0.1"}),
+    ],
+)
+def test_other_conditions_start_anew_and_the_log_says_so(
+    place: Any,
+    name: str,
+    value: Any,
+    stopped: None,
+    run_known: RunKnown,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    events = folder / "tensorboard" / "of-before"
+    events.touch()
+    monkeypatch.setattr(place, name, lambda: value)
+    record = run_known(learner(), protocol=PROTOCOL)
+    assert [stretch.start_step for stretch in record.stretches] == [0]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("checkpoint-4.npz was written under other conditions (")
+    assert said[1].startswith("checkpoint-2.npz was written under other conditions (")
+    assert said[2:] == ["the trial starts anew"]
+    assert not events.exists()
+
+
+def test_another_number_of_threads_starts_anew(stopped: None, run_known: RunKnown) -> None:
+    other = learner()
+    other.threads = 2
+    assert [stretch.start_step for stretch in run_known(other, protocol=PROTOCOL).stretches] == [0]
+
+
+def test_between_evaluations_a_checkpoint_is_never_older_than_the_interval(
+    run_known: RunKnown, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol = PROTOCOL | {"evaluate_every": 100}
+    for interval, steps in ((0.0, {3, 4}), (60.0, set())):
+        monkeypatch.setattr(resumption, "INTERVAL_SECONDS", interval)
+        with pytest.raises(Stopped):
+            run_known(learner(stopped_at=5), protocol=protocol)
+        place = folder.parent / known_trial(protocol=protocol).id
+        assert {int(path.stem.partition("-")[2]) for path in place.glob("checkpoint-*")} == steps
+        for path in place.glob("checkpoint-*"):
+            path.unlink()
+
+
+def test_losses_since_the_last_evaluation_are_kept(
+    run_known: RunKnown, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the mean training loss of the next row would be of the steps after the stop alone."""
+    monkeypatch.setattr(resumption, "INTERVAL_SECONDS", 0.0)
+    protocol = PROTOCOL | {"evaluate_every": 100}
+    with pytest.raises(Stopped):
+        run_known(learner(stopped_at=5), protocol=protocol)
+    record = run_known(learner(), protocol=protocol)
+    (row,) = csv.DictReader((store.folder_of(record.trial_id) / "curve.csv").read_text().splitlines())
+    assert float(row["train_loss"]) == np.mean(list(LOSSES.values()))
+
+
+def test_what_a_checkpoint_cannot_hold_is_refused(tmp_path: Path) -> None:
+    kept = Resumption(tmp_path, trial_id="mine", conditions={}, environment={}, started=0.0)
+    training = Training(steps_per_epoch=1, curve=[{"step": {1, 2}}])
+    with pytest.raises(TypeError, match="gathered/curve/0/step: a checkpoint cannot hold a set"):
+        kept.write(training, KnownLearner(), step=1)
+    assert not list(tmp_path.iterdir())
