@@ -21,7 +21,7 @@ def test_a_description_is_text_on_the_page_and_in_the_terminal(tmp_path: Path) -
     path = tmp_path / "mini.toml"
     path.write_text(MINI.replace("a sweep in seconds", f"{MARKUP} {SCRIPT}"))
     sweep = sweeps.load(str(path))
-    store = Store(tmp_path / "results", "mini")
+    store = Store(tmp_path / "results")
     for trial in sweep.trials:
         failed = Record(**identity(trial, sweep="mini"), status="failed", error=f"{MARKUP} {SCRIPT}")
         store.write(failed)
@@ -69,7 +69,7 @@ def test_runs_in_tensorboard_bear_the_trials_labels(tmp_path: Path) -> None:
     path = tmp_path / "mini.toml"
     path.write_text(MINI)
     sweep = sweeps.load(str(path))
-    store = Store(tmp_path / "results", "mini")
+    store = Store(tmp_path / "results")
     ran = sweep.trials[0]
     events = store.folder_of(ran.id) / "tensorboard"
     events.mkdir(parents=True)

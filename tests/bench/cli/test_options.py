@@ -83,7 +83,7 @@ def test_report_and_compare_read_the_trials_that_run_would_run(tmp_path: Path) -
     path.write_text(MINI + "seed = [0, 1]\n")
     sweep = sweeps.load(str(path))
     folder = tmp_path / "results"
-    store = Store(folder, "mini")
+    store = Store(folder)
     for trial in sweep.trials:
         store.write(recorded(trial))
     narrowed = ["--where", "seed=1", "--results", str(folder)]

@@ -14,14 +14,14 @@ TRIAL = build_trial({"task": "adding", "cell": "lstm", "framework": "pytorch"}, 
 
 
 def record(**fields: object) -> Record:
-    return Record(**identity(TRIAL, sweep="mine"), **{"status": "ok"} | fields)
+    return Record(**identity(TRIAL), **{"status": "ok"} | fields)
 
 
 def test_shares_add_up_over_trials_and_the_rest_is_what_is_left() -> None:
     records = [
         record(total_seconds=10.0, train_seconds=5.0, evaluate_seconds=1.0, compile_seconds=2.0),
         record(total_seconds=30.0, train_seconds=15.0, evaluate_seconds=3.0, compile_seconds=2.0),
-        failure(TRIAL, sweep="mine", status="failed", error="ended before it could tell its times"),
+        failure(TRIAL, status="failed", error="ended before it could tell its times"),
     ]
     assert where_time_went(records, workers=1) == (
         "where the time of 2 trials went (40 s): training 50%, evaluation 10%, compilation 10%, the rest 30%"

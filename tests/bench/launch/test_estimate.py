@@ -29,13 +29,13 @@ def test_a_slower_machine_has_longer_estimates(tmp_path: Path, monkeypatch: pyte
     assert quiet is not None
     for pace, expected in ((1.0, 1.0), (7.0, 4.0)):
         monkeypatch.setattr(estimate, "slowdown", lambda pace=pace: pace)
-        guesses = estimate.estimates([TRIAL], store=Store(tmp_path, "mine"), data=tmp_path)
+        guesses = estimate.estimates([TRIAL], store=Store(tmp_path), data=tmp_path)
         assert guesses == {TRIAL.id: pytest.approx(expected * quiet)}
 
 
 def test_a_record_of_another_seed_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "slowdown", lambda: pytest.fail("nothing is left to calibrate for"))
-    store = Store(tmp_path, "mine")
-    store.write(Record(**identity(TRIAL, sweep="mine"), status="ok", total_seconds=12.5))
+    store = Store(tmp_path)
+    store.write(Record(**identity(TRIAL), status="ok", total_seconds=12.5))
     other = TRIAL.model_copy(update={"seed": 5})
     assert estimate.estimates([other], store=store, data=tmp_path) == {other.id: 12.5}

@@ -19,8 +19,8 @@ from impls.contract import FRAMEWORKS, installed
 from tests.bench.launch.test_launch import Watcher, children, wait_for
 from tests.bench.train.test_resumption import left, numbers
 
-KILLS = 3
-STEPS, INTERVAL = 160, 4
+KILLS = 2
+STEPS, INTERVAL = 800, 4
 # About as long as the steps, the evaluation and the writing of a checkpoint take: a kill falls into any of them.
 LONGEST_SECONDS = 0.1
 
@@ -57,7 +57,7 @@ def test_a_trial_killed_at_random_moments_ends_bit_for_bit_as_one_that_ran_throu
 
     def kill(_: Trial) -> None:
         """At a moment after one more checkpoint, at least, than there was."""
-        reached = before + moments.randrange(STEPS // (KILLS + 2))
+        reached = before + moments.randrange(STEPS // (2 * KILLS + 2))
         wait_for(lambda: newest_step(killed) > reached, seconds=120)
         time.sleep(moments.uniform(0.0, LONGEST_SECONDS))
         for child in children():
