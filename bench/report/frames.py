@@ -66,7 +66,8 @@ def read_records(sweep: str, *, results: Path, trials: Sequence[Trial] | None = 
         problems = list(survey.problems().values())
         if problems:
             raise RecordError("\n".join(problems))
-        raise RecordError(f"{results}: no records of {sweep}; run the sweep first: python run_all.py {sweep}")
+        asked = sweep if trials is None else f"the {len(trials)} trials asked for"
+        raise RecordError(f"{results}: no records of {asked}; run the sweep first: python run_all.py {sweep}")
     return survey
 
 

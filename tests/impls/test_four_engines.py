@@ -59,11 +59,14 @@ def test_partly_saturated_gates(cell: str, seed: int, scale: float) -> None:
     results = {name: run_engine(*name, case, dtype="float32") for name in ENGINES}
     expected = results["pytorch", "reference"]
     assume(distance_from_tie(case, expected, read) > 1e-5)
-    for found in results.values():
+    # Steep gates magnify rounding: at some scales both references are more than 1e-3 from float64.
+    exact = run_engine("pytorch", "reference", case).gradients
+    errors = {name: relative_differences(found.gradients, exact) for name, found in results.items()}
+    rounding = max(max(errors[framework, "reference"].values()) for framework in ("pytorch", "tensorflow"))
+    for name, found in results.items():
         np.testing.assert_array_equal(found.gates, expected.gates)
         np.testing.assert_allclose(found.h, expected.h, rtol=0, atol=2e-5)
-        differences = relative_differences(found.gradients, expected.gradients)
-        assert {name: value for name, value in differences.items() if not value <= 1e-3} == {}
+        assert max(errors[name].values()) <= max(1e-3, 2 * rounding), errors[name]
 
 
 @pytest.mark.parametrize("cell", skip_cells())

@@ -23,7 +23,7 @@ def test_a_description_is_text_on_the_page_and_in_the_terminal(tmp_path: Path) -
     sweep = sweeps.load(str(path))
     store = Store(tmp_path / "results")
     for trial in sweep.trials:
-        failed = Record(**identity(trial, sweep="mini"), status="failed", error=f"{MARKUP} {SCRIPT}")
+        failed = Record(**identity(trial), status="failed", error=f"{MARKUP} {SCRIPT}")
         store.write(failed)
     places = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
     done = command("-m", "bench", "report", str(path), *places)

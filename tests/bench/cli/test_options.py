@@ -107,7 +107,7 @@ def recorded(trial: sweeps.Trial) -> object:
     from bench.records.record import Record
 
     return Record(
-        **identity(trial, sweep="mini"),
+        **identity(trial),
         status="ok",
         quality=0.5,
         loss=0.5,
@@ -128,7 +128,7 @@ def test_one_trial_by_its_id_runs_for_the_first_time_and_again(tmp_path: Path) -
 
     first = command("run_all.py", str(path), "--trial", trial.id[:10], *place)
     assert first.returncode == 0, first.stdout + first.stderr
-    record = tmp_path / "results" / "mini" / trial.id / "record.json"
+    record = tmp_path / "results" / "trials" / trial.id / "record.json"
     kept = record.read_bytes()
     assert f"{json.loads(kept)['quality']:.6g}" in first.stdout
 

@@ -20,7 +20,7 @@ from tests.bench.launch.test_launch import Watcher, children, wait_for
 from tests.bench.train.test_resumption import left, numbers
 
 KILLS = 2
-STEPS, INTERVAL = 800, 4
+STEPS, INTERVAL = 480, 4
 # About as long as the steps, the evaluation and the writing of a checkpoint take: a kill falls into any of them.
 LONGEST_SECONDS = 0.1
 

@@ -16,7 +16,7 @@ WORDS = {"adding": "after the last training step", "digits": "with the parameter
 
 @pytest.fixture
 def frame(stored: Stored) -> pd.DataFrame:
-    return trials_frame(read_records("stored", results=stored.results))
+    return trials_frame(read_records("stored", results=stored.results).records.values())
 
 
 def test_tables_have_a_column_for_it(frame: pd.DataFrame) -> None:

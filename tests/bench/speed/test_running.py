@@ -76,7 +76,7 @@ def test_benchmarks_are_measured_and_reported(tmp_path: Path) -> None:
     assert {entry["extra_info"]["subject"] for entry in written["benchmarks"]} == {*ENGINES, *BASELINES["pytorch"]}
     assert all(entry["stats"]["data"] for entry in written["benchmarks"])
     assert written["machine_info"].keys() == {
-        "processor", "cores", "memory_bytes", "system", "python", "packages", "threads",
+        "processor", "cores", "memory_bytes", "system", "python", "packages", "threads", "project", "blas",
     }  # fmt: skip
     page = write_speed_report(results=tmp_path / "results", reports=tmp_path / "reports")
     assert "skip_gru" in page.read_text(encoding="utf-8")
