@@ -80,6 +80,9 @@ class Attempt(Store):
             place.rename(before)
         self.running.rename(place)
         shutil.rmtree(before, ignore_errors=True)
+        if record.status in FINISHED:  # what an earlier run could have gone on from, where another's record is taken in
+            for checkpoint in place.glob(CHECKPOINTS):
+                checkpoint.unlink()
         return place / written.name
 
     def end(self) -> None:

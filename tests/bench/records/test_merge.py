@@ -69,6 +69,16 @@ def test_a_finished_record_goes_before_one_that_failed_whichever_is_later(stores
     assert [quality(ours, seed) for seed in (0, 1)] == [0.25, 0.25]
 
 
+def test_a_finished_trial_brings_no_checkpoint_of_the_run_it_ends(stores: tuple[Store, Store]) -> None:
+    mine, other = stores
+    cut_off = mine.results / "running" / f"{trial().id}-token"
+    cut_off.mkdir(parents=True)
+    (cut_off / "checkpoint-4.npz").write_bytes(b"what a stopped run would go on from")
+    other.write(record(trial()))
+    assert merge(mine.results, other.results).copied == [trial().id]
+    assert not list(mine.results.rglob("checkpoint-*"))
+
+
 def test_of_two_finished_records_that_differ_neither_is_taken(stores: tuple[Store, Store]) -> None:
     ours, theirs = stores
     fill(ours, 0, quality=0.5)
