@@ -48,7 +48,7 @@ def results_table(records: Iterable[Record], *, missing: Sequence[Trial] = ()) -
     Columns with the same value in every row are left out, except the task, cell and framework.
     """
     from bench.report.frames import trials_frame
-    from bench.report.tables import aggregate, readable
+    from bench.report.tables.results import aggregate, readable
 
     return readable(aggregate(trials_frame(records, missing=missing))).varying
 
@@ -58,7 +58,7 @@ def compare(sweep: str, *, results: Path, trials: Sequence[Trial] | None = None)
 
     Records that cannot be believed are named and left out. Raises `RecordError` where no others are left.
     """
-    from bench.report.comparison import compare_frameworks, readable_summary
+    from bench.report.comparison.pairs import compare_frameworks, readable_summary
     from bench.report.frames import read_records, sweep_frame
 
     return readable_summary(compare_frameworks(sweep_frame(read_records(sweep, results=results, trials=trials))))
@@ -69,7 +69,7 @@ def write_speed_report(*, results: Path, reports: Path, command: str = "") -> Pa
 
     Raises `SpeedError` where that file is missing or cannot be read.
     """
-    from bench.report.speed_page import write_speed
+    from bench.report.speed.page import write_speed
 
     return write_speed(results=results, reports=reports, command=command)
 

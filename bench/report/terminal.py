@@ -12,10 +12,10 @@ from rich.text import Text
 
 from bench.plan.trial import Trial
 from bench.records.store import Survey
-from bench.report.comparison import compare_frameworks, readable_summary
+from bench.report.comparison.pairs import compare_frameworks, readable_summary
 from bench.report.frames import read_records, rows_of, sweep_frame
-from bench.report.speed_times import glance, passes_frame, read_benchmarks, times_table
-from bench.report.tables import aggregate, readable
+from bench.report.speed.times import glance, passes_frame, read_benchmarks, times_table
+from bench.report.tables.results import aggregate, readable
 
 # What a terminal has room for; the page and the CSV have the rest.
 SHOWN = (

@@ -9,15 +9,17 @@ import pandas as pd
 
 from bench.plan.trial import Trial
 from bench.records.store import Store
-from bench.report import figures, sections, sequences
-from bench.report.comparison import Comparison, compare_frameworks
+from bench.report.comparison.pairs import Comparison, compare_frameworks
+from bench.report.figures import differences, learning_curves, quality, sequences, step_times
+from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
 from bench.report.frames import LABELS, curves_frame, read_records, sweep_frame
-from bench.report.page import Section, render
-from bench.report.speed_page import speed_sections, write_speed_tables
-from bench.report.speed_times import passes_frame, read_benchmarks, times_table
-from bench.report.style import house_style, save
-from bench.report.tables import ReadableTable, aggregate, readable, to_latex, to_markdown
+from bench.report.page import sections
+from bench.report.page.rendering import Section, render
+from bench.report.speed.page import speed_sections, write_speed_tables
+from bench.report.speed.times import passes_frame, read_benchmarks, times_table
+from bench.report.tables.formats import to_latex, to_markdown
+from bench.report.tables.results import ReadableTable, aggregate, readable
 
 
 def write(
@@ -58,22 +60,22 @@ def page_sections(
         sections.results(text),
         sections.figures(
             "Learning curves",
-            figures.learning_curves(curves_frame(frame, store=store), frame),
+            learning_curves.learning_curves(curves_frame(frame, store=store), frame),
             otherwise="No trial left a learning curve.",
         ),
         sections.figures(
             "Quality against update ratio",
-            figures.quality_against_update_ratio(frame),
+            quality.quality_against_update_ratio(frame),
             otherwise="No trial ended ok.",
         ),
-        sections.figures("Training time", figures.step_times(frame), otherwise="No trial ended ok."),
+        sections.figures("Training time", step_times.step_times(frame), otherwise="No trial ended ok."),
         sections.figures(
             "Used and skipped",
             sequences.used_and_skipped(frame, store=store),
             otherwise="No skip cell skipped anything.",
             prose=["What learned gates look at: skip cells that skip something, on the same test sequences."],
         ),
-        sections.framework_comparison(comparison, figures.framework_differences(comparison, frame)),
+        sections.framework_comparison(comparison, differences.framework_differences(comparison, frame)),
         sections.holes(frame),
         sections.meanings([*text.varying.columns, *text.constant]),
         sections.provenance(frame),

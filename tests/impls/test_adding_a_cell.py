@@ -13,7 +13,7 @@ import pytest
 from bench.launch.estimate import estimate_seconds
 from bench.plan.trial import build_trial
 from bench.records.store import Store
-from bench.report.style import cell_colours
+from bench.report.figures.style import cell_colours
 from bench.speed.workloads import SCALES, grid
 from bench.train.draws import with_draws
 from bench.train.training import run_trial

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.report.bootstrap import mean_interval
-from bench.report.comparison import compare_frameworks, readable_summary
+from bench.report.comparison.bootstrap import mean_interval
+from bench.report.comparison.pairs import compare_frameworks, readable_summary
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bench.report import figures, sections
-from bench.report.comparison import compare_frameworks, readable_summary
+from bench.report.comparison.pairs import compare_frameworks, readable_summary
+from bench.report.figures import differences, quality
 from bench.report.frames import read_records, trials_frame
-from bench.report.tables import aggregate, readable
+from bench.report.page import sections
+from bench.report.tables.results import aggregate, readable
 from tests.bench.report.stored import Stored, ok_record, trial
 
 WORDS = {"adding": "after the last training step", "digits": "with the parameters that were best on validation"}
@@ -33,7 +34,7 @@ def test_the_column_stays_where_every_row_has_the_same() -> None:
 
 def test_captions_and_sentences_say_it_in_words(frame: pd.DataFrame) -> None:
     comparison = compare_frameworks(frame)
-    pictures = figures.quality_against_update_ratio(frame) + figures.framework_differences(comparison, frame)
+    pictures = quality.quality_against_update_ratio(frame) + differences.framework_differences(comparison, frame)
     assert {picture.name.split("-")[0] for picture in pictures} == {"quality", "frameworks"}
     for picture in pictures:
         assert WORDS[picture.title.split()[0].strip(":")] in picture.caption

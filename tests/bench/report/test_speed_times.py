@@ -12,7 +12,7 @@ import pytest
 
 from bench.errors import SpeedError
 from bench.report import write_report, write_speed_report
-from bench.report.speed_times import glance, passes_frame, read_benchmarks, readable_times, times_table
+from bench.report.speed.times import glance, passes_frame, read_benchmarks, readable_times, times_table
 from tests.bench.report.stored import SWEEP, Stored
 
 # Milliseconds of (subject, cell, one update in n), a number a pass: the second pass is slowed down threefold.

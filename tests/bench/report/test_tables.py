@@ -11,7 +11,8 @@ import pytest
 from bench.plan.trial import build_trial
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from bench.report.numbers import number, signed, spread
-from bench.report.tables import aggregate, escape_latex, readable, to_latex, to_markdown
+from bench.report.tables.formats import escape_latex, to_latex, to_markdown
+from bench.report.tables.results import aggregate, readable
 from tests.bench.report.stored import ok_record
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.records.record import Record
 from bench.report.frames import trials_frame
-from bench.report.tables import aggregate
+from bench.report.tables.results import aggregate
 from bench.tasks.protocol import Protocol
 from tests.bench.train.conftest import RunKnown
 from tests.bench.train.known import KnownLearner

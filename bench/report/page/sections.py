@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from bench.report.comparison import Comparison, readable_summary
+from bench.report.comparison.pairs import Comparison, readable_summary
+from bench.report.figures.style import Picture
 from bench.report.frames import STATUSES, rows_of
-from bench.report.glossary import evaluation_words, glossary
 from bench.report.numbers import number
-from bench.report.page import Details, PageTable, Section
-from bench.report.style import Picture
-from bench.report.tables import ReadableTable
+from bench.report.page.glossary import evaluation_words, glossary
+from bench.report.page.rendering import Details, PageTable, Section
+from bench.report.tables.results import ReadableTable
 
 QUALITY_IS = "quality is of the evaluation named under reported"
 

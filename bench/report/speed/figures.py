@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from bench.report.figures.style import FAINT, INK, Picture, cell_colours, darker, framework_markers, new_figure, slug
 from bench.report.frames import rows_of
 from bench.report.numbers import number
-from bench.report.speed_times import NATIVE, PRODUCTS
-from bench.report.style import FAINT, INK, Picture, cell_colours, darker, framework_markers, new_figure, slug
+from bench.report.speed.times import NATIVE, PRODUCTS
 from impls.kinds import skip_cells
 
 Look = dict[str, Any]

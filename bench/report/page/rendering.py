@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from bench.report.style import Picture, slug
+from bench.report.figures.style import Picture, slug
 
 # A larger drawing goes into the page as pixels.
 LARGEST_SVG_BYTES = 200_000

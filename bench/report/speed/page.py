@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
-from bench.report.page import PageTable, Section, render
-from bench.report.speed_figures import time_against_update_ratio
-from bench.report.speed_times import glance, passes_frame, read_benchmarks, readable_times, times_table
-from bench.report.style import house_style, save
-from bench.report.tables import to_latex, to_markdown
+from bench.report.page.rendering import PageTable, Section, render
+from bench.report.speed.figures import time_against_update_ratio
+from bench.report.speed.times import glance, passes_frame, read_benchmarks, readable_times, times_table
+from bench.report.tables.formats import to_latex, to_markdown
 
 HOW = (
     "Median milliseconds of one step, from NumPy arrays to numbers. All workloads of a framework are measured in "

@@ -25,6 +25,8 @@ FRAMEWORK_HATCHES = {"pytorch": "", "tensorflow": "////"}
 OTHER_MARKERS = ("D", "^", "v", "P")
 DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1.2), (6, 1.5, 1, 1.5), (2.5, 1, 1, 1, 1, 1))
 USED, SKIPPED = "#B2182B", "#2166AC"
+# Errors span orders of magnitude; their axes are logarithmic.
+LOGARITHMIC_METRICS = ("mean_squared_error",)
 INK, FAINT = "#222222", "#767676"
 WIDTH = 5.6
 SETTINGS: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.report.bootstrap import mean_interval
+from bench.report.comparison.bootstrap import mean_interval
 from bench.report.frames import CORE, rows_of
 from bench.report.numbers import NONE, number, signed
 from impls.contract import Array

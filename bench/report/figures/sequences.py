@@ -15,9 +15,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bench.records.store import Store
+from bench.report.figures.style import INK, SKIPPED, USED, WIDTH, Picture, new_figure, slug
 from bench.report.frames import read_examples, rows_of
-from bench.report.glossary import evaluation_words
-from bench.report.style import INK, SKIPPED, USED, WIDTH, Picture, new_figure, slug
+from bench.report.page.glossary import evaluation_words
 from impls.contract import Array
 
 SIGNALS, IMAGES = 3, 8

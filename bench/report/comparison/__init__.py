@@ -1,0 +1,1 @@
+"""The frameworks compared, pair by pair."""

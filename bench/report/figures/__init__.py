@@ -1,0 +1,1 @@
+"""Figures of records, drawn in one style."""

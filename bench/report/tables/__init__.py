@@ -1,0 +1,1 @@
+"""Results as tables: aggregated over seeds, as numbers for machines and as text for people."""
