@@ -70,11 +70,9 @@ def select_trial(identifier: str, *, sweep: str | None, results: Path) -> Sweep:
 def _recorded(digits: str, *, results: Path) -> Iterator[tuple[Trial, Sweep]]:
     """The trials whose records are in the results folder."""
     from bench.plan.sweep import Sweep
-    from bench.records.record import trial_of
     from bench.records.store import Store
 
     store = Store(results)
     for trial_id in store.trial_ids():
         if trial_id.startswith(digits) and (record := store.read(trial_id)) is not None:
-            trial = trial_of(record)
-            yield trial, Sweep(name=trial.task, description="", trials=(trial,))
+            yield record.trial, Sweep(name=record.trial.task, description="", trials=(record.trial,))

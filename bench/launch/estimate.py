@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.launch.calibration import slowdown
 from bench.plan.trial import Trial
-from bench.records.record import Record, trial_of
+from bench.records.record import Record
 from bench.records.store import Store
 from bench.train.flops import published_macs_per_update
 
@@ -80,4 +80,4 @@ def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str,
 
 
 def _but_for_seed(record: Record) -> str:
-    return trial_of(record).model_copy(update={"seed": 0}).id
+    return record.trial.model_copy(update={"seed": 0}).id

@@ -70,10 +70,10 @@ class Trial(BaseModel):
     device: str = "cpu"
     seed: int = Field(default=0, ge=0, lt=2**32)
     budget: str = "cost_per_sample"
-    budget_cost: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    budget_cost: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="λ, the cost of a used sample")
     budget_target: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     p_skip: float = Field(default=0.0, ge=0, lt=1)
-    period: int = Field(default=1, ge=1)
+    period: int = Field(default=1, ge=1, description="the periodic-skip baseline: only every how manyth step updates")
     activation: str = "tanh"
     forget_bias: float = Field(default=1.0, allow_inf_nan=False)
     layer_norm: bool = False

@@ -10,11 +10,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench.errors import DamagedRecordError, NewerRecordError, SweepError, explain
-from bench.records.record import Record, trial_of
+from bench.records.older import FLAT, UNSEALED, today
+from bench.records.record import Record
 
-# 1 named its sweep and had neither version nor checksum; 2 has both.
-SCHEMA = 2
-UNSEALED = 1
+SCHEMA = 3
 AGAIN = "delete it, or run its sweep again, which sets it aside"
 
 
@@ -57,6 +56,11 @@ def decode(text: str, *, trial_id: str, where: str) -> Record:
         stated = content.pop("checksum", None)
         if stated != checksum({"schema": schema, **content}):
             raise DamagedRecordError(f"{where}: was changed after it was written (its checksum differs); {AGAIN}")
+    if schema <= FLAT:
+        try:
+            content = today(content)
+        except SweepError as error:
+            raise DamagedRecordError(f"{where}: is of no trial ({error}); {AGAIN}") from None
     return _checked(content, trial_id=trial_id, where=where)
 
 
@@ -69,11 +73,9 @@ def checksum(content: dict[str, Any]) -> str:
 def _checked(content: dict[str, Any], *, trial_id: str, where: str) -> Record:
     try:
         record = Record.model_validate(content)
-        trial = trial_of(record)
     except ValidationError as error:
         raise DamagedRecordError(f"{explain(error, Record, where=where)}; {AGAIN}") from None
-    except SweepError as error:
-        raise DamagedRecordError(f"{where}: is of no trial ({error}); {AGAIN}") from None
+    trial = record.trial
     if record.trial_id != trial_id:
         raise DamagedRecordError(f"{where}: is the record of trial {record.trial_id}, not of its folder; {AGAIN}")
     if (record.trial_id, record.pair_id) != (trial.id, trial.pair_id()):

@@ -1,22 +1,21 @@
-"""The record of a trial: flat, documented, the only thing that reports read."""
+"""The record of a trial: what was asked, what came out, what it cost and stood on; the only thing that reports read."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from bench.plan.trial import Trial, build_trial
+from bench.plan.trial import Trial
 from bench.records.stretch import Stretch
 from bench.tasks.base import Reported
-from bench.tasks.protocol import Protocol
 
 Status = Literal["ok", "diverged", "failed", "timeout"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged")
 
 
 class Record(BaseModel):
-    """One trial's result: flat, documented, the only thing that reports read.
+    """One trial's result: the trial itself, then what came of it.
 
     Numbers without a prefix are of the test data, at the evaluation that `reported` names; `best_…` are those with the
     parameters that were best on validation, `final_…` those after the last step. Updates are counted per sequence, over
@@ -26,41 +25,22 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     # Who
-    trial_id: str
+    trial: Trial = Field(description="everything that decides the result, defaults included")
+    trial_id: str = Field(description="the trial's hash")
     pair_id: str = Field(description="the same for trials that differ in the framework alone")
-    task: str
-    options: dict[str, Any] = Field(description="the task's options, defaults included")
+    # What its task is
+    task_options: dict[str, Any] = Field(description="the task's options, defaults included")
     length: int = Field(description="time steps of a sequence, padding included")
-    cell: str
-    units: tuple[int, ...]
-    framework: str
-    engine: str
-    device: str
-    seed: int
-    budget: str
-    budget_cost: float = Field(description="λ")
-    budget_target: float
-    p_skip: float
-    period: int = Field(default=1, description="the periodic-skip baseline: only every how manyth step updates")
-    activation: str
-    forget_bias: float
-    layer_norm: bool
-    update_bias: float
-    initial_state: str
-    gate: str
-    gate_layer: int
-    protocol: dict[str, Any]
+    quality_metric: str
+    higher_is_better: bool
+    reported: Reported = Field(
+        description="the evaluation that quality, loss, updates and FLOPs are of: last (after the last training step) "
+        "or best_validation (with the parameters that were best on validation)",
+    )
     # What came out
     status: Status
     error: str = Field(default="", description="one line; empty where status is ok")
     traceback: str = ""
-    quality_metric: str
-    higher_is_better: bool
-    reported: Reported = Field(
-        default="best_validation",  # of records from before it was told
-        description="the evaluation that quality, loss, updates and FLOPs are of: last (after the last training step) "
-        "or best_validation (with the parameters that were best on validation)",
-    )
     quality: float | None = None
     solved: bool | None = Field(default=None, description="None for tasks without a criterion")
     loss: float | None = Field(default=None, description="the task's loss, without the budget's")
@@ -123,12 +103,6 @@ class Record(BaseModel):
     )
     finished: str = Field(default="", description="when the record was written, UTC")
 
-    @field_validator("protocol")
-    @classmethod
-    def _whole(cls, value: dict[str, Any]) -> dict[str, Any]:
-        """Fields that protocols have gained since the record was written stand at their default, as in its id."""
-        return {name: field.default for name, field in Protocol.model_fields.items()} | value
-
 
 def failure(trial: Trial, *, status: Status, error: str, traceback: str = "") -> Record:
     """The record of a trial that did not end by itself."""
@@ -138,21 +112,13 @@ def failure(trial: Trial, *, status: Status, error: str, traceback: str = "") ->
 def identity(trial: Trial) -> dict[str, Any]:
     """The fields of a record that say which trial it is of; they need no data set."""
     task = trial.build_task()
-    content = trial.model_dump(mode="json", exclude={"options", "protocol"})
     return {
-        **content,
+        "trial": trial,
         "trial_id": trial.id,
         "pair_id": trial.pair_id(),
-        "options": task.options.model_dump(mode="json"),
+        "task_options": task.options.model_dump(mode="json"),
         "length": task.length,
-        "protocol": trial.protocol.model_dump(mode="json"),
         "quality_metric": task.quality_metric,
         "higher_is_better": task.higher_is_better,
         "reported": task.reported,
     }
-
-
-def trial_of(record: Record) -> Trial:
-    """The trial that a record is of. Raises `SweepError` where its fields are not those of a trial."""
-    fields = {name: getattr(record, name) for name in Trial.model_fields}
-    return build_trial(fields, where=f"record {record.trial_id}")

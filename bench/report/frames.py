@@ -89,7 +89,7 @@ def trials_frame(
     """
     rows = [_row(record.model_dump(mode="json")) for record in records]
     known = problems or {}
-    rows += [_row(identity(trial) | {"status": MISSING, "error": known.get(trial.id, "")}) for trial in missing]
+    rows += [_row(_asked(trial) | {"status": MISSING, "error": known.get(trial.id, "")}) for trial in missing]
     if not rows:
         raise RecordError("no records to report")
     frame = pd.DataFrame(rows)
@@ -161,9 +161,16 @@ def read_examples(trial_id: str, *, store: Store) -> dict[str, Array] | None:
         raise RecordError(f"{path}: cannot be read ({error}); delete the trial's folder and run again") from None
 
 
+def _asked(trial: Trial) -> dict[str, Any]:
+    """What a record says of a trial before it has run."""
+    return identity(trial) | {"trial": trial.model_dump(mode="json")}
+
+
 def _row(content: dict[str, Any]) -> dict[str, Any]:
+    """The trial's fields first, then the record's; options are those of the task, defaults included."""
     row: dict[str, Any] = {}
-    for name, value in content.items():
+    flat = content["trial"] | {name: value for name, value in content.items() if name not in ("trial", "task_options")}
+    for name, value in (flat | {"options": content["task_options"]}).items():
         if name == "options":
             row[name] = ", ".join(f"{key}={_text(inner)}" for key, inner in value.items())
         elif name == "units":

@@ -124,7 +124,7 @@ def test_it_trains(tmp_path: Path, framework: str) -> None:
     content |= {"protocol": {"steps": 3, "evaluation_sequences": 32}, "engine": "reference"}
     made = build_trial(content | {"cell": "skip_rnn"}, where="page")
     record = run_trial(made, store=Store(tmp_path))
-    assert (record.status, record.cell, record.implementation) == ("ok", "skip_rnn", "reference")
+    assert (record.status, record.trial.cell, record.implementation) == ("ok", "skip_rnn", "reference")
     macs = 8 * (2 + 8)
     assert record.flops_per_sequence == pytest.approx(record.updates * macs)
     assert record.work_per_sequence == 6 * macs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bench.plan.trial import Trial
 from bench.records.record import Record
 
 # Columns that a report derives, and record fields whose names leave something to say.
@@ -37,7 +38,11 @@ def evaluation_words(reported: Iterable[str]) -> str:
 
 def glossary(columns: Iterable[str]) -> list[tuple[str, str]]:
     """(column, meaning) for the columns that need one, in their order; terms that are no columns come last."""
-    described = {name: field.description for name, field in Record.model_fields.items() if field.description}
+    described = {
+        name: field.description
+        for name, field in (Trial.model_fields | Record.model_fields).items()
+        if field.description
+    }
     meanings = {**described, **MEANINGS}
     names = [name for name in columns if name in meanings]
     return [(name, meanings[name]) for name in [*names, *(term for term in ("λ", "pair") if term not in names)]]

@@ -19,7 +19,7 @@ from bench.records.merge import merge
 from bench.records.store import Store, write_arrays
 from bench.records.verify import findings
 from tests.bench.records.test_leases import held_by, taken
-from tests.bench.records.test_records import record, rewrite, trial
+from tests.bench.records.test_records import flat, record, rewrite, trial
 
 EARLY, LATE = "2018-04-30T12:00:00+00:00", "2018-05-01T12:00:00+00:00"
 
@@ -122,7 +122,9 @@ def old(results: Path, sweep: str, seed: int, **changes: Any) -> Path:
     made = record(trial(seed=seed), **changes)
     folder = results / sweep / made.trial_id
     folder.mkdir(parents=True)
-    fields = made.model_dump(mode="json", exclude={"data_fingerprint", "command", "workers", "processor_load"})
+    fields = flat(made)
+    for name in ("data_fingerprint", "command", "workers", "processor_load"):
+        del fields[name]
     (folder / "record.json").write_text(json.dumps({**fields, "sweep": sweep}))
     (folder / "curve.csv").write_text("step\n")
     return folder

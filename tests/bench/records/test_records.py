@@ -13,9 +13,9 @@ import pytest
 from bench.errors import DamagedRecordError, NewerRecordError, RecordError
 from bench.machine.disk import write_atomically
 from bench.plan.trial import Trial, build_trial
-from bench.records.format import SCHEMA
+from bench.records.format import SCHEMA, checksum
 from bench.records.listing import Listing, read_listing, write_listing
-from bench.records.record import Record, failure, trial_of
+from bench.records.record import Record, failure
 from bench.records.store import Store, write_curve
 
 
@@ -51,7 +51,7 @@ def test_a_record_tells_its_trial_whole() -> None:
         trial(cell="lstm", period=5),
         trial(task="digits", cell="skip_gru", units=[3, 4], budget_cost=1e-4, seed=5),
     ):
-        assert trial_of(record(made)).id == made.id
+        assert Record.model_validate(record(made).model_dump(mode="json")).trial == made
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_missing_are_those_without_a_record_and_those_that_failed(tmp_path: Path
         ("\xff", "not valid JSON"),
         ('{"schema": true}', "schema = True is no version"),
         ('{"schema": 2}', "was changed after it was written"),
-        ('{"sweep": "mine"}', "the key 'trial_id' is missing"),
+        ('{"sweep": "mine"}', "the key 'task' is missing"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -118,7 +118,7 @@ def test_a_copied_record_does_not_count_as_another_trial(tmp_path: Path) -> None
 
 def test_a_records_id_is_that_of_its_trial(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.write(record(trial(), seed=7))  # sealed, but the seed is not the one that was hashed
+    store.write(record(trial(), trial=trial(seed=7)))  # sealed, but the seed is not the one that was hashed
     assert f"its trial's id is {trial(seed=7).id}" in store.survey().damaged[trial().id]
 
 
@@ -132,14 +132,51 @@ def test_a_record_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     assert list(store.survey().left_alone) == [trial().id]
 
 
-def test_a_record_of_the_first_schema_is_read(tmp_path: Path) -> None:
+def flat(written: Record) -> dict[str, Any]:
+    """A record as the first two schemas held it: the trial's fields among its own, options with their defaults."""
+    content = written.model_dump(mode="json")
+    asked, options = content.pop("trial"), content.pop("task_options")
+    return {**content, **asked, "options": options}
+
+
+OLDER = [
+    trial(),
+    trial(
+        task="frequency", cell="skip_gru", units=[3, 4], budget_cost=1e-4, options={"sample_milliseconds": 0.5}, seed=5
+    ),
+]
+
+
+@pytest.mark.parametrize("made", OLDER, ids=["defaults", "options"])
+def test_a_record_of_the_first_schema_is_read(tmp_path: Path, made: Trial) -> None:
+    store = Store(tmp_path)
+    written = record(made, quality=0.25)
+    store.write(written).write_text(json.dumps({**flat(written), "sweep": "mine"}))
+    assert store.read(made.id) == written
+
+
+@pytest.mark.parametrize("made", OLDER, ids=["defaults", "options"])
+def test_a_record_of_the_second_schema_is_read_if_its_checksum_is_right(tmp_path: Path, made: Trial) -> None:
+    store = Store(tmp_path)
+    written = record(made, quality=0.25)
+    content = {"schema": 2, **flat(written)}
+    path = store.write(written)
+    path.write_text(json.dumps({**content, "checksum": checksum(content)}))
+    assert store.read(made.id) == written
+    rewrite(path, quality=0.2)
+    assert "was changed after it was written" in store.survey().damaged[made.id]
+
+
+def test_what_older_records_lack_stands_as_it_was_then(tmp_path: Path) -> None:
+    """No schedule, no period, and the best validation reported; their ids are those of today's defaults."""
     store = Store(tmp_path)
     written = record(trial(), quality=0.25)
-    path = store.write(written)
-    content = json.loads(path.read_text())
-    del content["schema"], content["checksum"]
-    path.write_text(json.dumps({**content, "sweep": "mine"}))
-    assert store.read(trial().id) == written
+    content = flat(written)
+    del content["reported"], content["period"], content["protocol"]["learning_rate_schedule"]
+    store.write(written).write_text(json.dumps({**content, "sweep": "mine"}))
+    read = store.read(trial().id)
+    assert read is not None
+    assert (read.reported, read.trial) == ("best_validation", trial())
 
 
 def test_what_is_set_aside_is_kept_with_the_reason(tmp_path: Path) -> None:

@@ -111,9 +111,9 @@ def write_run(store: Store, record: Record) -> None:
     folder = store.folder_of(record.trial_id)
     rows = [{"step": step, "quality": (record.quality or 0) + 1 / step, "update_ratio": 1.0} for step in (10, 20)]
     write_curve(folder / "curve.csv", rows)
-    features = 2 if record.task == "adding" else 1
+    features = 2 if record.trial.task == "adding" else 1
     inputs = np.random.Generator(np.random.Philox(0)).random((9, record.length, features), dtype=np.float32)
     gates = np.ones((9, record.length), np.float32)
-    if record.cell.startswith("skip_"):
+    if record.trial.cell.startswith("skip_"):
         gates[:, 1::2] = 0
     write_arrays(folder / "gates.npz", {"inputs": inputs, "gates": gates, "targets": inputs[:, 0]})

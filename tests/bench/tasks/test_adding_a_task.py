@@ -51,4 +51,4 @@ def test_it_trains(tmp_path: Path, framework: str):
     protocol = {"steps": 3, "evaluation_sequences": 32}
     trial = build_trial(content | {"protocol": protocol}, where="page")
     record = run_trial(trial, store=Store(tmp_path))
-    assert (record.status, record.task, record.quality_metric) == ("ok", "recall", "accuracy")
+    assert (record.status, record.trial.task, record.quality_metric) == ("ok", "recall", "accuracy")

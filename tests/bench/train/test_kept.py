@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from bench.records.record import Record
 from bench.records.store import Store
 from bench.tasks import TASKS
 from tests.bench.train.conftest import RunKnown
@@ -102,12 +101,6 @@ def test_generated_tasks_report_the_last_step_and_data_sets_the_best_validation(
     reported = {name: task.reported for name, task in TASKS.items() if name != "known"}
     assert reported.pop("adding") == reported.pop("frequency") == "last"
     assert set(reported.values()) == {"best_validation"}
-
-
-def test_a_record_from_before_reported_was_told_is_of_the_best_validation(run_known: RunKnown) -> None:
-    content = run_known(KnownLearner(), task=KnownLast).model_dump()
-    del content["reported"]
-    assert Record.model_validate(content).reported == "best_validation"
 
 
 def test_validation_reads_no_test_data_and_the_test_no_validation_data(run_known: RunKnown) -> None:
