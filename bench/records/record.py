@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bench.plan.trial import Trial, build_trial
+from bench.records.files import FileName
 from bench.records.stretch import Stretch
 from bench.tasks.base import Reported
 from bench.tasks.protocol import Protocol
@@ -122,6 +123,9 @@ class Record(BaseModel):
         default=(), description="one for each process that the trial took: it may have been stopped and gone on"
     )
     finished: str = Field(default="", description="when the record was written, UTC")
+    files: dict[FileName, str] = Field(
+        default_factory=dict, description="SHA-256 of the files beside the record; empty in older records"
+    )
 
     @field_validator("protocol")
     @classmethod
