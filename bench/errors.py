@@ -19,6 +19,10 @@ class DataError(UserError):
     """A data set that is missing, or a file of it that is damaged."""
 
 
+class DiskError(UserError):
+    """A disk that does not take or give a file: full, read-only or gone. What was to be written is not at fault."""
+
+
 class RecordError(UserError):
     """A record that cannot be read."""
 

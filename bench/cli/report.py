@@ -16,7 +16,7 @@ from bench.cli.options import (
     WhereOption,
 )
 from bench.cli.selection import select
-from bench.cli.start import command_line
+from bench.cli.start import command_line, printable
 
 if TYPE_CHECKING:
     from bench.plan.sweep import Sweep
@@ -34,18 +34,40 @@ def report(
 
 
 def publish(sweep: Sweep, *, results: Path, reports: Path) -> None:
-    """Writes the report of a sweep's trials, prints its table and the path of its page."""
+    """Writes the report of a sweep's trials, prints its table, what was left out, and the path of its page.
+
+    Raises `DiskError` where the disk takes no report; the one before it stays whole.
+    """
     from rich.console import Console
 
+    from bench.machine.disk import disk_explained
     from bench.report import print_results, write_report
 
-    page = write_report(
-        sweep.name,
-        results=results,
-        reports=reports,
-        trials=sweep.trials,
-        command=command_line(),
-        description=sweep.description,
-    )
+    with disk_explained(reports / sweep.name):
+        page = write_report(
+            sweep.name,
+            results=results,
+            reports=reports,
+            trials=sweep.trials,
+            command=command_line(),
+            description=sweep.description,
+        )
     print_results(sweep.name, results=results, console=Console(), trials=sweep.trials)
+    for problem in files_left_out(sweep, results=results):
+        print(f"left out: {printable(problem)}")
     print(f"\nreport: {page}")
+
+
+def files_left_out(sweep: Sweep, *, results: Path) -> list[str]:
+    """What is wrong with the files that a report reads beside the records: a line for each that it leaves out."""
+    from bench.records.files import disagreement
+    from bench.records.store import Store
+
+    store = Store(results)
+    records = store.survey(trial.id for trial in sweep.trials).records
+    found = (
+        disagreement(store.folder_of(trial_id) / name, record.files)
+        for trial_id, record in records.items()
+        for name in ("curve.csv", "gates.npz")
+    )
+    return [problem for problem in found if problem]

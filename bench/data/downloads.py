@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from bench.errors import DataError
-from bench.machine.disk import full_disk_explained
+from bench.machine.disk import disk_explained
 
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
@@ -39,10 +39,10 @@ def download(url: str, path: Path, *, checksum: str, by_hand: str, pause_seconds
         by_hand: what to put where when there is no connection; ends the messages.
         pause_seconds: wait before the second attempt; each further one waits that much longer.
 
-    Raises `DataError`: out of reach, cut off again and again, a wrong checksum, or a full disk.
+    Raises `DataError`: out of reach, cut off again and again, or a wrong checksum; `DiskError`: a full disk.
     """
     partial = path.with_name(path.name + ".part")
-    with full_disk_explained(path), _progress() as progress:
+    with disk_explained(path), _progress() as progress:
         path.parent.mkdir(parents=True, exist_ok=True)
         bar = progress.add_task(path.name, total=None)
         failure = ""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
-from bench.machine.disk import full_disk_explained, write_atomically
+from bench.machine.disk import disk_explained, write_atomically
 from impls.contract import Array
 
 CONTENT = "content.sha256"
@@ -52,7 +52,7 @@ def prepared_folder(
     folder = data / "prepared" / task / fingerprint(files, settings=settings)
     if folder.is_dir():
         return folder
-    with full_disk_explained(folder):
+    with disk_explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         try:

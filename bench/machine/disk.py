@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what the user reads when the disk is full."""
+"""Files that are written whole or not at all, and what the user reads when the disk is full, read-only or gone."""
 
 from __future__ import annotations
 
@@ -10,43 +10,113 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.errors import DataError
+from bench.errors import DiskError
 
+# What a disk answers to whoever asks: what is wrong, and what to do. The files on it are not at fault.
+TROUBLES = {
+    errno.ENOSPC: ("the disk is full", "free some space"),
+    errno.EDQUOT: ("the quota of the disk is used up", "free some space"),
+    errno.EFBIG: ("the file is larger than allowed", "raise the limit (ulimit -f)"),
+    errno.EROFS: ("the disk is read-only", "make it writable or choose another folder"),
+    errno.EIO: ("the disk fails", "look after the disk"),
+    errno.ESTALE: ("the disk is gone", "connect it"),
+    errno.ENOTCONN: ("the disk is gone", "connect it"),
+    errno.ENODEV: ("the disk is gone", "connect it"),
+}
+# What it answers about one place alone; elsewhere these are somebody else's mistake.
+TROUBLES_OF_A_PLACE = {
+    errno.ENOENT: ("its folder is gone", "see what became of it"),
+    errno.ENOTDIR: ("its folder is no folder", "see what became of it"),
+    errno.EACCES: ("it may not be written", "change its permissions or choose another folder"),
+    errno.EPERM: ("it may not be written", "change its permissions or choose another folder"),
+}
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def full_disk_explained(path: Path) -> Iterator[None]:
-    """Turns an `OSError` of a full disk, raised while `path` is written, into a `DataError`."""
+def disk_explained(path: Path) -> Iterator[None]:
+    """Turns an `OSError` that the disk is to blame for, raised while `path` is written, into a `DiskError`."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        told = disk_trouble(error, path=path)
+        if told is None:
             raise
+        raise told from None
+
+
+def disk_trouble(error: OSError, *, path: Path) -> DiskError | None:
+    """The error as one line about `path`; None where the disk is not to blame for it."""
+    number = errno.ENOSPC if _is_short_write(error) else error.errno
+    found = TROUBLES.get(number or 0)
+    if found is None and _is_about(error, path):
+        found = TROUBLES_OF_A_PLACE.get(number or 0)
+    if found is None:
+        return None
+    what, advice = found
+    if number in FULL:
         place = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
-        raise DataError(
-            f"{path}: the disk is full ({shutil.disk_usage(place).free:,} bytes are free in {place}); free some "
-            f"space or choose another data directory, and run again to go on"
-        ) from None
+        what += f" ({shutil.disk_usage(place).free:,} bytes are free in {place})"
+    return DiskError(f"{path}: {what}; {advice}, and run again to go on")
+
+
+def _is_short_write(error: OSError) -> bool:
+    """NumPy tells a full disk so, without a number: `80 requested and 16 written`."""
+    return error.errno is None and " requested and " in str(error) and str(error).endswith(" written")
+
+
+def _is_about(error: OSError, path: Path) -> bool:
+    """Whether the error names the path, what stands beside or below it, or a folder that holds it."""
+    if not isinstance(error.filename, str | os.PathLike):
+        return False
+    named = Path(os.path.abspath(error.filename))
+    wanted = Path(os.path.abspath(path))
+    return named.is_relative_to(wanted.parent) or wanted.is_relative_to(named)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Writes a file under a temporary name beside it, syncs, and renames: readers see all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Writes a file under a temporary name beside it, syncs, and renames: readers see all of it or none.
+
+    Its folder must be there: one that is gone while a trial runs is not to be made anew. Raises `DiskError` where the
+    disk does not take the file.
+    """
+    with disk_explained(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def copy_folder(source: Path, target: Path, *, leaving_out: str) -> None:
+    """Copies a folder's files to a new one, but for one name. Links stay links: they may lead anywhere.
+
+    Raises `DiskError` at the first file that the disk does not give or take; then nothing stands at `target`.
+    """
+
+    def copy(one: str, other: str) -> None:
+        with disk_explained(Path(other)), disk_explained(Path(one)):
+            shutil.copy2(one, other, follow_symlinks=False)
+
     try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with disk_explained(target):
+            shutil.copytree(
+                source, target, symlinks=True, ignore=shutil.ignore_patterns(leaving_out), copy_function=copy
+            )
+    except BaseException as error:
+        shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, shutil.Error):  # of folders inside; it lists (source, target, what is wrong)
+            raise DiskError(f"{target}: cannot be copied from {source} ({error.args[0][0][2]}); run again") from None
+        raise

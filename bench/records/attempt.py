@@ -9,12 +9,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bench.errors import LeaseError
+from bench.errors import DiskError, LeaseError
+from bench.machine.disk import disk_explained
 from bench.records.leases import Lease
 from bench.records.record import FINISHED, Record
 from bench.records.store import CHECKPOINTS, EVENTS, Store
 
 RUNNING = "running"
+# What belongs to a checkpoint, and is left by a trial that ends before it can write it again.
+SO_FAR = ("curve.csv", "best.npz")
 
 
 class Attempt(Store):
@@ -47,43 +50,68 @@ class Attempt(Store):
 
         Whoever still writes there has lost the lease.
         """
-        self.running.mkdir(parents=True)
+        with disk_explained(self.running):
+            self.running.mkdir(parents=True)
+            self._take_over()
+
+    def _take_over(self) -> None:
         left = [folder for folder in attempts(self.results, self.lease.trial_id) if folder != self.running]
         ended = Store(self.results).folder_of(self.lease.trial_id)  # timed out or failed, if it is run again
         newest = max((ended, *left), key=_last_checkpoint)
-        for path in (*newest.glob(CHECKPOINTS), newest / EVENTS) if _last_checkpoint(newest) else ():
-            if path.exists():
-                path.rename(self.running / path.name)
+        if _last_checkpoint(newest):
+            for name in SO_FAR:  # copied, since a record of a failure may tell of them
+                if (newest / name).is_file():
+                    shutil.copy2(newest / name, self.running / name)
+            for path in (*newest.glob(CHECKPOINTS), newest / EVENTS):
+                if path.exists():
+                    path.rename(self.running / path.name)
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, record: Record) -> Path:
         """Writes the record and gives the trial its place in the store; returns the record's path there.
 
-        Raises `LeaseError`, and changes nothing in the store, where the lease is gone or the trial finished already.
+        Raises `LeaseError`, and changes nothing in the store, where the lease is gone or the trial finished already;
+        `DiskError`, where the disk does not take the record or the trial's folder is gone: then its checkpoints stay.
         """
+        self._check_lease()
+        if not self.running.is_dir():
+            raise DiskError(f"{self.running}: the folder of a running trial is gone; run again")
         told = {"command": self._command, "workers": self._workers}
         known = {name: value for name, value in told.items() if value is not None}
         written = super().write(record.model_copy(update=known))
         trial_id = self.lease.trial_id
-        if not self.lease.held():
-            shutil.rmtree(self.running, ignore_errors=True)
-            raise LeaseError(f"trial {trial_id}: another run has taken it over; nothing is written")
+        self._check_lease()
         store = Store(self.results)
         have = store.survey([trial_id]).records.get(trial_id)
         if have is not None and have.status in FINISHED:
             raise LeaseError(f"trial {trial_id}: is finished already; nothing is written")
         place = store.folder_of(trial_id)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        before = self.running.with_name(f"{self.running.name}-before")
-        if place.exists():
-            place.rename(before)
-        self.running.rename(place)
-        shutil.rmtree(before, ignore_errors=True)
+        with disk_explained(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._exchange(place)
         if record.status in FINISHED:  # what an earlier run could have gone on from, where another's record is taken in
             for checkpoint in place.glob(CHECKPOINTS):
                 checkpoint.unlink()
         return place / written.name
+
+    def _check_lease(self) -> None:
+        if not self.lease.held():
+            shutil.rmtree(self.running, ignore_errors=True)
+            raise LeaseError(f"trial {self.lease.trial_id}: another run has taken it over; nothing is written")
+
+    def _exchange(self, place: Path) -> None:
+        """Puts the trial's folder in its place; what was there comes back if that fails."""
+        before = self.running.with_name(f"{self.running.name}-before")
+        if place.exists():
+            place.rename(before)
+        try:
+            self.running.rename(place)
+        except OSError:
+            if before.exists():
+                before.rename(place)
+            raise
+        shutil.rmtree(before, ignore_errors=True)
 
     def end(self) -> None:
         """Gives the lease back; what did not end leaves what the next run goes on from, if anything."""

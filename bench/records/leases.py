@@ -5,6 +5,9 @@
 The file with the highest number is the lease; to take over is to create the next number, which one process alone can
 do, on a shared disk too. A lease is held while its process lives (same machine) or its file is touched (any other).
 A file once created is written by its holder alone, so that nothing is ever taken from somebody by mistake.
+
+Clocks of machines differ, and some disks date a file by the clock of whoever writes it. So what counts is not a file's
+date but that it changes: whoever waits for a lease of another machine watches it by a clock of its own.
 """
 
 from __future__ import annotations
@@ -12,18 +15,21 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import LeaseError
+from bench.errors import DiskError, LeaseError
+from bench.machine.disk import disk_explained, write_atomically
 from bench.machine.processes import machine_name, process_start
 
 LEASES = "leases"
-# How often a holder touches its lease, and after how long without it a holder on another machine counts as gone. Disks
-# that are shared show a change late.
+# How often a holder touches its lease, and after how long of watching without a change a holder on another machine
+# counts as gone. Disks that are shared show a change late.
 HEARTBEAT_SECONDS = 15.0
 GONE_SECONDS = 300.0
 
@@ -48,6 +54,21 @@ class Holder(BaseModel):
         start = process_start(os.getpid())
         assert start is not None
         return cls(machine=machine_name(), process_id=os.getpid(), process_start=start, token=token)
+
+
+class Watch:
+    """What a process has seen of the leases of other machines: since when each did not change, by its own clock."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[Path, tuple[int, float]] = {}
+
+    def quiet_seconds(self, path: Path) -> float:
+        """For how long a file was not seen to change; 0 at the first look. Raises `FileNotFoundError`."""
+        date, now = path.stat().st_mtime_ns, self._clock()
+        if path not in self._seen or self._seen[path][0] != date:
+            self._seen[path] = (date, now)
+        return now - self._seen[path][1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,47 +97,69 @@ class Lease:
         return holder is not None and holder.token == self.token and not holder.released
 
     def beat(self) -> None:
-        """Shows that the holder lives. Raises `LeaseError` where the lease is gone."""
-        if not self.held():
-            raise LeaseError(f"{self.path}: the lease on trial {self.trial_id} is gone")
-        os.utime(self.path)
+        """Shows that the holder lives. Raises `LeaseError` where the lease is gone, `DiskError` where the disk is."""
+        with disk_explained(self.path):
+            if not self.held():
+                raise LeaseError(f"{self.path}: the lease on trial {self.trial_id} is gone")
+            os.utime(self.path)
 
     def release(self, *, finished: bool) -> None:
-        """Gives the trial to whoever wants it. The lease of a finished trial leaves nothing behind."""
+        """Gives the trial to whoever wants it. The lease of a finished trial leaves nothing behind.
+
+        A disk that is full or read-only keeps the lease as it stands: it is free when this process has ended.
+        """
         if not self.held():
             return
         if finished:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
-        holder = Holder.this_process(token=self.token).model_copy(update={"released": True})
-        # Behind a rename: whoever reads meanwhile finds one holder or the other.
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix=".released-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(holder.model_dump_json())
-        os.replace(name, self.path)
+        text = Holder.this_process(token=self.token).model_copy(update={"released": True}).model_dump_json()
+        # Behind a rename: whoever reads meanwhile finds one holder or the other. What is wrong with the disk is told
+        # by whoever had something to keep there.
+        with suppress(DiskError):
+            write_atomically(self.path, lambda temporary: _write_text(temporary, text))
 
 
-def take_lease(results: Path, trial_id: str) -> Lease | None:
-    """A lease on a trial for this process; None where somebody holds one."""
+def take_lease(results: Path, trial_id: str, *, watch: Watch | None = None) -> Lease | None:
+    """A lease on a trial for this process; None where somebody holds one.
+
+    Args:
+        results: the folder of all records.
+        trial_id: of which trial.
+        watch: what was seen of the leases of other machines. None has seen nothing, and takes none of them over.
+
+    Raises `DiskError` where the disk takes no lease.
+    """
     folder = results / LEASES / trial_id
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        current = _highest(folder)
-        if current is not None and not is_gone(folder / f"{current}.json"):
-            return None
-        lease = Lease(folder=folder, number=1 if current is None else current + 1, token=secrets.token_hex(8))
-        try:
-            handle = os.open(lease.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        except FileExistsError:
-            return None  # somebody was faster
-        except FileNotFoundError:
-            continue  # its trial was finished, and the folder removed, meanwhile
+    watch = Watch() if watch is None else watch
+    with disk_explained(folder):
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            current = _highest(folder)
+            if current is not None and not is_gone(folder / f"{current}.json", watch=watch):
+                return None
+            lease = Lease(folder=folder, number=1 if current is None else current + 1, token=secrets.token_hex(8))
+            try:
+                _create(lease)
+            except FileExistsError:
+                return None  # somebody was faster
+            except FileNotFoundError:
+                continue  # its trial was finished, and the folder removed, meanwhile
+            if lease.held():
+                return lease
+
+
+def _create(lease: Lease) -> None:
+    """Writes a lease's file, which must not be there; half of one would keep everybody away."""
+    handle = os.open(lease.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(Holder.this_process(token=lease.token).model_dump_json())
             file.flush()
             os.fsync(file.fileno())
-        if lease.held():
-            return lease
+    except OSError:
+        lease.path.unlink(missing_ok=True)
+        raise
 
 
 def leased_trials(results: Path) -> dict[str, Path]:
@@ -136,16 +179,15 @@ def is_released(path: Path) -> bool:
     return holder is not None and holder.released
 
 
-def is_gone(path: Path) -> bool:
+def is_gone(path: Path, *, watch: Watch) -> bool:
     """Whether the holder of a lease gave it back, ended, or was not heard of for too long."""
     holder = _holder(path)
     if holder is not None and holder.released:
         return True
     if holder is not None and holder.machine == machine_name():
         return process_start(holder.process_id) != holder.process_start
-    # Of another machine, or cut off while it was written. Both times are the disk's own: clocks of machines differ.
-    try:
-        return _now(path.parent) - path.stat().st_mtime > GONE_SECONDS
+    try:  # of another machine, or cut off while it was written
+        return watch.quiet_seconds(path) > GONE_SECONDS
     except FileNotFoundError:
         return True
 
@@ -166,7 +208,5 @@ def _highest(folder: Path) -> int | None:
     return max(numbers, default=None)
 
 
-def _now(folder: Path) -> float:
-    """The time by the clock of the disk that holds a folder."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".now-") as file:
-        return os.stat(file.name).st_mtime
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import RecordError
+from bench.machine.disk import copy_folder, disk_explained
 from bench.records.attempt import Attempt
-from bench.records.leases import take_lease
+from bench.records.files import disagreements
+from bench.records.leases import LEASES, take_lease
 from bench.records.listing import listed_sweeps, read_listing, write_listing
 from bench.records.record import FINISHED, Record
 from bench.records.store import RECORD, Store
+
+# Where a copy stands until it is whole.
+INCOMING = ".incoming"
 
 
 @dataclass
@@ -32,7 +37,8 @@ class Merged:
 def merge(results: Path, other: Path) -> Merged:
     """Takes the trials and lists of `other` into `results`; `other` stays as it is.
 
-    Raises `RecordError` where `other` is no results folder.
+    Raises `RecordError` where `other` is no results folder, and `DiskError` where the disk takes no more: what was
+    taken in stays, nothing is there by halves, and the same again goes on.
     """
     source = Store(other)
     if not source.folder.is_dir():
@@ -50,12 +56,16 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
     """Copies a trial's folder into the store, unless as much stands there; whether it stands there now.
 
     A record that finished goes before one that did not, and of two that did not the later one stands. Of two that
-    finished and differ neither is better: the one that is there stays, and the other is refused.
+    finished and differ neither is better: the one that is there stays, and the other is refused. So is one whose files
+    are not what its record tells.
     """
     trial_id = record.trial_id
     lease = take_lease(results, trial_id)
     if lease is None:
-        merged.refused.append(f"{folder}: the trial runs at the moment; merge again when it has ended")
+        merged.refused.append(
+            f"{folder}: the trial runs at the moment; merge again when it has ended (a run of another machine that is "
+            f"gone holds it no longer once {results / LEASES / trial_id} is deleted)"
+        )
         return False
     attempt = Attempt(results, lease=lease)
     try:
@@ -76,15 +86,29 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
         if trial_id in there.damaged:
             store.set_aside(trial_id, reason=there.damaged[trial_id])
         attempt.start()
-        # The record comes last, in the present schema. Links are not followed: they may lead anywhere.
-        shutil.copytree(
-            folder, attempt.running, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns(RECORD)
-        )
-        attempt.write(record)
+        incoming = attempt.running / INCOMING
+        copy_folder(folder, incoming, leaving_out=RECORD)
+        if off := disagreements(incoming, record.files):
+            shutil.rmtree(incoming)
+            merged.refused += [problem.replace(f"{incoming}/", f"{folder}/") for problem in off.values()]
+            return False
+        _unpack(incoming, attempt.running)
+        attempt.write(record)  # last, in the present schema
         merged.copied.append(trial_id)
         return True
     finally:
         attempt.end()
+
+
+def _unpack(incoming: Path, folder: Path) -> None:
+    """Moves everything out of a folder into the one that it stands in, in the place of what is there."""
+    with disk_explained(folder):
+        for path in sorted(incoming.iterdir()):
+            there = folder / path.name
+            if there.is_dir() and not there.is_symlink():
+                shutil.rmtree(there)
+            path.replace(there)
+        incoming.rmdir()
 
 
 def _is_better(record: Record, have: Record) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.plan.trial import Trial
+from bench.records.files import FileName
 from bench.records.stretch import Stretch
 from bench.tasks.base import Reported
 
@@ -102,6 +103,9 @@ class Record(BaseModel):
         default=(), description="one for each process that the trial took: it may have been stopped and gone on"
     )
     finished: str = Field(default="", description="when the record was written, UTC")
+    files: dict[FileName, str] = Field(
+        default_factory=dict, description="SHA-256 of the files beside the record; empty in older records"
+    )
 
 
 def failure(trial: Trial, *, status: Status, error: str, traceback: str = "") -> Record:

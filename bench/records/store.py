@@ -26,8 +26,10 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DamagedRecordError, RecordError
-from bench.machine.disk import write_atomically
+from bench.machine.disk import disk_explained, write_atomically
+from bench.plan.sweep import NAME
 from bench.plan.trial import Trial
+from bench.records.files import FileName, checksums, disagreement
 from bench.records.format import AGAIN, decode, encode
 from bench.records.record import FINISHED, Record
 from impls.contract import Array
@@ -88,15 +90,23 @@ class Store:
         self.folder = results / TRIALS
 
     def folder_of(self, trial_id: str) -> Path:
-        """Where a trial keeps its files."""
+        """Where a trial keeps its files. Raises `RecordError` for an id that is a path: lists and folders tell ids."""
+        if not NAME.fullmatch(trial_id):
+            raise RecordError(f"{self.folder}: {trial_id!r} is no trial's id")
         return self.folder / trial_id
 
     def write(self, record: Record) -> Path:
-        """Writes a record, dated; returns its path. Infinite and NaN numbers become null."""
-        if not record.finished:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            record = record.model_copy(update={"finished": now})
+        """Writes a record; returns its path. Infinite and NaN numbers become null.
+
+        A record without a date is new: it is dated, and tells the checksums of the files beside it. Raises `DiskError`
+        where the disk does not take it.
+        """
         path = self.folder_of(record.trial_id) / RECORD
+        with disk_explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not record.finished:
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                record = record.model_copy(update={"finished": now, "files": checksums(path.parent)})
         text = encode(record)
         write_atomically(path, lambda temporary: _write_text(temporary, text))
         return path
@@ -108,6 +118,11 @@ class Store:
         and `RecordError` where the disk does not give it.
         """
         return read_record(self.folder_of(trial_id))
+
+    def disagreement(self, trial_id: str, name: FileName) -> str:
+        """What is wrong with a file of a trial, by its record; empty where nothing is, or nothing is told."""
+        record = self.read(trial_id)
+        return "" if record is None else disagreement(self.folder_of(trial_id) / name, record.files)
 
     def trial_ids(self) -> list[str]:
         """Every trial that left something, in order."""
@@ -135,19 +150,23 @@ class Store:
         return self.survey(trial.id for trial in trials).to_run(trials)
 
     def set_aside(self, trial_id: str, *, reason: str) -> Path:
-        """Moves a trial's folder to `results/quarantine/<trial id>-<n>/`, with the reason in a file; returns where."""
-        quarantine = self.results / QUARANTINE
-        quarantine.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(1):
-            place = quarantine / f"{trial_id}-{number}"
-            try:
-                self.folder_of(trial_id).rename(place)
-            except OSError as error:
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # this number is taken
-                    continue
-                raise
-            write_atomically(place / "reason.txt", lambda temporary: _write_text(temporary, reason + "\n"))
-            return place
+        """Moves a trial's folder to `results/quarantine/<trial id>-<n>/`, with the reason in a file; returns where.
+
+        Raises `DiskError` where the disk does not take it; then the folder stays.
+        """
+        quarantine, folder = self.results / QUARANTINE, self.folder_of(trial_id)
+        with disk_explained(quarantine):
+            quarantine.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / "reason.txt", lambda temporary: _write_text(temporary, reason + "\n"))
+            for number in itertools.count(1):
+                place = quarantine / f"{trial_id}-{number}"
+                try:
+                    folder.rename(place)
+                except OSError as error:
+                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # this number is taken
+                        continue
+                    raise
+                return place
         raise AssertionError("numbers do not end")
 
 

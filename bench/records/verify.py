@@ -9,7 +9,8 @@ from pathlib import Path
 from bench.errors import RecordError
 from bench.records.adopt import old_folders
 from bench.records.attempt import attempts, is_resumable
-from bench.records.leases import is_gone, leased_trials
+from bench.records.files import disagreements
+from bench.records.leases import Watch, is_gone, leased_trials
 from bench.records.listing import listed_sweeps, read_listing
 from bench.records.store import Store
 
@@ -34,8 +35,14 @@ def _records(results: Path) -> Iterator[str]:
 
 
 def _files(results: Path) -> Iterator[str]:
-    for path in sorted(Store(results).folder.glob("*/*.npz")):
-        try:
+    store = Store(results)
+    told = {trial_id: record.files for trial_id, record in store.survey().records.items()}
+    for trial_id, files in told.items():
+        yield from disagreements(store.folder_of(trial_id), files).values()
+    for path in sorted(store.folder.glob("*/*.npz")):
+        if path.name in told.get(path.parent.name, {}):
+            continue
+        try:  # a record that does not tell: the archive's own checksums are something
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
         except (OSError, zipfile.BadZipFile) as error:
@@ -47,7 +54,8 @@ def _files(results: Path) -> Iterator[str]:
 
 def _running(results: Path) -> Iterator[str]:
     leased = leased_trials(results)
-    gone = {trial_id for trial_id, path in leased.items() if is_gone(path)}
+    # Of another machine's lease one look tells nothing.
+    gone = {trial_id for trial_id, path in leased.items() if is_gone(path, watch=Watch())}
     for trial_id in sorted(gone):
         yield f"{leased[trial_id]}: who ran the trial is gone; its sweep's next run takes it over"
     for folder in attempts(results):

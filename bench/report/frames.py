@@ -126,13 +126,13 @@ def varying_fields(frame: pd.DataFrame) -> list[str]:
 def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:
     """One row an evaluation on validation data: the curve's columns behind those that name the trial.
 
-    Raises `RecordError` for a curve that cannot be read.
+    A curve that is not what its record tells is left out. Raises `RecordError` for one that cannot be read.
     """
     naming = ["problem", "cell", "variant", "label", "framework", "seed", "trial_id", "quality_metric"]
     parts = []
     for trial in rows_of(frame[frame["status"] != MISSING]):
         path = store.folder_of(trial["trial_id"]) / "curve.csv"
-        if not path.is_file():
+        if not path.is_file() or store.disagreement(trial["trial_id"], "curve.csv"):  # the command names it
             continue
         try:
             curve = pd.read_csv(path)
@@ -150,12 +150,15 @@ def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:
 
 
 def read_examples(trial_id: str, *, store: Store) -> dict[str, Array] | None:
-    """Some test sequences of a trial with their gates; None where it left none. Raises `RecordError`."""
+    """Some test sequences of a trial with their gates; None where it left none, or others than its record tells.
+
+    Raises `RecordError` where they cannot be read.
+    """
     path = store.folder_of(trial_id) / "gates.npz"
-    if not path.is_file():
+    if not path.is_file() or store.disagreement(trial_id, "gates.npz"):  # the command names it
         return None
     try:
-        with np.load(path) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read ({error}); delete the trial's folder and run again") from None

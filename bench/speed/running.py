@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.errors import SpeedError
 from bench.machine import devices
-from bench.machine.disk import write_atomically
+from bench.machine.disk import disk_explained, write_atomically
 from bench.machine.threads import THREAD_VARIABLES
 from impls.contract import FRAMEWORKS, PACKAGES, installed
 from impls.errors import nearest
@@ -61,6 +61,8 @@ def run_benchmarks(*, scale: str, frameworks: Sequence[str], device: str, thread
     content = merged(measured) | {"scale": scale, "left_out": left_out}
     path = results / "speed" / "benchmarks.json"
     text = json.dumps(content, indent=1)
+    with disk_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
     return not content["failed"]
 

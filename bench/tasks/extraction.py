@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.data.ucf101_files import Clip
 from bench.data.videos import read_frames
 from bench.errors import DataError, UserError
-from bench.machine.disk import full_disk_explained, write_atomically
+from bench.machine.disk import disk_explained, write_atomically
 from bench.tasks.ucf101 import FRAMES, FRAMES_PER_SECOND, SOURCE, VIDEO_FOLDERS, Ucf101, Ucf101Options
 from impls.contract import Array
 from impls.errors import nearest
@@ -67,8 +67,8 @@ def extract(
         console: where progress is shown; None is the standard error.
 
     Returns the number of clips that were extracted. Raises `UserError` where a package, the videos or the weights
-    are missing, and `DataError` at the end, naming them, where videos could not be decoded; all others are
-    extracted.
+    are missing, `DiskError` at once where the disk takes no more, and `DataError` at the end, naming them, where
+    videos could not be decoded; all others are extracted.
     """
     if task != Ucf101.name:
         raise UserError(f"extract {task}: only {Ucf101.name} has videos to extract features from")
@@ -123,7 +123,8 @@ def _extract_all(
 def _extract(video: Path, path: Path, *, encoder: FrameEncoder, batch_size: int) -> None:
     frames = read_frames(video, frames_per_second=FRAMES_PER_SECOND, limit=FRAMES)
     batches = [encoder.encode(frames[start : start + batch_size]) for start in range(0, len(frames), batch_size)]
-    with full_disk_explained(path):
+    with disk_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda temporary: np.save(temporary, np.concatenate(batches)))
 
 

@@ -181,7 +181,8 @@ class Imdb(DataSetTask):
             settings={"version": VERSION, "embedding_size": self.options.embedding_size},
             build=build,
         )
-        return np.load(folder / "places.npy"), np.load(folder / "vectors.npy")
+        places, vectors = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("places", "vectors"))
+        return places, vectors
 
     def initial_values(self, drawn: Mapping[str, Array]) -> dict[str, Array]:
         """Rows of the embedding for words with a trained vector; the others stay as drawn, from U(−0.25, 0.25)."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import DataError
+from bench.errors import DataError, DiskError
 from bench.tasks import build_task
 from bench.data.downloads import ATTEMPTS, download
 from tests.bench.tasks.layouts import write_mnist
@@ -163,7 +163,7 @@ def test_a_full_disk_is_told_and_what_arrived_is_kept(server: Server, tmp_path: 
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", full_after_one_chunk)
-        with pytest.raises(DataError, match=r"the disk is full \([\d,]+ bytes are free"):
+        with pytest.raises(DiskError, match=r"the disk is full \([\d,]+ bytes are free"):
             fetch(server, tmp_path / "file.bin")
     assert 0 < (tmp_path / "file.bin.part").stat().st_size < len(CONTENT)
     fetch(server, tmp_path / "file.bin")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.errors import DataError
+from bench.errors import DataError, DiskError
 from bench.data.prepared import content_fingerprint, open_array, prepared_folder
 from bench.data.sequences import Sequences, SequenceWriter
 
@@ -89,7 +89,7 @@ def test_a_full_disk_is_told(source: Path):
     def full(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(DataError, match="the disk is full"):
+    with pytest.raises(DiskError, match="the disk is full"):
         prepare(source, full)
 
 

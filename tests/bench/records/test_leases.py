@@ -16,7 +16,16 @@ import pytest
 from bench.errors import LeaseError
 from bench.machine.processes import PROCESSES, machine_name, process_start
 from bench.records.attempt import Attempt, attempts
-from bench.records.leases import GONE_SECONDS, Holder, Lease, is_gone, leased_trials, take_lease
+from bench.records.leases import (
+    GONE_SECONDS,
+    HEARTBEAT_SECONDS,
+    Holder,
+    Lease,
+    Watch,
+    is_gone,
+    leased_trials,
+    take_lease,
+)
 from bench.records.store import Store
 from tests.bench.records.test_records import record, trial
 
@@ -74,37 +83,105 @@ def test_the_lease_of_a_dead_process_is_taken_over(tmp_path: Path, changes: Call
     assert not stale.held()
 
 
-def test_on_another_machine_the_heartbeat_counts(tmp_path: Path) -> None:
-    far = taken(tmp_path)
+class Clock:
+    """A process's own, which goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def elsewhere(results: Path) -> Lease:
+    """A lease that another machine holds."""
+    far = taken(results)
     held_by(far, machine="elsewhere", process_id=ended_process())
-    assert take_lease(tmp_path, TRIAL) is None
-    long_ago = far.path.stat().st_mtime - GONE_SECONDS - 1
-    os.utime(far.path, (long_ago, long_ago))
-    assert is_gone(far.path)
-    far.beat()
-    assert not is_gone(far.path)
-    os.utime(far.path, (long_ago + 60, long_ago + 60))
-    assert take_lease(tmp_path, TRIAL) is None
-    os.utime(far.path, (long_ago, long_ago))
-    assert taken(tmp_path).held()
+    return far
+
+
+HOUR = 3600.0
+DATES = pytest.mark.parametrize("ahead", [-24 * HOUR, -HOUR, 0.0, HOUR, 24 * HOUR], ids="{:+.0f}".format)
+
+
+def dated(lease: Lease, ahead: float) -> None:
+    """Touches a lease as a machine does whose clock is ahead, on a disk that takes its word for it."""
+    date = time.time() + ahead
+    os.utime(lease.path, (date, date))
+
+
+@DATES
+def test_the_lease_of_another_machine_is_taken_over_when_it_did_not_change_while_one_watched(
+    tmp_path: Path, ahead: float
+) -> None:
+    far, clock = elsewhere(tmp_path), Clock()
+    dated(far, ahead)
+    watch = Watch(clock)
+    assert take_lease(tmp_path, TRIAL, watch=watch) is None
+    clock.seconds += GONE_SECONDS
+    assert take_lease(tmp_path, TRIAL, watch=watch) is None
+    clock.seconds += 1
+    lease = take_lease(tmp_path, TRIAL, watch=watch)
+    assert lease is not None
+    assert lease.number == far.number + 1
     with pytest.raises(LeaseError, match="is gone"):
         far.beat()
 
 
-def test_a_lease_cut_off_while_it_was_written_is_held_for_a_while(tmp_path: Path) -> None:
-    cut = taken(tmp_path)
-    cut.path.write_text("")
+@DATES
+def test_the_lease_of_another_machine_that_lives_is_never_taken_over_whatever_its_clock(
+    tmp_path: Path, ahead: float
+) -> None:
+    far, clock = elsewhere(tmp_path), Clock()
+    watch = Watch(clock)
+    for beat in range(2 * round(GONE_SECONDS / HEARTBEAT_SECONDS)):
+        dated(far, ahead + beat * HEARTBEAT_SECONDS)
+        assert not is_gone(far.path, watch=watch)
+        clock.seconds += HEARTBEAT_SECONDS
+    assert take_lease(tmp_path, TRIAL, watch=watch) is None
+
+
+def test_a_clock_that_is_put_back_is_a_sign_of_life_too(tmp_path: Path) -> None:
+    far, clock = elsewhere(tmp_path), Clock()
+    watch = Watch(clock)
+    for ahead in (HOUR, -HOUR):
+        dated(far, ahead)
+        assert watch.quiet_seconds(far.path) == 0
+        clock.seconds += GONE_SECONDS - 1
+    assert not is_gone(far.path, watch=watch)
+
+
+def test_a_single_look_takes_no_lease_of_another_machine(tmp_path: Path) -> None:
+    far = elsewhere(tmp_path)
+    dated(far, -24 * HOUR)
     assert take_lease(tmp_path, TRIAL) is None
-    os.utime(cut.path, (0, 0))
-    assert taken(tmp_path).number == 2
+
+
+def test_a_beat_is_a_change(tmp_path: Path) -> None:
+    far = taken(tmp_path)
+    dated(far, HOUR)
+    before = far.path.stat().st_mtime_ns
+    far.beat()
+    assert far.path.stat().st_mtime_ns != before
+
+
+def test_a_lease_cut_off_while_it_was_written_is_held_for_a_while(tmp_path: Path) -> None:
+    cut, clock = taken(tmp_path), Clock()
+    cut.path.write_text("")
+    watch = Watch(clock)
+    assert take_lease(tmp_path, TRIAL, watch=watch) is None
+    clock.seconds += GONE_SECONDS + 1
+    lease = take_lease(tmp_path, TRIAL, watch=watch)
+    assert lease is not None
+    assert lease.number == 2
 
 
 def test_who_is_slower_to_take_over_passes_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held_by(taken(tmp_path), process_start=1)
     faster = []
 
-    def judge(path: Path) -> bool:
-        gone = is_gone(path)
+    def judge(path: Path, *, watch: Watch) -> bool:
+        gone = is_gone(path, watch=watch)
         monkeypatch.undo()
         faster.append(taken(tmp_path))  # between the look at the lease and the step that takes it over
         return gone

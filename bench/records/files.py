@@ -1,0 +1,51 @@
+"""The files beside a record, by their SHA-256: what the record tells of them, and whether they still are that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+# What a record vouches for. Events and the log are for people, and nothing is computed from them.
+FileName = Literal["curve.csv", "steps.npz", "gates.npz", "best.npz", "final.npz"]
+FILES: tuple[FileName, ...] = get_args(FileName)
+
+AGAIN = "delete the trial's folder and run its sweep again"
+
+
+def checksums(folder: Path) -> dict[FileName, str]:
+    """64 hexadecimal digits of each file that is there, by name. Raises `OSError`."""
+    return {name: _checksum(folder / name) for name in FILES if (folder / name).is_file()}
+
+
+def disagreements(folder: Path, told: Mapping[FileName, str]) -> dict[FileName, str]:
+    """What is wrong with the files that a record tells of, by name: one line each, which says what to do.
+
+    Args:
+        folder: where they stand.
+        told: the record's checksums by name; a record from before they were told has none, and nothing is wrong.
+    """
+    problems = {name: disagreement(folder / name, told) for name in FILES}
+    return {name: problem for name, problem in problems.items() if problem}
+
+
+def disagreement(path: Path, told: Mapping[FileName, str]) -> str:
+    """What is wrong with one of these files; empty where it is what its record tells, or the record tells nothing."""
+    checksum = next((checksum for name, checksum in told.items() if name == path.name), None)
+    if checksum is None:
+        return ""
+    if path.is_symlink():
+        return f"{path}: is a link, not the file that was written; {AGAIN}"
+    try:
+        found = _checksum(path)
+    except FileNotFoundError:
+        return f"{path}: is gone, though its record tells of it; {AGAIN}"
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror})"
+    return "" if found == checksum else f"{path}: was changed after it was written (its checksum differs); {AGAIN}"
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
