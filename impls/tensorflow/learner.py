@@ -42,8 +42,9 @@ class Learner:
         # A reference step is one compiled program: without XLA a loop over time costs many times as much. The fast
         # engine compiles its own blocks, and is slower inside a program that must hold the largest number of rounds.
         compiled = engine == "reference"
-        self._traced_train = tf.function(self._train, jit_compile=compiled)
-        self._traced_evaluate = tf.function(self._evaluate, jit_compile=compiled)
+        # No loop or branch on tensors is written in Python; to rewrite all that is called takes longer than to compile.
+        self._traced_train = tf.function(self._train, jit_compile=compiled, autograph=False)
+        self._traced_evaluate = tf.function(self._evaluate, jit_compile=compiled, autograph=False)
 
     def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
         """Forward, backward, clip, Adam; returns when the device has finished.
