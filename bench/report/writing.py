@@ -16,7 +16,7 @@ from bench.report.folder import replacing
 from bench.report.frames import LABELS, curves_frame, read_records, sweep_frame
 from bench.report.page import sections
 from bench.report.page.rendering import Section, render
-from bench.report.paper.sections import paper_tables_section
+from bench.report.paper.sections import paper_figures_section, paper_tables_section
 from bench.report.paper.tables import RegeneratedTable, regenerated_tables
 from bench.report.paper.writing import write_tables
 from bench.report.speed.page import speed_sections, write_speed_tables
@@ -70,6 +70,7 @@ def page_sections(
         sections.summary(frame, comparison),
         sections.what_ran(frame, sweep=sweep, command=command),
         paper_tables_section(paper),
+        paper_figures_section(frame, store=store),
         sections.results(text),
         sections.figures(
             "Learning curves",
