@@ -58,6 +58,7 @@ class Picture:
         name: the file's name without its ending.
         title, caption: for people; the caption says how to read it.
         alternative: what it shows, for those who do not see it.
+        printed: whether it is wanted as a PDF too, for an article.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Picture:
     alternative: str
     figure: Figure
     data: pd.DataFrame
+    printed: bool = False
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def new_figure(*, height: float, width: float = WIDTH) -> Figure:
 
 
 def save(picture: Picture, *, folder: Path) -> None:
-    """Writes `<name>.svg`, `<name>.png` and `<name>.csv`; the same picture gives the same bytes."""
+    """Writes `<name>.svg`, `.png`, `.csv` and, of what is printed, `.pdf`; the same picture gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     # Laying out is most of the work, and once is enough.
     picture.figure.draw_without_rendering()
@@ -92,6 +94,9 @@ def save(picture: Picture, *, folder: Path) -> None:
     nothing: Mapping[str, None] = {"Date": None, "Creator": None}
     picture.figure.savefig(folder / f"{picture.name}.svg", metadata=nothing)
     picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    if picture.printed:
+        undated: Any = {"CreationDate": None, "Creator": None, "Producer": None}
+        picture.figure.savefig(folder / f"{picture.name}.pdf", dpi=2 * DOTS_PER_INCH, metadata=undated)
     picture.data.to_csv(folder / f"{picture.name}.csv", index=False)
 
 

@@ -116,6 +116,8 @@ def test_every_figure_has_its_formats_and_data(page):
         "curves-adding-length-10",
         "curves-digits",
         "frameworks-adding-length-10",
+        "paper-figure-2",
+        "paper-figure-3",
         "quality-update-ratio-adding-length-10",
         "quality-update-ratio-digits",
         "step-times-adding-length-10",

@@ -1,0 +1,201 @@
+"""The paper's Figures 3, 5 and 6: which samples of a test sequence a skip cell used, and which it skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench.records.store import Store
+from bench.report.figures.sequences import (
+    Examples,
+    draw_image,
+    draw_signal,
+    examples_data,
+    image_handles,
+    signal_handles,
+    trial_examples,
+)  # fmt: skip
+from bench.report.figures.style import WIDTH, Picture, new_figure
+from bench.report.frames import rows_of
+from bench.report.page.glossary import evaluation_words
+from bench.report.paper.layout import paper_tables
+from bench.report.paper.models import cell_name, framework_name, model_name, small
+from bench.report.paper.published import trials_of
+from bench.report.paper.settings import setting_departures, trial_settings
+
+SIGNALS, IMAGES = 3, 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateFigure:
+    """One of these figures.
+
+    Attributes:
+        number, table: whose rows it is of.
+        rows: cell, λ and length of rows to draw, the paper's own first; the next where a sweep lacks it.
+        feature: the input that is drawn.
+        axis: what that input is called.
+        stand_in, stand_in_words: a task that may stand in for the table's.
+    """
+
+    number: int
+    table: int
+    rows: tuple[tuple[str, float, int], ...]
+    feature: int = 0
+    axis: str = ""
+    stand_in: str = ""
+    stand_in_words: str = ""
+
+
+FIGURES = (
+    GateFigure(number=3, table=2, rows=(("skip_lstm", 1e-4, 784), ("skip_gru", 1e-4, 784)), stand_in="digits",
+               stand_in_words="scikit-learn's digits (8 × 8) in place of MNIST"),
+    GateFigure(number=5, table=1, rows=(("skip_gru", 1e-5, 50), ("skip_lstm", 1e-5, 50), ("skip_gru", 0.0, 50),
+                                        ("skip_lstm", 0.0, 50)), feature=1, axis="marker"),
+    GateFigure(number=6, table=4, rows=tuple((cell, cost, length) for cost in (1e-4, 1e-5, 0.0)
+                                             for cell in ("skip_lstm", "skip_gru") for length in (200, 100)),
+               axis="amplitude"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Trials that a figure may draw, with what they are called."""
+
+    model: str
+    words: str
+    trials: pd.DataFrame
+
+
+def gate_figures(trials: pd.DataFrame, *, store: Store) -> list[Picture]:
+    """Figures 3, 5 and 6, as far as runs that ended ok left sequences. Raises `RecordError` for damaged ones."""
+    pictures = (_figure(wanted, trials, store=store) for wanted in FIGURES)
+    return [picture for picture in pictures if picture is not None]
+
+
+def _figure(wanted: GateFigure, trials: pd.DataFrame, *, store: Store) -> Picture | None:
+    for candidate in _candidates(wanted, trials):
+        found = _first_of_each_framework(candidate.trials, store=store)
+        if found:
+            return _picture(wanted, candidate, found)
+    return None
+
+
+def _candidates(wanted: GateFigure, trials: pd.DataFrame) -> Iterator[Candidate]:
+    table = paper_tables()[wanted.table - 1]
+    for position, key in enumerate(wanted.rows):
+        row = next(row for row in table.rows if (row.cell, row.budget_cost, row.length) == key)
+        words = "" if position == 0 else f"{_row_words(wanted, 0)} is the paper's; this sweep has no sequences of it"
+        yield Candidate(model=_row_words(wanted, position), words=words, trials=trials_of(row, trials))
+    if wanted.stand_in:
+        learned = trials[(trials["task"] == wanted.stand_in) & trials["cell"].str.startswith("skip_")]
+        for cell, rows in sorted(learned.groupby("cell"), reverse=True):
+            for cost in sorted(rows["budget_cost"].unique()):
+                name = f"{cell_name(str(cell))}, λ = {small(cost)}"
+                yield Candidate(model=name, words=wanted.stand_in_words, trials=rows[rows["budget_cost"] == cost])
+
+
+def _row_words(wanted: GateFigure, position: int) -> str:
+    table = paper_tables()[wanted.table - 1]
+    row = next(row for row in table.rows if (row.cell, row.budget_cost, row.length) == wanted.rows[position])
+    return f"{model_name(row)}, T = {row.length}" if table.lengths else model_name(row)
+
+
+def _first_of_each_framework(trials: pd.DataFrame, *, store: Store) -> list[tuple[dict[str, Any], Examples]]:
+    """The run of the lowest seed in each framework, with its sequences."""
+    found = []
+    for _, rows in trials[trials["status"] == "ok"].sort_values("seed", kind="stable").groupby("framework"):
+        drawable = ((row, trial_examples(row, store=store)) for row in rows_of(rows))
+        first = next(((row, examples) for row, examples in drawable if examples is not None), None)
+        if first is not None:
+            found.append(first)
+    return found
+
+
+def _picture(wanted: GateFigure, candidate: Candidate, found: list[tuple[dict[str, Any], Examples]]) -> Picture:
+    table = paper_tables()[wanted.table - 1]
+    images = all(examples.are_images for _, examples in found)
+    kind = "pixels" if images else "samples"
+    rows = [row for row, _ in found]
+    departed = setting_departures(table, [trial_settings(row) for row in rows]) if rows[0]["task"] == table.task else []
+    sides = " and ".join(dict.fromkeys(f"{examples.side} × {examples.side}" for _, examples in found))
+    seeds = ", ".join(f"seed {row['seed']} in {framework_name(row['framework'])}" for row in rows)
+    look = "with a blank edge" if images else "open"
+    parts = [
+        f"Figure {wanted.number}: test sequences of {candidate.model}; used {kind} red and filled, skipped ones blue "
+        f"and {look}; {evaluation_words(row['reported'] for row in rows)}, {seeds}.",
+        f"Images of {sides} pixels." if images else "",
+        f"{candidate.words}." if candidate.words else "",
+        f"Not the published protocol: {'; '.join(departed)}." if departed else "",
+    ]
+    data = pd.concat(
+        examples_data(examples, _shown(examples)).assign(framework=row["framework"], seed=row["seed"])
+        for row, examples in found
+    )
+    ratios = "; ".join(_heading(row, examples) for row, examples in found)
+    return Picture(
+        name=f"paper-figure-{wanted.number}",
+        title=f"Figure {wanted.number}: {candidate.model} on {table.title}",
+        caption=" ".join(part for part in parts if part),
+        alternative=f"Test sequences of {candidate.model}. {ratios}.",
+        figure=_draw(wanted, found),
+        data=data,
+        printed=True,
+    )
+
+
+def _shown(examples: Examples) -> int:
+    return min(IMAGES if examples.are_images else SIGNALS, len(examples.inputs))
+
+
+def _draw(wanted: GateFigure, found: list[tuple[dict[str, Any], Examples]]) -> Figure:
+    images = all(examples.are_images for _, examples in found)
+    figure = _draw_images(found) if images else _draw_signals(wanted, found)
+    handles = image_handles() if images else signal_handles()
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _heading(row: dict[str, Any], examples: Examples) -> str:
+    kind = "pixels" if examples.are_images else "samples"
+    ratio = examples.used_ratio(_shown(examples))
+    return f"{framework_name(row['framework'])}: {100 * ratio:.0f} % of these {kind} used"
+
+
+def _draw_images(found: list[tuple[dict[str, Any], Examples]]) -> Figure:
+    """A row of images for each framework."""
+    columns = max(_shown(examples) for _, examples in found)
+    side = WIDTH / columns
+    figure = new_figure(height=len(found) * (side + 0.35) + 0.45)
+    parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
+    for part, (row, examples) in zip(parts, found, strict=True):
+        part.suptitle(_heading(row, examples), fontsize=10)
+        for position, axes in enumerate(part.subplots(1, columns, squeeze=False)[0]):
+            axes.set_axis_off()
+            if position < _shown(examples):
+                draw_image(axes, examples, position)
+    return figure
+
+
+def _draw_signals(wanted: GateFigure, found: list[tuple[dict[str, Any], Examples]]) -> Figure:
+    """A panel a sequence, the frameworks under each other."""
+    panels = [(row, examples, number) for row, examples in found for number in range(_shown(examples))]
+    figure = new_figure(height=0.8 * len(panels) + 1.0)
+    drawn = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, (row, examples, number) in zip(drawn, panels, strict=True):
+        steps, features = examples.inputs.shape[1:]
+        points = WIDTH * 72 * 0.85 / steps  # a step's width, so that long sequences stay apart
+        draw_signal(axes, examples, number, feature=min(wanted.feature, features - 1), size=min(16, max(4, points**2)))
+        if number == 0:
+            axes.set_title(_heading(row, examples), loc="left", fontsize=10)
+        if wanted.axis == "marker":
+            axes.set_yticks([0, 1])
+    drawn[-1].xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+    drawn[-1].set_xlabel("time step")
+    figure.supylabel(wanted.axis, fontsize=10)
+    return figure

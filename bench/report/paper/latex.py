@@ -1,0 +1,99 @@
+"""LaTeX out of templates whose every value is escaped, and the paper's tables in it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bench.report.paper.tables import NAMING_COLUMNS, RegeneratedTable
+from bench.report.tables.formats import escape_latex
+
+# Numbers such as 1.33e6 and 1e-5, but not inside of words.
+POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e(-?\d+)(?!\w)")
+WORDS = {"≠": r"$\neq$", "β": r"$\beta$", "…": r"\ldots{}", "“": "``", "”": "''", "’": "'"}
+# What LaTeX's own fonts print as it stands: Western European letters.
+LETTERS = 0x17F
+
+
+class Latex(str):
+    """Text that is LaTeX already, which a template takes as it is."""
+
+
+def typeset(text: object) -> Latex:
+    """Any value as LaTeX: symbols escaped, powers of ten as such, letters of other scripts by their code."""
+    if isinstance(text, Latex):
+        return text
+    return Latex(POWER.sub(_power, "".join(_character(character) for character in str(text))))
+
+
+def _character(character: str) -> str:
+    escaped = WORDS.get(character) or escape_latex(character)
+    if escaped == character and ord(character) > LETTERS:
+        return f"[U+{ord(character):04X}]"
+    return escaped
+
+
+def _power(match: re.Match[str]) -> str:
+    mantissa, exponent = match.groups()
+    return f"$10^{{{exponent}}}$" if mantissa == "1" else rf"${mantissa}\times10^{{{exponent}}}$"
+
+
+def fill(template: str, **values: Any) -> str:
+    r"""A template of this room, filled in. Its marks are `\VAR{…}` and `\BLOCK{…}`; what it prints is typeset."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        block_start_string=r"\BLOCK{",
+        block_end_string="}",
+        variable_start_string=r"\VAR{",
+        variable_end_string="}",
+        comment_start_string=r"\COMMENT{",
+        comment_end_string="}",
+        undefined=jinja2.StrictUndefined,
+        finalize=typeset,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def table_latex(table: RegeneratedTable) -> str:
+    """A table that fits the article's page and may break across pages; needs array, booktabs and longtable."""
+    models = []
+    for _, rows in table.text.groupby("model", sort=False):
+        cells = rows.to_numpy().tolist()
+        # The model is named once; the rows under it are of the same.
+        models.append([_line(row if position == 0 else ["", *row[1:]]) for position, row in enumerate(cells)])
+    return fill(
+        "table.tex",
+        number=table.layout.number,
+        name=table.name,
+        caption=" ".join(table.head),
+        wide=bool(table.layout.lengths),
+        numeric=table.text.shape[1] - len(NAMING_COLUMNS),
+        heads=_heads(table),
+        models=models,
+    )
+
+
+def _heads(table: RegeneratedTable) -> Latex:
+    """The columns' heads; those that columns share stand above them over a rule."""
+    names = [str(name).removeprefix(f"{group}: ") for name, group in zip(table.text, table.groups, strict=True)]
+    if not any(table.groups):
+        return _line(names)
+    shared = [(group, len(list(columns))) for group, columns in itertools.groupby(table.groups)]
+    above, rules, start = [], "", 1
+    for group, width in shared:
+        above.append(rf"\multicolumn{{{width}}}{{c}}{{{typeset(group)}}}" if group else "&" * (width - 1))
+        rules += rf"\cmidrule(lr){{{start}-{start + width - 1}}}" if group else ""
+        start += width
+    return Latex(" & ".join(above) + r" \\" + f"\n{rules}\n" + _line(names))
+
+
+def _line(cells: Iterable[str]) -> Latex:
+    return Latex(" & ".join(map(typeset, cells)) + r" \\")
