@@ -10,7 +10,9 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.plan.trial import Trial
@@ -84,12 +86,16 @@ def trials_of(row: PublishedRow, trials: pd.DataFrame) -> pd.DataFrame:
     Tables 4 and 5 have rows at two lengths, and a trial must have the row's; the others take a shortened sequence for
     the row's own.
     """
-    fits = (trials["task"] == row.task) & (trials["cell"] == row.cell)
-    fits &= (trials["p_skip"] == row.p_skip) & (trials["budget_cost"] == row.budget_cost)
-    for name, value in PLAIN.items():
-        fits &= trials[name] == value
-    if row.table in BY_LENGTH:
-        fits &= trials["length"] == row.length
+    length = {"length": row.length} if row.table in BY_LENGTH else {}
+    own = {"cell": row.cell, "p_skip": row.p_skip, "budget_cost": row.budget_cost}
+    return trials_with(trials, task=row.task, **own, **length)
+
+
+def trials_with(trials: pd.DataFrame, **fields: Any) -> pd.DataFrame:
+    """The trials that have these values, and the paper's in every field that a row may not choose."""
+    fits = np.ones(len(trials), bool)
+    for name, value in (PLAIN | fields).items():
+        fits &= (trials[name] == value).to_numpy()
     return trials[fits]
 
 

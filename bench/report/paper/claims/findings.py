@@ -1,0 +1,186 @@
+"""What each case of a claim's criteria finds on a sweep's trials: one finding a case, framework and setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from bench.records.record import FINISHED
+from bench.records.store import Store
+from bench.report.frames import MISSING
+from bench.report.paper.claims.catalogue import Claim, Criterion, Row
+from bench.report.paper.claims.criteria import OF_ONE, evidence_of, published_value, samples_of, seeds_in, troubled
+from bench.report.paper.claims.evidence import Evidence
+from bench.report.paper.claims.pairs import PairedDifferences, paired_differences
+from bench.report.paper.claims.samples import TIMES, sample
+from bench.report.paper.claims.settings import Standing
+from bench.report.paper.claims.statistics import no_larger
+from bench.report.paper.protocol import Departure, departures, described
+
+REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN = "reproduced", "not reproduced", "inconclusive", "not run"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)
+# What decides the cost of an update; how long a cell was trained does not.
+SIZES = ("units", "options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One case of a criterion, in one framework and setting.
+
+    Attributes:
+        criterion: what was asked.
+        rows: the names of the rows, the statement's first; or the configuration.
+        framework: of the trials; both of them where frameworks are compared.
+        setting: in what it differs from the criterion's other settings; empty where there is one.
+        verdict: one of `VERDICTS`.
+        reason: why it is not decided, or what else is to be known; may be empty.
+        evidence: the numbers; None where there are none.
+        published: the paper's numbers for the same rows, None for each that it does not print.
+        departed: in what the trials depart from the published protocol.
+        can_show, can_refute: what the evidence may decide; seeds, protocol and updates leave it to neither or one.
+    """
+
+    criterion: Criterion
+    rows: tuple[str, ...]
+    framework: str
+    setting: str = ""
+    verdict: str
+    reason: str = ""
+    evidence: Evidence | None = None
+    published: tuple[float | None, ...] = ()
+    departed: tuple[Departure, ...] = ()
+    can_show: bool = False
+    can_refute: bool = False
+
+    @property
+    def open_value(self) -> bool:
+        """Whether it asks for a published value where the protocol is not the published one."""
+        return self.criterion.kind == "value" and bool(self.departed)
+
+
+def case_findings(
+    claim: Claim, criterion: Criterion, standing: Standing, framework: str, store: Store
+) -> Iterator[Finding]:
+    """Every case of a criterion in every setting; settings that lack a row yield to one that has all."""
+    for case in criterion.cases:
+        rows = criterion.rows(case)
+        settings = standing.by_setting(rows, timed=criterion.measure in TIMES)
+        found = [
+            _case(claim, criterion, rows, trials, store=store, framework=framework, setting=setting)
+            for setting, trials in (settings or {"": [standing.trials(row) for row in rows]}).items()
+        ]
+        yield from [one for one in found if one.verdict != NOT_RUN] or found[:1]
+
+
+def _case(
+    claim: Claim,
+    criterion: Criterion,
+    rows: Sequence[Row],
+    trials: Sequence[pd.DataFrame],
+    *,
+    store: Store,
+    framework: str,
+    setting: str,
+) -> Finding:
+    finding = Finding(
+        criterion=criterion,
+        rows=tuple(row.name for row in rows),
+        framework=framework,
+        setting=setting,
+        verdict=NOT_RUN,
+        published=tuple(published_value(criterion.measure, row.published) for row in rows),
+        departed=_departures(criterion, pd.concat(list(trials))),
+    )
+    usable = FINISHED if criterion.measure == "solved" else ("ok",)
+    absent = [_absence(row, own) for row, own in zip(rows, trials, strict=True) if not own["status"].isin(usable).any()]
+    if absent:
+        return replace(finding, reason="; ".join(absent))
+    samples = samples_of(criterion, trials, store=store)
+    n = seeds_in(criterion, samples)
+    finding = replace(finding, verdict=INCONCLUSIVE, reason=_seeds(n, claim, trials))
+    if trouble := troubled(criterion, samples):
+        return replace(finding, reason=trouble)
+    if n < (1 if criterion.statistic in OF_ONE else 2):
+        return finding
+    finding = replace(finding, evidence=evidence_of(criterion, rows, samples))
+    if finding.open_value:
+        return replace(finding, reason=f"a shrunk protocol shows no value: {described(finding.departed)}")
+    if n < claim.least_seeds:
+        return finding
+    return _at_equal_updates(replace(finding, can_show=True, can_refute=True), trials, store=store)
+
+
+def pair_findings(claim: Claim, criterion: Criterion, frame: pd.DataFrame, both: str) -> Iterator[Finding]:
+    """Every configuration that two frameworks and two engines ran; one finding that there is none."""
+    some = False
+    for found in paired_differences(frame, measure=criterion.measure):
+        if found.differences and found.null:
+            some = True
+            yield _pair(claim, criterion, found, both)
+    if not some:
+        reason = "no configuration ran in two frameworks and, beside them, in two engines"
+        yield Finding(criterion=criterion, rows=(), framework=both, verdict=NOT_RUN, reason=reason)
+
+
+def _pair(claim: Claim, criterion: Criterion, found: PairedDifferences, both: str) -> Finding:
+    finding = Finding(
+        criterion=criterion, rows=(f"{found.problem}: {found.label}",), framework=both, verdict=INCONCLUSIVE
+    )
+    n = min(len(found.differences), len(found.null))
+    enough = n >= claim.least_seeds
+    reason = "" if enough else f"{n} {'pair' if n == 1 else 'pairs'}, {claim.least_seeds} needed"
+    if any(value != value for value in (*found.differences, *found.null)):  # NaN
+        return replace(finding, reason=f"a pair has no finite {criterion.measure.replace('_', ' ')}")
+    evidence = no_larger(found.differences, found.null, factor=criterion.factor or 1.0)
+    return replace(finding, evidence=evidence, reason=reason, can_show=enough, can_refute=enough)
+
+
+def _at_equal_updates(finding: Finding, trials: Sequence[pd.DataFrame], *, store: Store) -> Finding:
+    """The finding, where updates are unequal open to what they cannot explain alone.
+
+    Being better with more updates shows nothing, and being worse with fewer refutes nothing.
+    """
+    if finding.criterion.equal_updates is None:
+        return finding
+    ratios = [sample("update_ratio", rows, store=store) for rows in trials]
+    own, other = (sum(ratio.values()) / len(ratio) for ratio in ratios)
+    if abs(own - other) <= finding.criterion.equal_updates:
+        return finding
+    words = f"not at equal updates: {own:.1%} against {other:.1%} of the steps"
+    return replace(
+        finding,
+        can_show=own < other,
+        can_refute=own > other,
+        reason="; ".join(filter(None, [finding.reason, words])),
+    )
+
+
+def _departures(criterion: Criterion, trials: pd.DataFrame) -> tuple[Departure, ...]:
+    if criterion.table is None or trials.empty:
+        return ()
+    found = departures(criterion.table, trials)
+    if criterion.measure == "flops_of_an_update":
+        return tuple(departure for departure in found if departure.part in SIZES)
+    return found
+
+
+def _absence(row: Row, trials: pd.DataFrame) -> str:
+    if trials.empty:
+        return f"{row.name} is not in the sweep"
+    counts = {status: int((trials["status"] == status).sum()) for status in dict.fromkeys(trials["status"])}
+    words = ", ".join(
+        f"{count} {'without a record' if status == MISSING else status}" for status, count in counts.items()
+    )
+    return f"{row.name}: {words}"
+
+
+def _seeds(n: int, claim: Claim, trials: Sequence[pd.DataFrame]) -> str:
+    asked = max(len(own) for own in trials)
+    words = []
+    if n < claim.least_seeds:
+        words.append(f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed")
+    if n < asked:
+        words.append(f"{asked - n} of {asked} seeds have no number")
+    return "; ".join(words)

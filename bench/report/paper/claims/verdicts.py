@@ -1,0 +1,108 @@
+"""The claims judged on a sweep's records: findings decided, then each framework, then the claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from bench.records.store import Store
+from bench.report.paper.claims.catalogue import Claim, claims
+from bench.report.paper.claims.findings import (
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    Finding,
+    case_findings,
+    pair_findings,
+)
+from bench.report.paper.claims.settings import Standing
+from bench.report.paper.protocol import described
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A claim's verdict, with those of the frameworks and all that they rest on."""
+
+    claim: Claim
+    verdict: str
+    frameworks: dict[str, str]
+    findings: tuple[Finding, ...]
+
+    @property
+    def departed(self) -> str:
+        """In what the trials behind it depart from the published protocol; empty where they keep it."""
+        return described(dict.fromkeys(part for finding in self.findings for part in finding.departed))
+
+    @property
+    def kinds(self) -> str:
+        """What the verdict speaks of: `direction`, `value` or both."""
+        judged = [finding for finding in self.findings if not finding.open_value] or self.findings
+        kinds = dict.fromkeys(finding.criterion.kind for finding in judged)
+        return " and ".join(kinds)
+
+
+def judge(frame: pd.DataFrame, *, store: Store, asked: Sequence[Claim] | None = None) -> list[Verdict]:
+    """The verdict of every claim on the trials of a sweep.
+
+    A framework is judged by its worst finding. A claim is reproduced where it is in every framework of the sweep, and
+    not reproduced where it is not in one of them. Raises `RecordError` for a file of a trial that cannot be read.
+    """
+    own = {name: Standing(frame[frame["framework"] == name]) for name in sorted(set(frame["framework"]))}
+    return [_judge_claim(claim, frame, own, store=store) for claim in asked or claims()]
+
+
+def _judge_claim(claim: Claim, frame: pd.DataFrame, frameworks: Mapping[str, Standing], *, store: Store) -> Verdict:
+    findings: list[Finding] = []
+    verdicts: dict[str, str] = {}
+    across = [criterion for criterion in claim.criteria if not criterion.cases]
+    if across:
+        both = " and ".join(frameworks)
+        findings = _decided(
+            claim, [one for criterion in across for one in pair_findings(claim, criterion, frame, both)]
+        )
+        verdicts[both] = _of_framework(claim, findings)
+    else:
+        for framework, standing in frameworks.items():
+            found = [
+                one
+                for criterion in claim.criteria
+                for one in case_findings(claim, criterion, standing, framework, store)
+            ]
+            findings += (found := _decided(claim, found))
+            verdicts[framework] = _of_framework(claim, found)
+    return Verdict(claim=claim, verdict=_together(verdicts.values()), frameworks=verdicts, findings=tuple(findings))
+
+
+def _decided(claim: Claim, findings: list[Finding]) -> list[Finding]:
+    """The findings decided by their evidence; refuting one takes the level over how many could be."""
+    refutable = sum(finding.can_refute for finding in findings)
+    return [_decide(claim, finding, of=refutable) for finding in findings]
+
+
+def _decide(claim: Claim, finding: Finding, *, of: int) -> Finding:
+    evidence = finding.evidence
+    if evidence is None or not (finding.can_show or finding.can_refute):
+        return finding
+    if finding.can_show and evidence.shown <= claim.level:
+        return replace(finding, verdict=REPRODUCED)
+    if finding.can_refute and evidence.refuted <= claim.level / of:
+        return replace(finding, verdict=NOT_REPRODUCED)
+    return replace(finding, reason="; ".join(filter(None, [finding.reason, "the test is undecided"])))
+
+
+def _of_framework(claim: Claim, findings: Sequence[Finding]) -> str:
+    """The worst finding, but that values which a shrunk protocol leaves open count only where nothing else is there."""
+    if claim.scope == "any":
+        findings = [finding for finding in findings if finding.verdict != NOT_RUN] or findings
+    judged = [finding for finding in findings if not finding.open_value] or findings
+    return _together(finding.verdict for finding in judged)
+
+
+def _together(verdicts: Iterable[str]) -> str:
+    there = set(verdicts)
+    if NOT_REPRODUCED in there:
+        return NOT_REPRODUCED
+    return there.pop() if len(there) == 1 else INCONCLUSIVE
