@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
+from bench.report.names import cell_name, framework_name, metric_unit
 from impls.kinds import cells as known_cells
 
 # Okabe and Ito's palette: apart for colour-blind eyes. A family of cells is warm or cool, its skip cell lighter.
@@ -58,6 +62,7 @@ class Picture:
         name: the file's name without its ending.
         title, caption: for people; the caption says how to read it.
         alternative: what it shows, for those who do not see it.
+        about: the tasks, cells and frameworks that it shows, for filters (see `topics`); empty shows it always.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Picture:
     alternative: str
     figure: Figure
     data: pd.DataFrame
+    about: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -123,6 +129,23 @@ def slug(text: str) -> str:
     return "-".join(part for part in kept.split("-") if part)
 
 
-def metric_label(metric: str, *, higher_is_better: bool) -> str:
-    """A quality's axis label; the arrow points to better."""
-    return f"{metric.replace('_', ' ')} {'↑' if higher_is_better else '↓'}"
+def show_in_percent(axis: Axis) -> None:
+    """Ticks of shares as percent."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}"))
+
+
+def scale_quality(axes: Axes, *, metric: str, values: pd.Series[float]) -> None:
+    """The axis of quality, y: shares in percent; errors, which span orders of magnitude, on a logarithmic scale."""
+    if metric_unit(metric) == "%":
+        show_in_percent(axes.yaxis)
+    if metric in LOGARITHMIC_METRICS and (values > 0).all():
+        axes.set_yscale("log")
+
+
+def topics(trials: pd.DataFrame) -> dict[str, list[str]]:
+    """What figures of these trials are filtered by: problems, cells and frameworks, by their names for people."""
+    return {
+        "task": list(trials["problem"].unique()),
+        "cell": list(map(cell_name, trials["cell"].unique())),
+        "framework": list(map(framework_name, trials["framework"].unique())),
+    }

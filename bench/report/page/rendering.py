@@ -11,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from bench.report.figures.style import Picture, slug
+from bench.report.names import head
 
 # A larger drawing goes into the page as pixels.
 LARGEST_SVG_BYTES = 200_000
@@ -78,6 +79,7 @@ def render(*, title: str, description: str, sections: Sequence[Section], figures
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["head"] = head
     return environment.get_template("page.html").render(
         title=title,
         description=description,

@@ -113,29 +113,29 @@ def test_every_figure_has_its_formats_and_data(page):
     assert names == sorted(path.stem for path in figures.glob("*.png"))
     assert names == sorted(path.stem for path in figures.glob("*.csv"))
     assert names == [
-        "curves-adding-length-10",
-        "curves-digits",
-        "frameworks-adding-length-10",
-        "quality-update-ratio-adding-length-10",
-        "quality-update-ratio-digits",
-        "step-times-adding-length-10",
-        "step-times-digits",
-        "used-adding-length-10-skip-lstm-lambda-0.01",
-        "used-digits-skip-gru",
+        "curves-adding-problem-t-10",
+        "curves-sequential-digits-t-64",
+        "frameworks-adding-problem-t-10",
+        "quality-update-ratio-adding-problem-t-10",
+        "quality-update-ratio-sequential-digits-t-64",
+        "step-times-adding-problem-t-10",
+        "step-times-sequential-digits-t-64",
+        "used-adding-problem-t-10-skip-lstm-lambda-0.01",
+        "used-sequential-digits-t-64-skip-gru",
     ]
 
 
 def test_the_data_behind_figures_are_the_records(page):
     figures = page.parent / "figures"
-    curves = pd.read_csv(figures / "curves-adding-length-10.csv").set_index(["framework", "label", "step"])
-    point = curves.loc[("pytorch", "skip_lstm λ=0.01", 20)]
+    curves = pd.read_csv(figures / "curves-adding-problem-t-10.csv").set_index(["framework", "label", "step"])
+    point = curves.loc[("pytorch", "Skip LSTM, λ = 0.01", 20)]
     assert point["quality_mean"] == pytest.approx(0.2 + 1 / 20)
     assert point["quality_min"] == pytest.approx(0.1 + 1 / 20)
     assert point["quality_max"] == pytest.approx(0.3 + 1 / 20)
     assert point["seeds"] == 3
-    times = pd.read_csv(figures / "step-times-adding-length-10.csv").set_index(["framework", "label"])
-    assert times.loc[("tensorflow", "skip_lstm λ=0.01"), "step_milliseconds_mean"] == pytest.approx(35 / 3)
-    used = pd.read_csv(figures / "used-digits-skip-gru.csv")
+    times = pd.read_csv(figures / "step-times-adding-problem-t-10.csv").set_index(["framework", "label"])
+    assert times.loc[("tensorflow", "Skip LSTM, λ = 0.01"), "step_milliseconds_mean"] == pytest.approx(35 / 3)
+    used = pd.read_csv(figures / "used-sequential-digits-t-64-skip-gru.csv")
     assert used.groupby("sequence")["used"].sum().tolist() == [32] * 8  # every second of 64 pixels
 
 
@@ -247,7 +247,7 @@ def test_only_failures_still_make_a_report(tmp_path, stored):
     page = report.write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
     text = text_of(page)
     assert "1 trial: 1 failed." in text
-    assert "adding (length=10): no trial ended ok." in text
+    assert "adding problem, T = 10: no trial ended ok." in text
 
 
 def test_the_terminal_shows_results_and_comparison(stored):
@@ -256,16 +256,21 @@ def test_the_terminal_shows_results_and_comparison(stored):
     report.print_results(SWEEP, results=stored.results, console=console, trials=stored.trials)
     report.print_comparison(SWEEP, results=stored.results, console=console)
     lines = output.getvalue().splitlines()
-    assert any("skip_lstm λ=0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines)
-    assert any("lstm" in line and line.rstrip().endswith("missing") for line in lines)
-    assert any(line.startswith("not a pair: digits skip_gru seed=0 (different training batches)") for line in lines)
+    assert any(
+        "Skip LSTM, λ = 0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines
+    )
+    assert any("LSTM" in line and line.rstrip().endswith("missing") for line in lines)
+    assert any(
+        line.startswith("not a pair: sequential digits, T = 64, Skip GRU, seed 0 (different training batches)")
+        for line in lines
+    )
 
 
 def test_results_table_and_compare_are_frames(stored):
     table = report.results_table(stored.store.survey().records.values())
     assert len(table) == 7  # the missing trial has no record
     comparison = report.compare(SWEEP, results=stored.results)
-    assert comparison["configuration"].tolist() == ["lstm", "skip_lstm λ=0.01"]
+    assert comparison["configuration"].tolist() == ["LSTM", "Skip LSTM, λ = 0.01"]
 
 
 def test_importing_the_report_imports_no_plotting():
