@@ -34,7 +34,7 @@ HEADS = {
     "p_skip": "p_skip",
     "budget_cost": "λ",
     "budget_target": "updates asked for",
-    "period": "updates every",
+    "period": "period (steps)",
     "reported": "evaluation",
     "update_ratio": "updates (%)",
     "updates": "updates (samples)",

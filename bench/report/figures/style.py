@@ -90,7 +90,7 @@ def new_figure(*, height: float, width: float = WIDTH) -> Figure:
 
 
 def save(picture: Picture, *, folder: Path) -> None:
-    """Writes `<name>.svg`, `<name>.png` and `<name>.csv`; the same picture gives the same bytes."""
+    """Writes `<name>.svg`, `.png`, `.pdf` and `.csv`; the same picture gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     # Laying out is most of the work, and once is enough.
     picture.figure.draw_without_rendering()
@@ -98,6 +98,8 @@ def save(picture: Picture, *, folder: Path) -> None:
     nothing: Mapping[str, None] = {"Date": None, "Creator": None}
     picture.figure.savefig(folder / f"{picture.name}.svg", metadata=nothing)
     picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    undated = {"CreationDate": None, "Creator": None, "Producer": None}
+    picture.figure.savefig(folder / f"{picture.name}.pdf", metadata=undated)
     picture.data.to_csv(folder / f"{picture.name}.csv", index=False)
 
 

@@ -20,9 +20,10 @@ from bench.report.names import (
     metric_scale,
     metric_unit,
 )
-from bench.report.numbers import number
+from bench.report.numbers import NONE, number
 from bench.report.page.glossary import evaluation_words, glossary
-from bench.report.page.rendering import Details, PageTable, Section
+from bench.report.page.rendering import Details, Section
+from bench.report.page.tables import PageTable
 from bench.report.tables.results import ReadableTable
 
 QUALITY_IS = "quality is of the evaluation that stands beside it"
@@ -98,7 +99,7 @@ def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
     for problem, options in trials[["problem", "options"]].drop_duplicates().itertuples(index=False):
         if options:
             facts.append((f"options of {problem}", options))
-    dates = sorted(date for date in _distinct(trials, "finished") if date)
+    dates = sorted(f"{date[:16].replace('T', ' ')} UTC" for date in _distinct(trials, "finished") if date)
     if dates:
         facts.append(("finished", " to ".join(dict.fromkeys((dates[0], dates[-1])))))
     for key, words in (
@@ -133,9 +134,12 @@ def results(table: ReadableTable) -> Section:
         "trials that ended ok. Rows with a hole are marked. Quality, updates, FLOPs and work are of the test data, at "
         "the evaluation that stands beside them."
     ]
-    if table.constant:
-        same = ", ".join(f"{head(name)} {value}" for name, value in table.constant.items())
-        prose.append(f"The same in every row: {same}.")
+    same = [f"{head(name)} {value}" for name, value in table.constant.items() if value != NONE]
+    without = [head(name) for name, value in table.constant.items() if value == NONE]
+    if same:
+        prose.append(f"The same in every row: {', '.join(same)}.")
+    if without:
+        prose.append(f"Without a value in every row: {', '.join(without)}.")
     return Section(
         title="Results",
         prose=prose,
@@ -235,7 +239,10 @@ def provenance(trials: pd.DataFrame) -> Section:
     text["framework"] = text["framework"].map(framework_name)
     return Section(
         title="Provenance",
-        prose=["Every number comes from these trials' records, results/trials/<trial_id>/record.json."],
+        prose=[
+            "Every number comes from these trials' records, results/trials/<trial_id>/record.json. One of them is made "
+            "again, apart, by: python run_all.py --trial <trial_id>"
+        ],
         tables=[PageTable(caption="Trials", text=text)],
         links=[("records.csv (one row a trial)", "records.csv"), ("comparison.csv", "comparison.csv"),
                ("pairs.csv", "pairs.csv")],

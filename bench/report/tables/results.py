@@ -64,7 +64,7 @@ class ReadableTable:
 
     Attributes:
         text: every column.
-        constant: what is the same in every row and need not be shown there.
+        constant: what is the same in every row, or a dash in every row, and need not be shown there.
     """
 
     text: pd.DataFrame
@@ -103,7 +103,7 @@ def readable(table: pd.DataFrame) -> ReadableTable:
     constant = {
         str(name): str(text[name].iloc[0])
         for name in text
-        if name not in ALWAYS and len(text) > 1 and text[name].nunique() == 1 and text[name].iloc[0] != NONE
+        if name not in ALWAYS and len(text) > 1 and text[name].nunique() == 1
     }
     return ReadableTable(text=text, constant=constant)
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -19,41 +18,8 @@ from bench import report
 from bench.errors import RecordError
 from bench.records.store import Store
 from bench.report import writing
+from tests.bench.report.outline import Outline
 from tests.bench.report.stored import SWEEP, list_sweep, ok_record, trial, write_run
-
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-
-
-class Outline(HTMLParser):
-    """Collects elements, checks that they close in order, and keeps what they point to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-@pytest.fixture(scope="module")
-def page(stored, tmp_path_factory) -> Path:
-    return report.write_report(
-        SWEEP,
-        results=stored.results,
-        reports=tmp_path_factory.mktemp("reports"),
-        trials=stored.trials,
-        command="python run_all.py stored",
-        description="A stored sweep.",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +51,12 @@ def test_the_page_fits_a_phone_and_a_screen_reader(outline):
     assert len(outline.all("h1")) == 1
 
 
-def test_links_lead_to_files_beside_the_page_or_to_its_sections(page, outline):
-    sections = {section["id"] for section in outline.all("section")}
+def test_links_lead_to_files_beside_the_page_or_to_its_parts(page, outline):
+    parts = {attributes["id"] for _, attributes in outline.elements if "id" in attributes}
     for link in outline.all("a"):
         address = link["href"]
         if address.startswith("#"):
-            assert address[1:] in sections
+            assert address[1:] in parts
         else:
             assert (page.parent / address).is_file()
 
@@ -111,6 +77,7 @@ def test_every_figure_has_its_formats_and_data(page):
     figures = page.parent / "figures"
     names = sorted(path.stem for path in figures.glob("*.svg"))
     assert names == sorted(path.stem for path in figures.glob("*.png"))
+    assert names == sorted(path.stem for path in figures.glob("*.pdf"))
     assert names == sorted(path.stem for path in figures.glob("*.csv"))
     assert names == [
         "curves-adding-problem-t-10",
