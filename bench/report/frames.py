@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from bench.plan.trial import Trial
 from bench.records.listing import read_listing
 from bench.records.record import Record, identity
 from bench.records.store import Store, Survey
+from bench.report.labels import add_labels, problem_names
 from impls.contract import Array
 from impls.kinds import cells
 
@@ -84,15 +86,16 @@ def trials_frame(
 
     `options` becomes text such as `length=50`, `units` text such as `32` or `16x24`; the protocol and environment
     are spread over columns such as `protocol.batch_size` and `environment.threads`. Three columns are added for
-    people: `problem` (the task with its options), `variant` (what sets a trial apart from others of its cell and
-    problem) and `label` (cell and variant).
+    people: `problem` (the task at its length, and what else tells it apart), `variant` (what sets a trial apart from
+    others of its cell and problem) and `label` (cell and variant).
     """
-    rows = [_row(record.model_dump(mode="json")) for record in records]
+    contents = [record.model_dump(mode="json") for record in records]
     known = problems or {}
-    rows += [_row(_asked(trial) | {"status": MISSING, "error": known.get(trial.id, "")}) for trial in missing]
-    if not rows:
+    contents += [_asked(trial) | {"status": MISSING, "error": known.get(trial.id, "")} for trial in missing]
+    if not contents:
         raise RecordError("no records to report")
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame([_row(content) for content in contents])
+    frame["problem"] = problem_names([(row["trial"]["task"], row["task_options"], row["length"]) for row in contents])
     for name in NUMBERS:
         frame[name] = pd.Series(frame.get(name, np.nan), index=frame.index).astype(float)
     for name in ("error", "traceback", "implementation", "parameters_checksum", "batches_checksum"):
@@ -107,7 +110,9 @@ def trials_frame(
             "units", "framework", "engine", "device", "seed", "trial_id",
         ]
     ).reset_index(drop=True)  # fmt: skip
-    return _labelled(frame.drop(columns="cell_order"))
+    frame = frame.drop(columns="cell_order")
+    add_labels(frame, fields=configuration_fields(frame))
+    return frame
 
 
 def configuration_fields(frame: pd.DataFrame) -> list[str]:
@@ -128,7 +133,7 @@ def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:
 
     A curve that is not what its record tells is left out. Raises `RecordError` for one that cannot be read.
     """
-    naming = ["problem", "cell", "variant", "label", "framework", "seed", "trial_id", "quality_metric"]
+    naming = ["problem", "task", "cell", "variant", "label", "framework", "seed", "trial_id", "quality_metric"]
     parts = []
     for trial in rows_of(frame[frame["status"] != MISSING]):
         path = store.folder_of(trial["trial_id"]) / "curve.csv"
@@ -159,8 +164,8 @@ def read_examples(trial_id: str, *, store: Store) -> dict[str, Array] | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError) as error:
+            return {name: arrays[name] for name in ("inputs", "gates")} | dict(arrays)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise RecordError(f"{path}: cannot be read ({error}); delete the trial's folder and run again") from None
 
 
@@ -195,28 +200,3 @@ def _spread(prefix: str, value: dict[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
-    frame["problem"] = [
-        f"{task} ({options})" if options else task
-        for task, options in zip(frame["task"], frame["options"], strict=True)
-    ]
-    frame["variant"] = ""
-    for _, group in frame.groupby("problem", sort=False):
-        varying = [
-            name
-            for name in configuration_fields(frame)
-            if name not in ("task", "options", "length", "cell", "framework", "budget_cost", "p_skip", "period")
-            and group[name].nunique(dropna=False) > 1
-        ]
-        for _, rows in group.groupby("cell", sort=False):
-            costs = rows["budget_cost"].nunique() > 1
-            for index, row in rows.iterrows():
-                parts = [f"p_skip={row['p_skip']:g}"] if row["p_skip"] else []
-                parts += [f"period={row['period']}"] if row["period"] > 1 else []
-                parts += [f"λ={row['budget_cost']:g}"] if costs or row["budget_cost"] else []
-                parts += [f"{name.removeprefix('protocol.')}={_text(row[name])}" for name in varying]
-                frame.loc[index, "variant"] = ", ".join(parts)
-    frame["label"] = (frame["cell"] + " " + frame["variant"]).str.strip()
-    return frame

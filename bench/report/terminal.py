@@ -14,6 +14,7 @@ from bench.plan.trial import Trial
 from bench.records.store import Survey
 from bench.report.comparison.pairs import compare_frameworks, readable_summary
 from bench.report.frames import read_records, rows_of, sweep_frame
+from bench.report.names import framework_name, head
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, times_table
 from bench.report.tables.results import aggregate, readable
 
@@ -31,8 +32,8 @@ def show_results(sweep: str, *, results: Path, console: Console, trials: Sequenc
     """Prints one row a configuration; trials without a record have the status `missing`."""
     survey = read_records(sweep, results=results, trials=trials)
     table = aggregate(sweep_frame(survey, trials=trials))
-    shown = readable(table).text[list(SHOWN)]
-    shown.insert(0, "task", table["problem"])
+    text = readable(table).text
+    shown = text[["task", *SHOWN]]
     shown.insert(1, "configuration", table["label"])
     _print(shown, title=f"{sweep}: mean ± standard deviation over seeds", console=console)
     _name_problems(survey, console=console)
@@ -47,11 +48,12 @@ def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequ
         console.print(f"{sweep}: no pairs to compare")
     else:
         first = comparison.summary.iloc[0]
-        title = f"{sweep}: {first['right']} against {first['left']}, mean [95 % bootstrap interval]"
+        sides = f"{framework_name(first['right'])} against {framework_name(first['left'])}"
+        title = f"{sweep}: {sides}, mean [95 % bootstrap interval]"
         _print(summary, title=title, console=console)
     for words, rows in (("not a pair", comparison.refused), ("not compared", comparison.incomplete)):
         for row in rows_of(rows):
-            line = f"{words}: {row['problem']} {row['label']} seed={row['seed']} ({row['reason']})"
+            line = f"{words}: {row['problem']}, {row['label']}, seed {row['seed']} ({row['reason']})"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     for line in comparison.conditions:
         console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
@@ -72,7 +74,7 @@ def _name_problems(survey: Survey, *, console: Console) -> None:
 def _print(text: pd.DataFrame, *, title: str, console: Console) -> None:
     table = Table(title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
     for name in text:
-        table.add_column(str(name).replace("_", " "), overflow="fold")
+        table.add_column(head(str(name)), overflow="fold")
     for row in text.astype(str).to_numpy().tolist():
         table.add_row(*map(Text, row))
     if not console.is_terminal:  # rich would fold it into 80 columns

@@ -14,6 +14,7 @@ from bench.report.figures import differences, learning_curves, quality, sequence
 from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
 from bench.report.frames import LABELS, curves_frame, read_records, sweep_frame
+from bench.report.names import head
 from bench.report.page import sections
 from bench.report.page.rendering import Section, render
 from bench.report.paper.sections import paper_figures_section, paper_tables_section
@@ -21,7 +22,8 @@ from bench.report.paper.tables import RegeneratedTable, regenerated_tables
 from bench.report.paper.writing import write_tables
 from bench.report.speed.page import speed_sections, write_speed_tables
 from bench.report.speed.times import passes_frame, read_benchmarks, times_table
-from bench.report.tables.formats import to_latex, to_markdown
+from bench.report.tables.formats import to_long_latex, to_markdown
+from bench.report.tables.printed import printed
 from bench.report.tables.results import ReadableTable, aggregate, readable
 
 
@@ -119,7 +121,7 @@ def _write_tables(
     table.drop(columns=list(LABELS)).to_csv(folder / "results.csv", index=False)
     comparison.summary.to_csv(folder / "comparison.csv", index=False)
     comparison.pairs.to_csv(folder / "pairs.csv", index=False)
-    (folder / "results.md").write_text(to_markdown(text.varying), encoding="utf-8")
-    caption = f"Sweep {sweep}: mean ± sample standard deviation over seeds; {sections.QUALITY_IS}."
-    latex = to_latex(text.varying, caption=caption, label=f"tab:{sweep}")
+    (folder / "results.md").write_text(to_markdown(text.varying.rename(columns=head)), encoding="utf-8")
+    caption = f"Sweep {sweep}: mean ± sample standard deviation over runs, on test data."
+    latex = to_long_latex(printed(table), caption=caption, label=f"tab:{sweep}")
     (folder / "results.tex").write_text(latex, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,15 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bench.records.store import Store
-from bench.report.figures.style import INK, SKIPPED, USED, WIDTH, Picture, new_figure, slug
+from bench.report.figures.style import INK, SKIPPED, USED, WIDTH, Picture, new_figure, slug, topics
 from bench.report.frames import read_examples, rows_of
+from bench.report.names import SKIP, framework_name
 from bench.report.page.glossary import evaluation_words
 from impls.contract import Array
 
 SIGNALS, IMAGES = 3, 8
+# Configurations of a problem that are drawn.
+CONFIGURATIONS = 6
 IMAGE_COLUMNS = 4
 # A pixel is drawn as a square of so many dots; a skipped one leaves its edge blank, so that print without colour shows
 # which is which.
@@ -70,15 +73,32 @@ class Examples:
 
 
 def used_and_skipped(trials: pd.DataFrame, *, store: Store) -> list[Picture]:
-    """One figure for each configuration of a skip cell that skips something, from its first framework and seed."""
+    """A figure for a configuration of a skip cell that skips something, from its first framework and seed.
+
+    Of a problem with many configurations a few are drawn, evenly spaced from the fewest to the most updates.
+    """
     pictures: list[Picture] = []
-    learned = trials[(trials["status"] == "ok") & trials["cell"].str.startswith("skip_")]
-    for (problem, label), rows in learned.groupby(["problem", "label"], sort=False):
-        for trial in rows_of(rows.sort_values(["seed", "framework"])):
-            examples = trial_examples(trial, store=store)
-            if examples is not None and (examples.gates[examples.real] == 0).any():
-                pictures.append(_picture(examples, trial, problem=str(problem), label=str(label)))
-                break
+    learned = trials[(trials["status"] == "ok") & trials["cell"].str.startswith(SKIP)]
+    for problem, of_problem in learned.groupby("problem", sort=False):
+        labels = list(of_problem["label"].unique())
+        note = ""
+        if len(labels) > CONFIGURATIONS:
+            ratios = of_problem[of_problem["update_ratio"] < 1].groupby("label", sort=False)["update_ratio"].mean()
+            ranked = list(ratios.sort_values(kind="stable").index)
+            places = np.unique(np.linspace(0, len(ranked) - 1, min(len(ranked), CONFIGURATIONS)).round().astype(int))
+            note = (
+                f" Of {len(labels)} configurations {len(places)} are drawn, evenly spaced from the fewest to the most "
+                "updates; all trials keep theirs in gates.npz."
+            )
+            labels = [ranked[place] for place in places.tolist()] if ranked else []
+        for label in labels:
+            rows = of_problem[of_problem["label"] == label]
+            for trial in rows_of(rows.sort_values(["seed", "framework"])):
+                examples = trial_examples(trial, store=store)
+                if examples is not None and (examples.gates[examples.real] == 0).any():
+                    about = topics(rows[rows["trial_id"] == trial["trial_id"]])
+                    pictures.append(_picture(examples, trial, problem=str(problem), note=note, about=about))
+                    break
     return pictures
 
 
@@ -94,7 +114,10 @@ def trial_examples(trial: Mapping[str, Any], *, store: Store) -> Examples | None
     )
 
 
-def _picture(examples: Examples, trial: dict[str, Any], *, problem: str, label: str) -> Picture:
+def _picture(
+    examples: Examples, trial: dict[str, Any], *, problem: str, note: str, about: Mapping[str, Sequence[str]]
+) -> Picture:
+    label = str(trial["label"])
     shown = IMAGES if examples.are_images else SIGNALS
     shown = min(shown, len(examples.inputs))
     figure = _draw_images(examples, shown) if examples.are_images else _draw_signals(examples, shown)
@@ -105,10 +128,12 @@ def _picture(examples: Examples, trial: dict[str, Any], *, problem: str, label: 
         name=f"used-{slug(f'{problem} {label}')}",
         title=f"{problem}: {label}",
         caption=f"Test sequences with used {kind} red and skipped {kind} blue, after training in "
-        f"{trial['framework']} with seed {trial['seed']}, {evaluation_words([trial['reported']])}.",
+        f"{framework_name(trial['framework'])} with seed {trial['seed']}, "
+        f"{evaluation_words([trial['reported']])}.{note}",
         alternative=f"{shown} test sequences of {problem} for {label}; {ratio:.0%} of their {kind} are used.",
         figure=figure,
         data=examples_data(examples, shown),
+        about=about,
     )
 
 

@@ -6,70 +6,83 @@ from typing import Any
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from bench.report.figures.style import (
-    FRAMEWORK_HATCHES,
-    Picture,
-    cell_colours,
-    new_figure,
-    slug,
-)
+from bench.report.figures.parts import Part, parts
+from bench.report.figures.style import FRAMEWORK_HATCHES, Picture, cell_colours, new_figure, slug, topics
 from bench.report.frames import rows_of
+from bench.report.names import framework_name
 from bench.report.numbers import number
 
 
 def step_times(trials: pd.DataFrame) -> list[Picture]:
-    """Median milliseconds of a training step: one figure a problem, bars of cells by framework."""
-    pictures = []
+    """Median milliseconds of a training step: a figure for some configurations of a problem, bars by framework."""
+    pictures: list[Picture] = []
     timed = trials[(trials["status"] == "ok") & trials["step_milliseconds"].notna()]
     colours = cell_colours(list(trials["cell"].unique()))
-    for problem, rows in timed.groupby("problem", sort=False):
+    for _, rows in timed.groupby("problem", sort=False):
         wanted: Any = {f"step_milliseconds_{kind}": ("step_milliseconds", kind) for kind in ("mean", "min", "max")}
-        keys = ["problem", "cell", "label", "framework"]
+        keys = ["problem", "task", "cell", "label", "framework"]
         data = rows.groupby(keys, sort=False).agg(**wanted, seeds=("seed", "count")).reset_index()
-        labels, frameworks = list(data["label"].unique()), sorted(data["framework"].unique())
-        figure = new_figure(height=1.2 + 0.24 * len(labels) * max(2, len(frameworks)))
-        axes = figure.subplots()
-        sns.barplot(
-            data,
-            y="label",
-            x="step_milliseconds_mean",
-            hue="framework",
-            order=labels,
-            hue_order=frameworks,
-            errorbar=None,
-            orient="h",
-            legend=False,
-            ax=axes,
-        )
-        means = {(row["framework"], row["label"]): row for row in rows_of(data)}
-        for framework, bars in zip(frameworks, axes.containers, strict=True):
-            for bar in bars:  # a configuration without this framework has none
-                middle = bar.get_y() + bar.get_height() / 2
-                row = means[framework, labels[round(middle)]]
-                bar.set(facecolor=colours[row["cell"]], edgecolor="white", hatch=FRAMEWORK_HATCHES.get(framework, "xx"))
-                low, high = row["step_milliseconds_min"], row["step_milliseconds_max"]
-                axes.plot([low, high], [middle, middle], color="#222222", linewidth=1.0)
-                text = number(row["step_milliseconds_mean"], digits=3)
-                axes.annotate(text, (high, middle), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
-        axes.set(xlabel="milliseconds of a training step (median)", ylabel="", title=str(problem))
-        axes.margins(x=0.12)
-        handles = [
-            Patch(facecolor="#999999", edgecolor="white", hatch=FRAMEWORK_HATCHES.get(name, "xx"), label=name)
-            for name in frameworks
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(frameworks), frameon=False)
-        pictures.append(
-            Picture(
-                name=f"step-times-{slug(str(problem))}",
-                title=str(problem),
-                caption="The median time of a training step without the first (which compiles), as the mean over "
-                "seeds; lines span the lowest and highest seed. Shorter is faster.",
-                alternative=f"Bars of training step times on {problem} for {len(labels)} configurations; "
-                "the numbers are in the results table.",
-                figure=figure,
-                data=data,
-            )
-        )
+        labels = list(data["label"].unique())
+        pictures += [_picture(part, data=data, trials=rows, colours=colours) for part in parts(labels)]
     return pictures
+
+
+def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: dict[str, str]) -> Picture:
+    problem = str(trials["problem"].iloc[0])
+    drawn = data[data["label"].isin(part.labels)]
+    frameworks = sorted(drawn["framework"].unique())
+    figure = new_figure(height=1.2 + 0.24 * len(part.labels) * max(2, len(frameworks)))
+    axes = figure.subplots()
+    _draw_bars(axes, drawn, labels=list(part.labels), frameworks=frameworks, colours=colours)
+    axes.set(xlabel="milliseconds of a training step (median)", ylabel="", title=part.title(problem))
+    axes.margins(x=0.12)
+    handles = [
+        Patch(facecolor="#999999", edgecolor="white", hatch=_hatch(name), label=framework_name(name))
+        for name in frameworks
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(frameworks), frameon=False)
+    return Picture(
+        name=part.name(f"step-times-{slug(problem)}"),
+        title=part.title(problem),
+        caption="The median time of a training step without the first (which compiles), as the mean over "
+        f"seeds; lines span the lowest and highest seed. Shorter is faster.{part.note}",
+        alternative=f"Bars of training step times on {problem} for {len(part.labels)} configurations; "
+        "the numbers are in the results table.",
+        figure=figure,
+        data=data[data["label"].isin([*part.labels, *part.rest])],
+        about=topics(trials[trials["label"].isin(part.labels)]),
+    )
+
+
+def _draw_bars(
+    axes: Axes, data: pd.DataFrame, *, labels: list[str], frameworks: list[str], colours: dict[str, str]
+) -> None:
+    sns.barplot(
+        data,
+        y="label",
+        x="step_milliseconds_mean",
+        hue="framework",
+        order=labels,
+        hue_order=frameworks,
+        errorbar=None,
+        orient="h",
+        legend=False,
+        ax=axes,
+    )
+    means = {(row["framework"], row["label"]): row for row in rows_of(data)}
+    for framework, bars in zip(frameworks, axes.containers, strict=True):
+        for bar in bars:  # a configuration without this framework has none
+            middle = bar.get_y() + bar.get_height() / 2
+            row = means[framework, labels[round(middle)]]
+            bar.set(facecolor=colours[row["cell"]], edgecolor="white", hatch=_hatch(framework))
+            low, high = row["step_milliseconds_min"], row["step_milliseconds_max"]
+            axes.plot([low, high], [middle, middle], color="#222222", linewidth=1.0)
+            text = number(row["step_milliseconds_mean"], digits=3)
+            axes.annotate(text, (high, middle), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def _hatch(framework: str) -> str:
+    return FRAMEWORK_HATCHES.get(framework, "xx")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
+from bench.report.names import cell_name, framework_name, metric_unit
 from impls.kinds import cells as known_cells
 
 # Okabe and Ito's palette: apart for colour-blind eyes. A family of cells is warm or cool, its skip cell lighter.
@@ -58,7 +62,7 @@ class Picture:
         name: the file's name without its ending.
         title, caption: for people; the caption says how to read it.
         alternative: what it shows, for those who do not see it.
-        printed: whether it is wanted as a PDF too, for an article.
+        about: the tasks, cells and frameworks that it shows, for filters (see `topics`); empty shows it always.
     """
 
     name: str
@@ -67,7 +71,7 @@ class Picture:
     alternative: str
     figure: Figure
     data: pd.DataFrame
-    printed: bool = False
+    about: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -86,7 +90,7 @@ def new_figure(*, height: float, width: float = WIDTH) -> Figure:
 
 
 def save(picture: Picture, *, folder: Path) -> None:
-    """Writes `<name>.svg`, `.png`, `.csv` and, of what is printed, `.pdf`; the same picture gives the same bytes."""
+    """Writes `<name>.svg`, `.png`, `.pdf` and `.csv`; the same picture gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     # Laying out is most of the work, and once is enough.
     picture.figure.draw_without_rendering()
@@ -94,9 +98,8 @@ def save(picture: Picture, *, folder: Path) -> None:
     nothing: Mapping[str, None] = {"Date": None, "Creator": None}
     picture.figure.savefig(folder / f"{picture.name}.svg", metadata=nothing)
     picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    if picture.printed:
-        undated: Any = {"CreationDate": None, "Creator": None, "Producer": None}
-        picture.figure.savefig(folder / f"{picture.name}.pdf", dpi=2 * DOTS_PER_INCH, metadata=undated)
+    undated: Any = {"CreationDate": None, "Creator": None, "Producer": None}
+    picture.figure.savefig(folder / f"{picture.name}.pdf", dpi=2 * DOTS_PER_INCH, metadata=undated)
     picture.data.to_csv(folder / f"{picture.name}.csv", index=False)
 
 
@@ -128,6 +131,23 @@ def slug(text: str) -> str:
     return "-".join(part for part in kept.split("-") if part)
 
 
-def metric_label(metric: str, *, higher_is_better: bool) -> str:
-    """A quality's axis label; the arrow points to better."""
-    return f"{metric.replace('_', ' ')} {'↑' if higher_is_better else '↓'}"
+def show_in_percent(axis: Axis) -> None:
+    """Ticks of shares as percent."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}"))
+
+
+def scale_quality(axes: Axes, *, metric: str, values: pd.Series[float]) -> None:
+    """The axis of quality, y: shares in percent; errors, which span orders of magnitude, on a logarithmic scale."""
+    if metric_unit(metric) == "%":
+        show_in_percent(axes.yaxis)
+    if metric in LOGARITHMIC_METRICS and (values > 0).all():
+        axes.set_yscale("log")
+
+
+def topics(trials: pd.DataFrame) -> dict[str, list[str]]:
+    """What figures of these trials are filtered by: problems, cells and frameworks, by their names for people."""
+    return {
+        "task": list(trials["problem"].unique()),
+        "cell": list(map(cell_name, trials["cell"].unique())),
+        "framework": list(map(framework_name, trials["framework"].unique())),
+    }

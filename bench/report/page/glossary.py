@@ -16,14 +16,17 @@ MEANINGS = {
     "period": "the periodic-skip baseline: the first step updates, then every period-th after it; 1 is every step",
     "seeds": "trials behind a row; “2 of 3” where only two ended ok",
     "status": "ok, diverged (the loss stopped being finite), failed, timeout, or missing (no record yet)",
-    "quality": "the metric on test data, at the evaluation that reported names",
+    "quality": "the metric on test data, at the evaluation that stands beside it; accuracies and precisions in percent",
     "metric": "what quality is; ↑ where higher is better, ↓ where lower is",
     "solved": "how many of the finished trials met the task's published criterion",
     "updates": "state updates of a test sequence: the samples that were used",
-    "update_ratio": "updates / steps, the mean over test sequences; 1 where nothing is skipped",
-    "λ": "budget_cost, the price of one update in the training loss",
+    "update_ratio": "updates / steps in percent, the mean over test sequences; 100 where nothing is skipped",
+    "budget_cost": "the price of one update in the training loss",
     "pair": "two trials that differ in the framework alone, with the same initial parameters and batches",
 }
+
+# Explained on every page: labels and sentences use them.
+TERMS = ("budget_cost", "p_skip", "pair")
 
 EVALUATIONS = {
     "last": "after the last training step",
@@ -45,4 +48,4 @@ def glossary(columns: Iterable[str]) -> list[tuple[str, str]]:
     }
     meanings = {**described, **MEANINGS}
     names = [name for name in columns if name in meanings]
-    return [(name, meanings[name]) for name in [*names, *(term for term in ("λ", "pair") if term not in names)]]
+    return [(name, meanings[name]) for name in [*names, *(term for term in TERMS if term not in names)]]

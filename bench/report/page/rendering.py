@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import pandas as pd
 
 from bench.report.figures.style import Picture, slug
+from bench.report.page.tables import Identifiers, LaidOut, PageTable, lay_out
 
 # A larger drawing goes into the page as pixels.
 LARGEST_SVG_BYTES = 200_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class PageTable:
-    """A table of text; rows whose `status` is not ok are marked."""
-
-    caption: str
-    text: pd.DataFrame
-    note: str = ""
-
-    @property
-    def columns(self) -> list[str]:
-        """Column names, as in the record."""
-        return [str(name) for name in self.text.columns]
-
-    @property
-    def rows(self) -> list[list[str]]:
-        """The cells."""
-        return [list(map(str, row)) for row in self.text.to_numpy().tolist()]
-
-    def troubled(self, row: Sequence[str]) -> bool:
-        """Whether a row stands for trials that did not all end well."""
-        return "status" in self.columns and row[self.columns.index("status")] != "ok"
+# What a figure is had as, by ending.
+FILES = (("png", "PNG"), ("svg", "SVG"), ("pdf", "PDF"), ("csv", "data (CSV)"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +47,15 @@ class Section:
         return slug(self.title)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A section in its place on a page: its identifier is the page's only one of that name."""
+
+    section: Section
+    identifier: str
+    tables: Sequence[LaidOut]
+
+
 def render(*, title: str, description: str, sections: Sequence[Section], figures: Path) -> str:
     """The page's HTML; the pictures' files are read from the folder `figures` and held in the page."""
     here = Path(__file__).parent
@@ -78,13 +67,26 @@ def render(*, title: str, description: str, sections: Sequence[Section], figures
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
     return environment.get_template("page.html").render(
         title=title,
         description=description,
-        sections=sections,
+        parts=_parts(sections),
+        files=FILES,
         style=(here / "page.css").read_text(encoding="utf-8"),
+        script=(here / "page.js").read_text(encoding="utf-8"),
         source=lambda picture: _data_address(picture, figures=figures),
     )
+
+
+def _parts(sections: Sequence[Section]) -> list[Part]:
+    identifiers = Identifiers()
+    parts = []
+    for section in sections:
+        identifier = identifiers.new(section.identifier or "section")
+        tables = [lay_out(table, within=identifier, identifiers=identifiers) for table in section.tables]
+        parts.append(Part(section=section, identifier=identifier, tables=tables))
+    return parts
 
 
 def _data_address(picture: Picture, *, figures: Path) -> str:

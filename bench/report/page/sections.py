@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
 from bench.report.comparison.pairs import Comparison, readable_summary
 from bench.report.figures.style import Picture
 from bench.report.frames import STATUSES, rows_of
-from bench.report.numbers import number
+from bench.report.names import (
+    UPDATES_IN_PERCENT,
+    best_word,
+    framework_name,
+    head,
+    many,
+    metric_name,
+    metric_scale,
+    metric_unit,
+)
+from bench.report.numbers import NONE, number
 from bench.report.page.glossary import evaluation_words, glossary
-from bench.report.page.rendering import Details, PageTable, Section
+from bench.report.page.rendering import Details, Section
+from bench.report.page.tables import PageTable
 from bench.report.tables.results import ReadableTable
 
-QUALITY_IS = "quality is of the evaluation named under reported"
+QUALITY_IS = "quality is of the evaluation that stands beside it"
 
 
 def summary(trials: pd.DataFrame, comparison: Comparison) -> Section:
@@ -28,41 +40,53 @@ def summary(trials: pd.DataFrame, comparison: Comparison) -> Section:
     silent = [problem for problem in trials["problem"].unique() if problem not in set(ok["problem"])]
     points += [f"{problem}: no trial ended ok." for problem in silent]
     points += _agreement(comparison)
-    return Section(title="Summary", prose=[f"{_many(len(trials), 'trial')}: {told}."], points=points)
+    return Section(title="Summary", prose=[f"{many(len(trials), 'trial')}: {told}."], points=points)
 
 
 def _best(problem: str, rows: pd.DataFrame, *, total: int) -> str:
-    higher = bool(rows["higher_is_better"].iloc[0])
-    means = rows.groupby(["label", "framework"], sort=False)[["quality", "update_ratio"]].mean().reset_index()
-    best = rows_of(means.sort_values("quality", ascending=not higher, kind="stable"))[0]
-    metric = str(rows["quality_metric"].iloc[0]).replace("_", " ")
-    text = (
-        f"{problem}: the best mean {metric} is {number(best['quality'])}, by {best['label']} "
-        f"in {best['framework']}, with an update ratio of {number(best['update_ratio'], digits=3)}, "
-        f"{evaluation_words(rows['reported'])}"
+    first = rows_of(rows)[0]
+    metric, higher = str(first["quality_metric"]), bool(first["higher_is_better"])
+    means = rows.groupby(["label", "framework"], sort=False).agg(
+        quality=("quality", "mean"),
+        update_ratio=("update_ratio", "mean"),
+        updates=("updates", "mean"),
+        seeds=("seed", "count"),
     )
+    ranked = means[means["quality"].notna()].sort_values("quality", ascending=not higher, kind="stable").reset_index()
+    solved = ""
     if rows["solved"].notna().any():
-        text += f"; {sum(solved is True for solved in rows['solved'])} of {_many(total, 'trial')} solved the task"
-    return text + "."
+        solved = f"{sum(value is True for value in rows['solved'])} of {many(total, 'trial')} solved the task"
+    if ranked.empty:
+        return f"{problem}: no trial has a finite {metric_name(metric)}" + (f"; {solved}." if solved else ".")
+    best = rows_of(ranked)[0]
+    value = " ".join(filter(None, (number(metric_scale(metric) * best["quality"]), metric_unit(metric))))
+    over = f", the mean of {many(best['seeds'], 'seed')}," if best["seeds"] > 1 else ""
+    text = f"{problem}: {best_word(higher_is_better=higher)} {metric_name(metric)} {value}{over} "
+    text += f"by {best['label']} in {framework_name(best['framework'])}, with {_used(best, first)}, "
+    return text + evaluation_words(rows["reported"]) + (f"; {solved}." if solved else ".")
 
 
-def _many(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+def _used(best: dict[str, Any], trial: dict[str, Any]) -> str:
+    """How much is used, in the unit in which the paper tells it of the task."""
+    if trial["task"] in UPDATES_IN_PERCENT or pd.isna(best["updates"]):
+        return f"{number(100 * best['update_ratio'], digits=3)} % of the steps used"
+    return f"{number(best['updates'])} of {trial['length']} samples used"
 
 
 def _agreement(comparison: Comparison) -> list[str]:
     prose = []
     if len(comparison.pairs):
         for (left, right), pairs in comparison.pairs.groupby(["left", "right"], sort=False):
+            one, other = framework_name(str(left)), framework_name(str(right))
             ratio = pairs["step_milliseconds_ratio"].median()
-            gap = pairs["update_ratio_difference"].abs().max()
-            line = f"{_many(len(pairs), 'pair')} of {left} and {right}: "
-            line += f"update ratios differ by at most {number(gap, digits=2)}"
+            gap = 100 * pairs["update_ratio_difference"].abs().max()
+            line = f"{many(len(pairs), 'pair')} of {one} and {other}: "
+            line += f"updates differ by at most {number(gap, digits=2)} percentage points"
             if pd.notna(ratio):
-                line += f"; a training step of {right} takes {number(ratio, digits=3)} times that of {left} (median)"
+                line += f"; a training step of {other} takes {number(ratio, digits=3)} times that of {one} (median)"
             prose.append(line + ".")
     if len(comparison.refused):
-        prose.append(f"{_many(len(comparison.refused), 'pair')} refused: they differ in more than the framework.")
+        prose.append(f"{many(len(comparison.refused), 'pair')} refused: they differ in more than the framework.")
     return prose
 
 
@@ -71,8 +95,11 @@ def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
     facts = [("sweep", sweep)]
     if command:
         facts.append(("command", command))
-    facts.append(("trials", str(len(trials))))
-    dates = sorted(date for date in _distinct(trials, "finished") if date)
+    facts.append(("trials", f"{len(trials):,}"))
+    for problem, options in trials[["problem", "options"]].drop_duplicates().itertuples(index=False):
+        if options:
+            facts.append((f"options of {problem}", options))
+    dates = sorted(f"{date[:16].replace('T', ' ')} UTC" for date in _distinct(trials, "finished") if date)
     if dates:
         facts.append(("finished", " to ".join(dict.fromkeys((dates[0], dates[-1])))))
     for key, words in (
@@ -104,12 +131,15 @@ def results(table: ReadableTable) -> Section:
     """The results table; holes are rows like any other."""
     prose = [
         "One row a configuration: means over seeds ± their sample standard deviation (divisor n − 1), of the "
-        "trials that ended ok. Rows with a hole are marked. A click on a column's head sorts by it. Quality, updates, "
-        "FLOPs and work are of the test data, at the evaluation that the column reported names."
+        "trials that ended ok. Rows with a hole are marked. Quality, updates, FLOPs and work are of the test data, at "
+        "the evaluation that stands beside them."
     ]
-    if table.constant:
-        same = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in table.constant.items())
-        prose.append(f"The same in every row: {same}.")
+    same = [f"{head(name)} {value}" for name, value in table.constant.items() if value != NONE]
+    without = [head(name) for name, value in table.constant.items() if value == NONE]
+    if same:
+        prose.append(f"The same in every row: {', '.join(same)}.")
+    if without:
+        prose.append(f"Without a value in every row: {', '.join(without)}.")
     return Section(
         title="Results",
         prose=prose,
@@ -137,7 +167,8 @@ def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) ->
         prose = ["No two ok trials form a pair, so there is nothing to compare."]
     else:
         directions = sorted({(row["left"], row["right"]) for row in rows_of(comparison.summary)})
-        signs = "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in directions)
+        named = [(framework_name(left), framework_name(right)) for left, right in directions]
+        signs = "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in named)
         tables.append(PageTable(caption=f"Paired differences: {signs}; {QUALITY_IS}", text=text))
     prose += [f"{line}: compare times with care." for line in comparison.conditions]
     for frame, caption in (
@@ -169,7 +200,7 @@ def holes(trials: pd.DataFrame) -> Section:
         {
             "task": troubled["problem"],
             "configuration": troubled["label"],
-            "framework": troubled["framework"],
+            "framework": troubled["framework"].map(framework_name),
             "seed": troubled["seed"],
             "status": troubled["status"],
             "error": [
@@ -180,7 +211,10 @@ def holes(trials: pd.DataFrame) -> Section:
         }
     )
     details = [
-        Details(title=f"Traceback of {row['trial_id']} ({row['label']}, {row['framework']})", text=row["traceback"])
+        Details(
+            title=f"Traceback of {row['trial_id']} ({row['label']}, {framework_name(row['framework'])})",
+            text=row["traceback"],
+        )
         for row in rows_of(troubled)
         if row["traceback"]
     ]
@@ -194,7 +228,7 @@ def holes(trials: pd.DataFrame) -> Section:
 
 def meanings(columns: Iterable[str]) -> Section:
     """What the columns mean."""
-    return Section(title="Glossary", facts=[(name.replace("_", " "), text) for name, text in glossary(columns)])
+    return Section(title="Glossary", facts=[(head(name), text) for name, text in glossary(columns)])
 
 
 def provenance(trials: pd.DataFrame) -> Section:
@@ -202,9 +236,13 @@ def provenance(trials: pd.DataFrame) -> Section:
     columns = ["trial_id", "pair_id", "problem", "label", "framework", "seed", "status"]
     text = trials[[*columns, "parameters_checksum", "batches_checksum"]]
     text = text.rename(columns={"problem": "task", "label": "configuration"}).replace("", "–")
+    text["framework"] = text["framework"].map(framework_name)
     return Section(
         title="Provenance",
-        prose=["Every number comes from these trials' records, results/trials/<trial_id>/record.json."],
+        prose=[
+            "Every number comes from these trials' records, results/trials/<trial_id>/record.json. One of them is made "
+            "again, apart, by: python run_all.py --trial <trial_id>"
+        ],
         tables=[PageTable(caption="Trials", text=text)],
         links=[("records.csv (one row a trial)", "records.csv"), ("comparison.csv", "comparison.csv"),
                ("pairs.csv", "pairs.csv")],

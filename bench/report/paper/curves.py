@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.records.store import Store
-from bench.report.figures.style import DASHES, Picture, new_figure
+from bench.report.figures.style import DASHES, Picture, new_figure, topics
 from bench.report.frames import curves_frame, rows_of
 from bench.report.paper.layout import PaperTable, paper_tables
 from bench.report.paper.models import cell_name, framework_name, model_name, small
@@ -91,7 +91,7 @@ def _figure(wanted: CurveFigure, trials: pd.DataFrame, *, store: Store) -> Pictu
         "the data are in the CSV file beside the figure.",
         figure=_draw(data, by="epoch" if by_epoch else "step"),
         data=data,
-        printed=True,
+        about=topics(ended),
     )
 
 

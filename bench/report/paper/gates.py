@@ -20,7 +20,7 @@ from bench.report.figures.sequences import (
     signal_handles,
     trial_examples,
 )  # fmt: skip
-from bench.report.figures.style import WIDTH, Picture, new_figure
+from bench.report.figures.style import WIDTH, Picture, new_figure, topics
 from bench.report.frames import rows_of
 from bench.report.page.glossary import evaluation_words
 from bench.report.paper.layout import paper_tables
@@ -145,7 +145,7 @@ def _picture(wanted: GateFigure, candidate: Candidate, found: list[tuple[dict[st
         alternative=f"Test sequences of {candidate.model}. {ratios}.",
         figure=_draw(wanted, found),
         data=data,
-        printed=True,
+        about=topics(pd.DataFrame(rows)),
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.records.store import Store
-from bench.report.page.rendering import PageTable, Section
+from bench.report.page.rendering import Section
+from bench.report.page.tables import PageTable
 from bench.report.paper.curves import curve_figures
 from bench.report.paper.gates import gate_figures
 from bench.report.paper.tables import RegeneratedTable

@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from bench.report.figures.style import FAINT, INK, Picture, cell_colours, darker, framework_markers, new_figure, slug
 from bench.report.frames import rows_of
+from bench.report.names import cell_name, framework_name, listed
 from bench.report.numbers import number
 from bench.report.speed.times import NATIVE, PRODUCTS
 from impls.kinds import skip_cells
@@ -39,8 +40,8 @@ def time_against_update_ratio(table: pd.DataFrame) -> list[Picture]:
             for axes, length in zip(line, lengths, strict=True):
                 of_panel = rows[rows["length"] == length]
                 _draw_panel(axes, of_panel, cell=cell, framework=str(framework))
-                axes.set_title(f"{cell}, T = {length}", fontsize=10)
-        title = f"{framework}, {step}, batch of {batch_size}"
+                axes.set_title(f"{cell_name(cell)}, T = {length}", fontsize=10)
+        title = f"{framework_name(str(framework))}, {step}, batch of {batch_size}"
         figure.suptitle(title, fontsize=11)
         for axes in panels[-1]:
             axes.set_xlabel("update ratio")
@@ -67,7 +68,7 @@ def time_against_update_ratio(table: pd.DataFrame) -> list[Picture]:
                 caption="Lines are engines: medians over passes, whiskers from the lowest to the highest pass. Level "
                 "lines do not depend on updates: the framework's own layer, and the floor, the matrix products alone "
                 "of a cell that updates at every step. The axis of time is logarithmic; lower is faster.",
-                alternative=f"Milliseconds against update ratio for {title}: {', '.join(cells)}; "
+                alternative=f"Milliseconds against update ratio for {title}: {listed(map(cell_name, cells))}; "
                 "the numbers are in the table of all times.",
                 figure=figure,
                 data=rows.reset_index(drop=True),

@@ -9,7 +9,9 @@ import pandas as pd
 
 from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
-from bench.report.page.rendering import PageTable, Section, render
+from bench.report.names import head
+from bench.report.page.rendering import Section, render
+from bench.report.page.tables import PageTable
 from bench.report.speed.figures import time_against_update_ratio
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, readable_times, times_table
 from bench.report.tables.formats import to_latex, to_markdown
@@ -71,8 +73,8 @@ def write_speed_tables(folder: Path, table: pd.DataFrame) -> None:
     """Writes `speed.csv`, all numbers, and `speed.md` and `speed.tex`, the table by engine."""
     table.to_csv(folder / "speed.csv", index=False)
     text = glance(table)
-    (folder / "speed.md").write_text(to_markdown(text), encoding="utf-8")
-    latex = to_latex(text, caption="What skipping saves: medians over passes.", label="tab:speed")
+    (folder / "speed.md").write_text(to_markdown(text.rename(columns=head)), encoding="utf-8")
+    latex = to_latex(text.rename(columns=head), caption="What skipping saves: medians over passes.", label="tab:speed")
     (folder / "speed.tex").write_text(latex, encoding="utf-8")
 
 

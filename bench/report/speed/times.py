@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.errors import SpeedError
 from bench.report.frames import rows_of
+from bench.report.names import cell_name, framework_name
 from bench.report.numbers import NONE, number
 from impls.contract import BASELINES, ENGINES
 from impls.kinds import cells, skip_cells
@@ -135,8 +136,8 @@ def glance(table: pd.DataFrame) -> pd.DataFrame:
         every = by_ratio[1]
         row = {
             "step": every["step"],
-            "framework": every["framework"],
-            "cell": every["cell"],
+            "framework": framework_name(every["framework"]),
+            "cell": cell_name(every["cell"]),
             "length": str(every["length"]),
             "batch_size": str(every["batch_size"]),
             "engine": every["subject"],
@@ -157,12 +158,12 @@ def readable_times(table: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             "step": row["step"],
-            "framework": row["framework"],
+            "framework": framework_name(row["framework"]),
             "batch_size": str(row["batch_size"]),
             "length": str(row["length"]),
-            "cell": row["cell"],
+            "cell": cell_name(row["cell"]),
             "what": subject_name(row["framework"], row["subject"], row["cell"]),
-            "update_ratio": number(row["update_ratio"], digits=3),
+            "update_ratio": number(100 * row["update_ratio"], digits=3),
             "milliseconds": number(row["milliseconds"], digits=3),
             "of passes": f"{number(row['milliseconds_lowest'], digits=3)} to "
             f"{number(row['milliseconds_highest'], digits=3)}",

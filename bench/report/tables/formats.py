@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import pandas as pd
+
+# Such as 0.12, +3.4e-7, 0.95 ± 0.02, 1,234, 2 of 3, 0.1 [0.05, 0.2], 12 %, ∞; an id that begins with digits is none.
+NUMBER = re.compile(r"[+−-]?(\d[\d,]*(\.\d+)?(e-?\d+)?|∞)( (%|±|of|\[).*)?")
+NOTHING = ("", "–")
+
+
+def numeric_columns(text: pd.DataFrame) -> list[bool]:
+    """Of each column, whether all its cells are numbers, or dashes where there is none."""
+    columns = [text.iloc[:, position].astype(str).tolist() for position in range(len(text.columns))]
+    told = [[cell for cell in column if cell not in NOTHING] for column in columns]
+    return [bool(cells) and all(NUMBER.fullmatch(cell) for cell in cells) for cells in told]
 
 
 def to_markdown(text: pd.DataFrame) -> str:
-    """A pipe table."""
-    lines = [list(map(str, text.columns)), ["---"] * len(text.columns), *text.astype(str).to_numpy().tolist()]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    """A pipe table; numbers to the right."""
+    rules = ["---:" if numeric else "---" for numeric in numeric_columns(text)]
+    lines = [[*map(str, text.columns)], *text.astype(str).to_numpy().tolist()]
+    heads, *rows = [f"| {' | '.join(map(escape_markdown, line))} |\n" for line in lines]
+    return "".join([heads, f"| {' | '.join(rules)} |\n", *rows])
+
+
+def escape_markdown(text: str) -> str:
+    """Text that stays in its cell and is no markup."""
+    return " ".join(text.split()).replace("\\", r"\\").replace("|", r"\|").replace("<", "&lt;")
 
 
 LATEX_SYMBOLS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-    "λ": r"$\lambda$", "–": "--", "−": "$-$", "×": r"$\times$", "<": r"\textless{}", ">": r"\textgreater{}",
+    "λ": r"$\lambda$", "–": "--", "−": "$-$", "×": r"$\times$", "∞": r"$\infty$", "Δ": r"$\Delta$",
+    "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
 
 
@@ -24,7 +46,7 @@ def escape_latex(text: str) -> str:
 
 
 def to_latex(text: pd.DataFrame, *, caption: str, label: str) -> str:
-    """A booktabs table, scaled to the line; needs the packages booktabs and graphicx."""
+    """A booktabs table, numbers to the right, scaled to the line; needs the packages booktabs and graphicx."""
     lines = [" & ".join(map(escape_latex, line)) + r" \\" for line in text.astype(str).to_numpy().tolist()]
     return "\n".join(
         [
@@ -34,7 +56,7 @@ def to_latex(text: pd.DataFrame, *, caption: str, label: str) -> str:
             rf"\caption{{{escape_latex(caption)}}}",
             rf"\label{{{label}}}",
             r"\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{{'l' * len(text.columns)}}}",
+            rf"\begin{{tabular}}{{{_alignment(text)}}}",
             r"\toprule",
             " & ".join(escape_latex(str(name)) for name in text.columns) + r" \\",
             r"\midrule",
@@ -45,3 +67,34 @@ def to_latex(text: pd.DataFrame, *, caption: str, label: str) -> str:
             "",
         ]
     )
+
+
+def to_long_latex(groups: Mapping[str, pd.DataFrame], *, caption: str, label: str) -> str:
+    """Tables of the same columns as one that breaks over pages, a line above each; needs booktabs and longtable.
+
+    Args:
+        groups: the line above to the table.
+        caption, label: of the whole.
+    """
+    whole = pd.concat(groups.values(), ignore_index=True)
+    columns = len(whole.columns)
+    heads = " & ".join(escape_latex(str(name)) for name in whole.columns) + r" \\"
+    lines = [
+        r"% needs \usepackage{booktabs,longtable}",
+        r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\begin{{longtable}}{{@{{}}{_alignment(whole)}@{{}}}}",
+        rf"\caption{{{escape_latex(caption)}}}\label{{{label}}}\\",
+        *(r"\toprule", heads, r"\midrule", r"\endfirsthead"),
+        *(r"\toprule", heads, r"\midrule", r"\endhead"),
+        *(r"\bottomrule", r"\endfoot"),
+    ]
+    for position, (title, text) in enumerate(groups.items()):
+        rule = [r"\addlinespace"] if position else []
+        head = rf"\multicolumn{{{columns}}}{{@{{}}l@{{}}}}{{\textit{{{escape_latex(title)}}}}} \\*"
+        rows = [" & ".join(map(escape_latex, line)) + r" \\" for line in text.astype(str).to_numpy().tolist()]
+        lines += [*rule, head, *rows]
+    return "\n".join([*lines, r"\end{longtable}", r"\endgroup", ""])
+
+
+def _alignment(text: pd.DataFrame) -> str:
+    return "".join("r" if numeric else "l" for numeric in numeric_columns(text))

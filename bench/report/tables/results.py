@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.records.record import FINISHED
 from bench.report.frames import CORE, LABELS, STATUSES, configuration_fields, rows_of, varying_fields
+from bench.report.names import cell_name, evaluation_name, framework_name, metric_head, metric_scale, plain
 from bench.report.numbers import NONE, spread
 
 # Record fields that a table aggregates over seeds, in order.
@@ -18,8 +19,11 @@ MEASURES = (
     "wait_milliseconds", "inference_milliseconds", "inference_milliseconds_batch_1", "train_seconds", "total_seconds",
 )  # fmt: skip
 
-# Columns that a readable table leaves to the CSV: labels repeat others, and the task's options set the length.
-UNREAD = (*LABELS, "length")
+# Columns that a readable table leaves to the CSV: the problem's name tells the task, its length and its options.
+UNREAD = (*LABELS, "options", "length")
+
+# Columns whose values have names for people.
+NAMED = {"cell": cell_name, "framework": framework_name, "reported": evaluation_name}
 
 # Columns that a readable table keeps even where every row has the same value.
 ALWAYS = ("task", "cell", "framework", "quality", "metric", "reported", "update_ratio", "step_milliseconds", "status")
@@ -60,7 +64,7 @@ class ReadableTable:
 
     Attributes:
         text: every column.
-        constant: what is the same in every row and need not be shown there.
+        constant: what is the same in every row, or a dash in every row, and need not be shown there.
     """
 
     text: pd.DataFrame
@@ -73,28 +77,33 @@ class ReadableTable:
 
 
 def readable(table: pd.DataFrame) -> ReadableTable:
-    """The aggregated table as text: mean ± standard deviation, directions as arrows, statuses in words."""
+    """The aggregated table as text: mean ± standard deviation, directions as arrows, statuses in words.
+
+    Columns are called as in the record (`bench.report.names.head` has their heads). Quality is in its metric's unit,
+    the update ratio in percent.
+    """
     measured = {f"{measure}_{kind}" for measure in MEASURES for kind in ("mean", "std")}
     counted = {"quality_metric", "higher_is_better", "seeds", "solved", "solved_of", *STATUSES}
     naming = [name for name in map(str, table) if name not in measured | counted | set(UNREAD)]
     rows = []
     for row in rows_of(table):
-        cells = {name.removeprefix("protocol."): plain(row[name]) for name in naming}
+        cells = {name.removeprefix("protocol."): value_text(name, row[name]) for name in naming}
+        cells["task"] = row["problem"]
         cells["seeds"] = str(row["seeds"]) if row["ok"] == row["seeds"] else f"{row['ok']} of {row['seeds']}"
         cells["status"] = status_text(row)
         for measure in MEASURES:
-            cells[measure] = spread(row[f"{measure}_mean"], row[f"{measure}_std"])
+            scale = scale_of(measure, metric=row["quality_metric"])
+            cells[measure] = spread(scale * row[f"{measure}_mean"], scale * row[f"{measure}_std"])
             if measure == "quality":
-                cells["metric"] = f"{row['quality_metric']} {'↑' if row['higher_is_better'] else '↓'}"
+                cells["metric"] = metric_head(row["quality_metric"], higher_is_better=row["higher_is_better"])
             if measure == "update_ratio":
-                solved, of = row["solved"], row["solved_of"]
-                cells["solved"] = NONE if pd.isna(solved) or of == 0 else f"{solved:.0f} of {of:.0f}"
+                cells["solved"] = solved_text(row)
         rows.append(cells)
     text = pd.DataFrame(rows)
     constant = {
         str(name): str(text[name].iloc[0])
         for name in text
-        if name not in ALWAYS and len(text) > 1 and text[name].nunique() == 1 and text[name].iloc[0] != NONE
+        if name not in ALWAYS and len(text) > 1 and text[name].nunique() == 1
     }
     return ReadableTable(text=text, constant=constant)
 
@@ -107,10 +116,21 @@ def status_text(row: Mapping[str, Any]) -> str:
     return next(iter(counts)) if row["seeds"] == 1 else ", ".join(f"{n} {status}" for status, n in counts.items())
 
 
-def plain(value: Any) -> str:
+def scale_of(measure: str, *, metric: str) -> float:
+    """What a record's number is multiplied with to be shown: shares are shown in percent."""
+    if measure == "quality":
+        return metric_scale(metric)
+    return 100.0 if measure == "update_ratio" else 1.0
+
+
+def solved_text(row: Mapping[str, Any]) -> str:
+    """How many of the finished trials solved the task; a dash for tasks without a criterion."""
+    solved, of = row["solved"], row["solved_of"]
+    return NONE if pd.isna(solved) or of == 0 else f"{solved:.0f} of {of:.0f}"
+
+
+def value_text(name: str, value: Any) -> str:
     """A configuration's value as text; a dash for none."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return NONE if pd.isna(value) else f"{value:g}"
-    return NONE if value is None or value == "" else str(value)
+    if value is None or value == "" or (isinstance(value, float) and pd.isna(value)):
+        return NONE
+    return NAMED[name](value) if name in NAMED else plain(value)

@@ -427,7 +427,7 @@ def test_pairs_equal_measures_frameworks_by_engines(across: float, null: float, 
     found = verdict("pairs-equal", twins(across=across, null=null))
     assert found.verdict == expected
     assert list(found.frameworks) == ["pytorch and tensorflow"]
-    assert found.findings[0].rows == ("mnist (variant=mnist, downsample=1, stride=1, validation_images=5000): gru",)
+    assert found.findings[0].rows == ("sequential MNIST, T = 784: GRU",)
 
 
 def test_pairs_equal_needs_both_engines():

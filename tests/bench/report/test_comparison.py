@@ -26,14 +26,14 @@ def test_differences_are_second_minus_first_framework(comparison):
 
 
 def test_summary_has_means_and_an_interval_from_three_pairs_on(comparison):
-    skip = comparison.summary.set_index("label").loc["skip_lstm λ=0.01"]
+    skip = comparison.summary.set_index("label").loc["Skip LSTM, λ = 0.01"]
     assert skip["pairs"] == 3
     assert skip["quality_difference_mean"] == pytest.approx(0.01)
     # Three pairs: one resample in 27 repeats the lowest alone, so both bounds are the extremes.
     assert skip["quality_difference_low"] == pytest.approx(-0.01)
     assert skip["quality_difference_high"] == pytest.approx(0.03)
     assert skip["step_milliseconds_ratio_mean"] == pytest.approx(1.0)  # geometric: (0.5 · 2 · 1)^(1/3)
-    plain = comparison.summary.set_index("label").loc["lstm"]
+    plain = comparison.summary.set_index("label").loc["LSTM"]
     assert plain["pairs"] == 2
     assert np.isnan(plain["quality_difference_low"])
 
@@ -69,7 +69,7 @@ def test_one_framework_alone_has_nothing_to_compare():
 
 
 def test_readable_summary_shows_signs_and_intervals(comparison):
-    row = readable_summary(comparison).set_index("configuration").loc["skip_lstm λ=0.01"]
+    row = readable_summary(comparison).set_index("configuration").loc["Skip LSTM, λ = 0.01"]
     assert row["quality_difference"].startswith("+0.0100 [")
     assert row["step_milliseconds_ratio"].startswith("1 [")
 

@@ -8,11 +8,15 @@ import pytest
 from bench.report.comparison.pairs import compare_frameworks, readable_summary
 from bench.report.figures import differences, quality
 from bench.report.frames import read_records, trials_frame
+from bench.report.names import evaluation_name
 from bench.report.page import sections
 from bench.report.tables.results import aggregate, readable
 from tests.bench.report.stored import Stored, ok_record, trial
 
-WORDS = {"adding": "after the last training step", "digits": "with the parameters that were best on validation"}
+WORDS = {
+    "adding problem": "after the last training step",
+    "sequential digits": "with the parameters that were best on validation",
+}
 
 
 @pytest.fixture
@@ -23,8 +27,8 @@ def frame(stored: Stored) -> pd.DataFrame:
 def test_tables_have_a_column_for_it(frame: pd.DataFrame) -> None:
     for shown in (readable(aggregate(frame)).varying, readable_summary(compare_frameworks(frame))):
         for task, rows in shown.groupby("task"):
-            reported = {"last"} if str(task).startswith("adding") else {"best_validation"}
-            assert set(rows["reported"]) == reported
+            reported = "last" if str(task).startswith("adding problem") else "best validation"
+            assert {evaluation_name(name) for name in rows["reported"]} == {reported}
 
 
 def test_the_column_stays_where_every_row_has_the_same() -> None:
@@ -37,7 +41,7 @@ def test_captions_and_sentences_say_it_in_words(frame: pd.DataFrame) -> None:
     pictures = quality.quality_against_update_ratio(frame) + differences.framework_differences(comparison, frame)
     assert {picture.name.split("-")[0] for picture in pictures} == {"quality", "frameworks"}
     for picture in pictures:
-        assert WORDS[picture.title.split()[0].strip(":")] in picture.caption
+        assert WORDS[picture.title.partition(",")[0]] in picture.caption
     for task, point in zip(WORDS, sections.summary(frame, comparison).points, strict=False):
         assert WORDS[task] in point
 

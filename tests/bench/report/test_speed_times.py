@@ -147,8 +147,8 @@ def test_the_glance_has_a_row_for_each_engine_and_skip_cell(table: pd.DataFrame)
     assert text.to_dict("records") == [
         {
             "step": "training",
-            "framework": "tensorflow",
-            "cell": "skip_lstm",
+            "framework": "TensorFlow",
+            "cell": "Skip LSTM",
             "length": "50",
             "batch_size": "256",
             "engine": "fast",

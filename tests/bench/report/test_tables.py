@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
+import subprocess
 
 import pandas as pd
 import pytest
 
 from bench.plan.trial import build_trial
 from bench.report.frames import read_records, sweep_frame, trials_frame
-from bench.report.numbers import number, signed, spread
-from bench.report.tables.formats import escape_latex, to_latex, to_markdown
+from bench.report.numbers import exact, number, signed, spread
+from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
+from bench.report.tables.printed import printed
 from bench.report.tables.results import aggregate, readable
 from tests.bench.report.stored import ok_record
 
@@ -50,7 +53,7 @@ def test_skips_of_plain_cells_name_their_rows():
         return ok_record(build_trial(content, where="test"), quality=0.1)
 
     frame = trials_frame([made(period=5), made(p_skip=0.5), made(period=2), made()])
-    assert frame["label"].tolist() == ["lstm", "lstm period=2", "lstm period=5", "lstm p_skip=0.5"]
+    assert frame["label"].tolist() == ["LSTM", "LSTM, every 2nd step", "LSTM, every 5th step", "LSTM, p_skip = 0.5"]
     shown = readable(aggregate(frame)).varying
     assert shown["period"].tolist() == ["1", "2", "5", "1"]
     assert shown["p_skip"].tolist() == ["0", "0", "0", "0.5"]
@@ -75,19 +78,21 @@ def test_holes_are_counted_and_left_out_of_means(table):
 
 def test_readable_table_shows_statuses_directions_and_dashes(table):
     text = readable(table).text
-    skip = row_of(text, task="adding", cell="skip_lstm", framework="pytorch")
+    skip = row_of(text, task="adding problem, T = 10", cell="Skip LSTM", framework="PyTorch")
     assert skip["quality"] == "0.20 ± 0.10"
-    assert skip["metric"] == "mean_squared_error ↓"
+    assert skip["metric"] == "mean squared error ↓"
+    digits = row_of(text, cell="Skip GRU", framework="PyTorch")
+    assert (digits["quality"], digits["metric"], digits["update_ratio"]) == ("90", "accuracy (%) ↑", "25")
     assert skip["solved"] == "1 of 3"
-    failed = row_of(text, task="adding", cell="lstm", framework="pytorch")
+    failed = row_of(text, task="adding problem, T = 10", cell="LSTM", framework="PyTorch")
     assert (failed["seeds"], failed["status"]) == ("2 of 3", "2 ok, 1 failed")
-    missing = row_of(text, task="digits", cell="lstm", framework="tensorflow")
+    missing = row_of(text, task="sequential digits, T = 64", cell="LSTM", framework="TensorFlow")
     assert (missing["status"], missing["quality"], missing["solved"]) == ("missing", "–", "–")
 
 
 def test_what_is_the_same_everywhere_is_told_apart(table):
     shown = readable(table)
-    assert shown.constant["engine"] == table["engine"].iloc[0]
+    assert shown.constant["engine"] == table["engine"].iloc[0] == "fast"
     assert "engine" not in shown.varying
     assert {"task", "cell", "framework", "quality", "status"} <= set(shown.varying)
 
@@ -99,7 +104,8 @@ def test_markdown_has_as_many_cells_in_every_line(table):
 
 
 def test_latex_is_escaped_and_balanced(table):
-    latex = to_latex(readable(table).varying, caption="50 % of a_b", label="tab:stored")
+    text = readable(table).varying.assign(cell="skip_lstm")
+    latex = to_latex(text, caption="50 % of a_b", label="tab:stored")
     assert r"skip\_lstm" in latex
     assert r"\caption{50 \% of a\_b}" in latex
     assert latex.isascii()
@@ -121,10 +127,16 @@ def test_escape_latex(text, escaped):
     [
         (0.2, 0.1, "0.20 ± 0.10"),
         (0.0033561, 0.0003271, "0.00336 ± 0.00033"),
+        (50.0, 9.999999999, "50 ± 10"),
         (20258.0, 2452.0, "20,258 ± 2,452"),
         (0.9688, 0.0, "0.9688 ± 0"),
         (1.634e-4, 1.2e-5, "1.63e-4 ± 1.2e-5"),
         (0.5, float("nan"), "0.5000"),
+        (1.634e-4, 3.1e-7, "1.6340e-4 ± 3.1e-7"),
+        (1.634e-4, 5.2e-3, "2e-4 ± 5.2e-3"),
+        (97.6012, 0.2134, "97.60 ± 0.21"),
+        (float("inf"), float("nan"), "∞"),
+        (1.0, float("inf"), "1 ± ∞"),
         (float("nan"), float("nan"), "–"),
     ],
 )
@@ -142,6 +154,71 @@ def test_number_and_signed():
         "–",
     ]
     assert [signed(value) for value in (0.01, -0.01, 0.0, -5.3e-7)] == ["+0.0100", "−0.0100", "0", "−5.3e-7"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e-5, "1e-5"),
+        (1.25e-4, "1.25e-4"),
+        (0.01, "0.01"),
+        (0.0, "0"),
+        (20_000, "20,000"),
+        (1e9, "1e9"),
+        (-0.5, "-0.5"),
+    ],
+)
+def test_what_was_chosen_has_all_its_digits(value, text):
+    assert exact(value) == text
+
+
+def test_numbers_stand_to_the_right_and_ids_do_not():
+    text = pd.DataFrame(
+        {
+            "mean": ["0.20 ± 0.10", "–"],
+            "of": ["2 of 3", "3"],
+            "id": ["12ab", "3"],
+            "name": ["LSTM", "–"],
+            "none": ["–", "–"],
+            "interval": ["−5.3e-7 [−1, 2]", "∞"],
+        }
+    )
+    assert numeric_columns(text) == [True, True, False, False, False, True]
+    assert to_markdown(text).splitlines()[1] == "| ---: | ---: | --- | --- | --- | ---: |"
+
+
+def test_markup_in_a_name_stays_in_its_cell():
+    text = pd.DataFrame({"name": ["a|b\nc <img src=x>"]})
+    assert to_markdown(text).splitlines()[2] == r"| a\|b c &lt;img src=x> |"
+
+
+def test_the_printed_table_tells_updates_as_the_paper_does(table):
+    groups = printed(table)
+    assert list(groups) == [
+        "adding problem, T = 10: mean squared error ↓, last; updates in percent of the steps",
+        "sequential digits, T = 64: accuracy (%) ↑, best validation; updates in samples of a sequence",
+    ]
+    adding, digits = groups.values()
+    skip = row_of(adding, configuration="Skip LSTM, λ = 0.01", framework="TensorFlow")
+    assert (skip["updates"], skip["solved"], skip["FLOPs"]) == ("50 ± 10", "1 of 3", "5.00e2")
+    assert row_of(digits, configuration="Skip GRU", framework="PyTorch")["updates"] == "16"
+    assert row_of(adding, configuration="LSTM", framework="PyTorch")["runs"] == "2 ok, 1 failed"
+
+
+@pytest.mark.skipif(shutil.which("latexmk") is None, reason="latexmk is not installed")
+def test_the_printed_table_fits_a_page(table, tmp_path):
+    groups = printed(table)
+    long = {f"{title} {number}": rows for number in range(8) for title, rows in groups.items()}  # over a page
+    body = to_long_latex(long, caption="50 % of a_b", label="tab:stored")
+    body += to_latex(readable(table).varying, caption="Every column.", label="tab:all")
+    document = (
+        r"\documentclass{article}\usepackage[a4paper,margin=2.5cm]{geometry}\usepackage{booktabs,longtable,graphicx}"
+    )
+    (tmp_path / "table.tex").write_text(document + "\\begin{document}\n" + body + "\\end{document}\n", encoding="utf-8")
+    command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in (tmp_path / "table.log").read_text(encoding="utf-8", errors="replace")
 
 
 def test_csv_keeps_full_precision(table):

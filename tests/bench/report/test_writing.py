@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -19,41 +18,8 @@ from bench import report
 from bench.errors import RecordError
 from bench.records.store import Store
 from bench.report import writing
+from tests.bench.report.outline import Outline
 from tests.bench.report.stored import SWEEP, list_sweep, ok_record, trial, write_run
-
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-
-
-class Outline(HTMLParser):
-    """Collects elements, checks that they close in order, and keeps what they point to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-@pytest.fixture(scope="module")
-def page(stored, tmp_path_factory) -> Path:
-    return report.write_report(
-        SWEEP,
-        results=stored.results,
-        reports=tmp_path_factory.mktemp("reports"),
-        trials=stored.trials,
-        command="python run_all.py stored",
-        description="A stored sweep.",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +51,12 @@ def test_the_page_fits_a_phone_and_a_screen_reader(outline):
     assert len(outline.all("h1")) == 1
 
 
-def test_links_lead_to_files_beside_the_page_or_to_its_sections(page, outline):
-    sections = {section["id"] for section in outline.all("section")}
+def test_links_lead_to_files_beside_the_page_or_to_its_parts(page, outline):
+    parts = {attributes["id"] for _, attributes in outline.elements if "id" in attributes}
     for link in outline.all("a"):
         address = link["href"]
         if address.startswith("#"):
-            assert address[1:] in sections
+            assert address[1:] in parts
         else:
             assert (page.parent / address).is_file()
 
@@ -111,33 +77,34 @@ def test_every_figure_has_its_formats_and_data(page):
     figures = page.parent / "figures"
     names = sorted(path.stem for path in figures.glob("*.svg"))
     assert names == sorted(path.stem for path in figures.glob("*.png"))
+    assert names == sorted(path.stem for path in figures.glob("*.pdf"))
     assert names == sorted(path.stem for path in figures.glob("*.csv"))
     assert names == [
-        "curves-adding-length-10",
-        "curves-digits",
-        "frameworks-adding-length-10",
+        "curves-adding-problem-t-10",
+        "curves-sequential-digits-t-64",
+        "frameworks-adding-problem-t-10",
         "paper-figure-2",
         "paper-figure-3",
-        "quality-update-ratio-adding-length-10",
-        "quality-update-ratio-digits",
-        "step-times-adding-length-10",
-        "step-times-digits",
-        "used-adding-length-10-skip-lstm-lambda-0.01",
-        "used-digits-skip-gru",
+        "quality-update-ratio-adding-problem-t-10",
+        "quality-update-ratio-sequential-digits-t-64",
+        "step-times-adding-problem-t-10",
+        "step-times-sequential-digits-t-64",
+        "used-adding-problem-t-10-skip-lstm-lambda-0.01",
+        "used-sequential-digits-t-64-skip-gru",
     ]
 
 
 def test_the_data_behind_figures_are_the_records(page):
     figures = page.parent / "figures"
-    curves = pd.read_csv(figures / "curves-adding-length-10.csv").set_index(["framework", "label", "step"])
-    point = curves.loc[("pytorch", "skip_lstm λ=0.01", 20)]
+    curves = pd.read_csv(figures / "curves-adding-problem-t-10.csv").set_index(["framework", "label", "step"])
+    point = curves.loc[("pytorch", "Skip LSTM, λ = 0.01", 20)]
     assert point["quality_mean"] == pytest.approx(0.2 + 1 / 20)
     assert point["quality_min"] == pytest.approx(0.1 + 1 / 20)
     assert point["quality_max"] == pytest.approx(0.3 + 1 / 20)
     assert point["seeds"] == 3
-    times = pd.read_csv(figures / "step-times-adding-length-10.csv").set_index(["framework", "label"])
-    assert times.loc[("tensorflow", "skip_lstm λ=0.01"), "step_milliseconds_mean"] == pytest.approx(35 / 3)
-    used = pd.read_csv(figures / "used-digits-skip-gru.csv")
+    times = pd.read_csv(figures / "step-times-adding-problem-t-10.csv").set_index(["framework", "label"])
+    assert times.loc[("tensorflow", "Skip LSTM, λ = 0.01"), "step_milliseconds_mean"] == pytest.approx(35 / 3)
+    used = pd.read_csv(figures / "used-sequential-digits-t-64-skip-gru.csv")
     assert used.groupby("sequence")["used"].sum().tolist() == [32] * 8  # every second of 64 pixels
 
 
@@ -249,7 +216,7 @@ def test_only_failures_still_make_a_report(tmp_path, stored):
     page = report.write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
     text = text_of(page)
     assert "1 trial: 1 failed." in text
-    assert "adding (length=10): no trial ended ok." in text
+    assert "adding problem, T = 10: no trial ended ok." in text
 
 
 def test_the_terminal_shows_results_and_comparison(stored):
@@ -258,16 +225,21 @@ def test_the_terminal_shows_results_and_comparison(stored):
     report.print_results(SWEEP, results=stored.results, console=console, trials=stored.trials)
     report.print_comparison(SWEEP, results=stored.results, console=console)
     lines = output.getvalue().splitlines()
-    assert any("skip_lstm λ=0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines)
-    assert any("lstm" in line and line.rstrip().endswith("missing") for line in lines)
-    assert any(line.startswith("not a pair: digits skip_gru seed=0 (different training batches)") for line in lines)
+    assert any(
+        "Skip LSTM, λ = 0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines
+    )
+    assert any("LSTM" in line and line.rstrip().endswith("missing") for line in lines)
+    assert any(
+        line.startswith("not a pair: sequential digits, T = 64, Skip GRU, seed 0 (different training batches)")
+        for line in lines
+    )
 
 
 def test_results_table_and_compare_are_frames(stored):
     table = report.results_table(stored.store.survey().records.values())
     assert len(table) == 7  # the missing trial has no record
     comparison = report.compare(SWEEP, results=stored.results)
-    assert comparison["configuration"].tolist() == ["lstm", "skip_lstm λ=0.01"]
+    assert comparison["configuration"].tolist() == ["LSTM", "Skip LSTM, λ = 0.01"]
 
 
 def test_importing_the_report_imports_no_plotting():

@@ -18,7 +18,7 @@ import pandas as pd
 from bench.report.frames import configuration_fields, rows_of
 
 # What a label says of the engine, which a null pair has two of.
-ENGINE = re.compile(r",? ?engine=\w+")
+ENGINE = re.compile(r",? ?engine ?= ?\w+")
 # In which of these the two of a pair differ.
 APART = ("framework", "engine")
 CHECKSUMS = ("parameters_checksum", "batches_checksum")

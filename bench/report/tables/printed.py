@@ -1,0 +1,61 @@
+"""The results table as it is printed: the columns that fit a page, by problem, with the paper's unit of updates."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench.report.frames import rows_of
+from bench.report.names import (
+    UPDATES_IN_PERCENT,
+    evaluation_name,
+    framework_name,
+    metric_head,
+    metric_scale,
+)
+from bench.report.numbers import NONE, spread
+from bench.report.tables.results import solved_text, status_text
+
+
+def printed(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The aggregated table as text: by a line that names the problem, one row a configuration and framework."""
+    return {
+        _title(rows): _of_problem(rows)
+        for _, rows in table.groupby(["problem", "quality_metric", "reported"], sort=False, dropna=False)
+    }
+
+
+def _title(rows: pd.DataFrame) -> str:
+    first = rows.iloc[0]
+    metric = metric_head(first["quality_metric"], higher_is_better=bool(first["higher_is_better"]))
+    unit = "percent of the steps" if _in_percent(first["task"]) else "samples of a sequence"
+    return f"{first['problem']}: {metric}, {evaluation_name(first['reported'])}; updates in {unit}"
+
+
+def _in_percent(task: str) -> bool:
+    return task in UPDATES_IN_PERCENT
+
+
+def _of_problem(rows: pd.DataFrame) -> pd.DataFrame:
+    lines = []
+    for row in rows_of(rows):
+        updates, scale = ("update_ratio", 100.0) if _in_percent(row["task"]) else ("updates", 1.0)
+        quality = metric_scale(row["quality_metric"])
+        ended = row["ok"] == row["seeds"]
+        lines.append(
+            {
+                "configuration": row["label"],
+                "framework": framework_name(row["framework"]),
+                "runs": str(row["seeds"]) if ended else status_text(row),
+                "quality": spread(quality * row["quality_mean"], quality * row["quality_std"]),
+                "solved": solved_text(row),
+                "updates": spread(scale * row[f"{updates}_mean"], scale * row[f"{updates}_std"]),
+                "FLOPs": _mean(row["flops_per_sequence_mean"]),
+                "step (ms)": spread(row["step_milliseconds_mean"], row["step_milliseconds_std"]),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _mean(value: float) -> str:
+    """A count in the paper's form, such as 2.46e6."""
+    return NONE if pd.isna(value) else f"{value:.2e}".replace("e+0", "e").replace("e+", "e")

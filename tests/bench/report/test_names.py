@@ -1,0 +1,98 @@
+"""What things are called for people: cells, problems, configurations, metrics and columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.plan.trial import build_trial
+from bench.report import names
+from bench.report.comparison.pairs import compare_frameworks
+from bench.report.frames import trials_frame
+from bench.report.labels import problem_names
+from bench.report.page import sections
+from tests.bench.report.stored import ok_record, trial
+
+
+def made(**fields: Any) -> Any:
+    content = {"task": "adding", "cell": "skip_lstm", "framework": "pytorch", "units": 8, **fields}
+    return ok_record(build_trial(content, where="test"), quality=0.1, update_ratio=0.5)
+
+
+def labels(*records: Any) -> list[str]:
+    return trials_frame(records)["label"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [("lstm", "LSTM"), ("skip_gru", "Skip GRU"), ("rnn", "rnn"), ("skip_rnn", "Skip rnn"), ("<b>", "<b>")],
+)
+def test_cells_of_ones_own_keep_their_name(cell: str, name: str) -> None:
+    assert names.cell_name(cell) == name
+
+
+def test_a_problem_tells_its_length() -> None:
+    assert problem_names([("adding", {"length": 50}, 50), ("imdb", {"length": 200, "shuffled": True}, 200)]) == [
+        "adding problem, T = 50",
+        "IMDB, T = 200",
+    ]
+
+
+def test_problems_of_one_length_tell_what_sets_them_apart() -> None:
+    ucf: dict[str, Any] = {"length": 250, "split": 1}
+    assert problem_names([("ucf101", ucf, 250), ("ucf101", ucf | {"split": 2}, 250)]) == [
+        "UCF-101, T = 250, split = 1",
+        "UCF-101, T = 250, split = 2",
+    ]
+
+
+def test_another_data_set_of_a_task_is_called_by_its_own_name() -> None:
+    told = problem_names([("mnist", {"variant": name, "stride": 1}, 784) for name in ("mnist", "fashion_mnist")])
+    assert told == ["sequential MNIST, T = 784", "sequential Fashion-MNIST, T = 784"]
+    assert problem_names([("mine", {"variant": "mnist"}, 3)]) == ["mine, T = 3"]
+
+
+def test_a_configuration_tells_its_cost_and_what_varies() -> None:
+    assert labels(made(budget_cost=1e-5)) == ["Skip LSTM, λ = 1e-5"]
+    assert labels(made()) == ["Skip LSTM"]
+    assert labels(made(), made(budget_cost=0.0001)) == ["Skip LSTM, λ = 0", "Skip LSTM, λ = 1e-4"]
+    assert labels(made(update_bias=0.5), made(layer_norm=True)) == [
+        "Skip LSTM, layer norm = no, update bias = 0.5",
+        "Skip LSTM, layer norm = yes, update bias = 1",
+    ]
+
+
+def test_configurations_that_differ_have_different_labels() -> None:
+    several = [made(units=8), made(units=16), made(protocol={"steps": 100}), made(gate="bernoulli")]
+    assert len(set(labels(*several))) == len(several)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(2, "2nd"), (3, "3rd"), (11, "11th"), (13, "13th"), (21, "21st"), (112, "112th")]
+)
+def test_ordinals(number: int, text: str) -> None:
+    assert names.ordinal(number) == text
+
+
+def test_heads_have_units() -> None:
+    assert names.head("step_milliseconds") == "training step (ms)"
+    assert names.head("protocol.batch_size") == "batch size"
+    assert names.metric_head("accuracy", higher_is_better=True) == "accuracy (%) ↑"
+    assert names.metric_head("mean_squared_error", higher_is_better=False) == "mean squared error ↓"
+
+
+def test_the_summary_is_a_sentence() -> None:
+    frame = trials_frame([made(budget_cost=1e-5), made(budget_cost=1e-5, seed=1)])
+    points = sections.summary(frame, compare_frameworks(frame)).points
+    assert points[0] == (
+        "adding problem, T = 50: lowest mean squared error 0.1000, the mean of 2 seeds, by Skip LSTM, λ = 1e-5 in "
+        "PyTorch, with 50 % of the steps used, after the last training step; 2 of 2 trials solved the task."
+    )
+
+
+def test_the_summary_tells_samples_where_the_paper_does() -> None:
+    frame = trials_frame([ok_record(trial("digits", "skip_gru", "tensorflow"), quality=0.9123, update_ratio=0.25)])
+    points = sections.summary(frame, compare_frameworks(frame)).points
+    assert points[0].startswith("sequential digits, T = 64: highest accuracy 91.23 % by Skip GRU in TensorFlow, ")
+    assert "with 16 of 64 samples used" in points[0]
