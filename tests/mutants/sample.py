@@ -23,8 +23,8 @@ SAME = re.compile(r"ReplaceComparisonOperator_((?!Is)\w+_Is(Not)?|Is_\w+(?<!_IsN
 def sample(*, seed: int, number: int, room: str | None = None) -> list[WorkItem]:
     """`number` mutants of each room, or of the one named: places first, all as likely, then one change to each.
 
-    The same seed and files give the same mutants under the same ids, which are of the file's content: a mutant that was
-    tried needs no second trial as long as its file stays as it was.
+    The same seed and files give the same mutants, and a larger number adds to those of a smaller. Their ids are of the
+    file's content: a mutant that was tried needs no second trial as long as its file stays as it was.
     """
     places: dict[str, dict[tuple[str, tuple[int, int]], list[MutationSpec]]] = defaultdict(lambda: defaultdict(list))
     for path in sources():
@@ -34,9 +34,10 @@ def sample(*, seed: int, number: int, room: str | None = None) -> list[WorkItem]
                 places[name][path, mutation.start_pos].append(mutation)
     chosen = []
     for name in sorted(places):
-        generator = random.Random(f"{seed} {name}")
-        for place in generator.sample(sorted(places[name]), min(number, len(places[name]))):
-            mutation = generator.choice(places[name][place])
+        in_order = sorted(places[name])
+        random.Random(f"{seed} {name}").shuffle(in_order)
+        for path, position in in_order[:number]:
+            mutation = random.Random(f"{seed} {path} {position}").choice(places[name][path, position])
             chosen.append(WorkItem.single(_identity(mutation), mutation))
     return chosen
 
@@ -58,19 +59,20 @@ def _mutations(path: str) -> list[MutationSpec]:
             continue
         positions = ((node, *ends) for node in nodes for ends in operator().mutation_positions(node))
         for occurrence, (node, start, end) in enumerate(positions):
-            if not _annotates(node):
+            if not _is_silent(node):
                 found.append(MutationSpec(Path(path), name, occurrence, start, end))
     return sorted(found, key=lambda mutation: (mutation.start_pos, mutation.operator_name, mutation.occurrence))
 
 
-def _annotates(node: NodeOrLeaf) -> bool:
-    """Whether a node is part of a type annotation: nothing runs it."""
+def _is_silent(node: NodeOrLeaf) -> bool:
+    """Whether a node is part of a type, which nothing runs, or of how a dataclass may be called by its own code."""
     while node.parent is not None:
         above = node.parent
         of_parameter = above.type == "tfpdef" and above.children[2] is node
         of_result = above.type == "funcdef" and above.annotation is node
         of_name = above.type == "annassign" and above.children[1] is node
-        if of_parameter or of_result or of_name:
+        of_dataclass = above.type == "decorator" and above.get_code().strip().startswith("@dataclass(")
+        if of_parameter or of_result or of_name or of_dataclass:
             return True
         node = above
     return False

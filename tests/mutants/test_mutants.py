@@ -29,6 +29,7 @@ def test_every_room_names_tests_that_are_there(room: Room) -> None:
 def test_a_seed_is_a_sample() -> None:
     drawn = sample(seed=3, number=5, room="bench/plan")
     assert drawn == sample(seed=3, number=5, room="bench/plan")
+    assert drawn == sample(seed=3, number=9, room="bench/plan")[:5], "more of them are these and others"
     assert {item.job_id for item in drawn}.isdisjoint(
         item.job_id for item in sample(seed=4, number=5, room="bench/plan")
     )
@@ -45,13 +46,16 @@ def test_a_mutant_is_a_change_to_a_file_of_its_room() -> None:
         assert mutated not in (None, source)
 
 
-def test_types_are_no_mutants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_types_and_flags_of_dataclasses_are_no_mutants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("rooms", "sample"):
         monkeypatch.setattr(f"tests.mutants.{module}.ROOT", tmp_path)
     file = tmp_path / "bench" / "plan" / "few.py"
     file.parent.mkdir(parents=True)
-    file.write_text("def f(a: int | None, *b: int | str) -> int | str: ...\nc: int | str\n", encoding="utf-8")
-    assert sample(seed=0, number=9) == []
+    file.write_text(
+        "def f(a: int | None, *b: int | str) -> int | str: ...\nc: int | str\n@dataclass(frozen=True)\nclass D: ...\n",
+        encoding="utf-8",
+    )
+    assert {item.mutations[0].operator_name for item in sample(seed=0, number=9)} == {"core/RemoveDecorator"}
     file.write_text("c: int | str = 3\nd = 3 == c\n", encoding="utf-8")
     assert {item.mutations[0].start_pos for item in sample(seed=0, number=9)} == {(1, 15), (2, 4), (2, 6)}
 
