@@ -5,7 +5,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: install quick test lint format speed clean help
+.PHONY: install quick test lint format speed mutants clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -20,6 +20,9 @@ test: $(INSTALLED)  ## Run the whole test suite.
 
 speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it.
 	$(VENV)/bin/python -m bench speed
+
+mutants: $(INSTALLED)  ## Break the code on purpose, for about an hour, and list what no test noticed.
+	$(VENV)/bin/python -m tests.mutants --workers $(WORKERS)
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(VENV)/bin/ruff check .

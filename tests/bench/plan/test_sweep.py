@@ -134,6 +134,7 @@ def test_an_include_stays_in_the_sweeps_folder(tmp_path: Path, include: str) -> 
         ("grids = 1", "unknown key 'grids'; did you mean 'grid'?"),
         ("[grid]\na = 1", "'grid' must be written as [[grid]]"),
         (GRID + "cels = 1", "grid 1: unknown key 'cels'; did you mean 'cell'?"),
+        (GRID.replace("task", "tsk"), "grid 1: unknown key 'tsk'; did you mean 'task'?"),
         (GRID + "seed = []", "grid 1: empty grid: the key 'seed' has no values"),
         (GRID + "protocol.steps = []", "grid 1: empty grid: the key 'protocol.steps' has no values"),
         (GRID + "seed = [0, 0]", "grid 1: duplicate trial (adding lstm pytorch seed=0)"),

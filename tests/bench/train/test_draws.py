@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 
 from bench.plan import sweep as sweeps
 from bench.plan.trial import Trial, build_trial
+from bench.tasks.base import TaskOptions
 from bench.train.draws import with_draws
+from bench.train.training import batches_checksum
 from impls.contract import FRAMEWORKS, Array, Batch
 from tests.bench.train.conftest import RunKnown
-from tests.bench.train.known import KnownLearner, part_of
+from tests.bench.train.known import Known, KnownLearner, known_trial, part_of
 
 
 def trial(**changes: Any) -> Trial:
@@ -134,6 +137,21 @@ def test_every_batch_of_a_trial_has_draws_of_its_own(run_known: RunKnown) -> Non
         assert drawn[split][:2] * passes == drawn[split][: 2 * passes]
         assert len(set(drawn[split])) == 2
     assert len({*drawn["train"], *drawn["validation"], *drawn["test"]}) == 4 + 2 + 2
+
+
+@pytest.mark.parametrize("changed", range(5))
+def test_the_checksum_of_batches_is_of_the_first_three(changed: int) -> None:
+    """Whatever differs in one of them is told, draws included; what comes later is not."""
+
+    class Otherwise(Known):
+        def train_batch(self, *, seed: int, step: int, size: int) -> Batch:
+            return self.rows("test" if step == changed else "train", np.arange(size))
+
+    usual, otherwise = (task(TaskOptions(), data=Path()) for task in (Known, Otherwise))
+    made = known_trial(cell="lstm")
+    assert (batches_checksum(made, otherwise) != batches_checksum(made, usual)) == (changed < 3)
+    skipping = made.model_copy(update={"p_skip": 0.5})
+    assert batches_checksum(skipping, usual) != batches_checksum(made, usual)
 
 
 @pytest.mark.parametrize("task", ["adding", "frequency"])

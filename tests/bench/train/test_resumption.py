@@ -214,15 +214,17 @@ def test_between_evaluations_a_checkpoint_is_never_older_than_the_interval(
             path.unlink()
 
 
+@pytest.mark.parametrize("at", range(2, 7))
 def test_losses_since_the_last_evaluation_are_kept(
-    run_known: RunKnown, store: Store, monkeypatch: pytest.MonkeyPatch
+    at: int, run_known: RunKnown, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the mean training loss of the next row would be of the steps after the stop alone."""
     monkeypatch.setattr(resumption, "INTERVAL_SECONDS", 0.0)
     protocol = PROTOCOL | {"evaluate_every": 100}
     with pytest.raises(Stopped):
-        run_known(learner(stopped_at=5), protocol=protocol)
+        run_known(learner(stopped_at=at), protocol=protocol)
     record = run_known(learner(), protocol=protocol)
+    assert [(each.start_step, each.end_step) for each in record.stretches] == [(0, at - 1), (at - 1, 6)]
     (row,) = csv.DictReader((store.folder_of(record.trial_id) / "curve.csv").read_text().splitlines())
     assert float(row["train_loss"]) == np.mean(list(LOSSES.values()))
 
