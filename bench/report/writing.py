@@ -16,6 +16,8 @@ from bench.report.folder import replacing
 from bench.report.frames import LABELS, curves_frame, read_records, sweep_frame
 from bench.report.page import sections
 from bench.report.page.rendering import Section, render
+from bench.report.paper.claims.sections import claim_sections, write_claims
+from bench.report.paper.claims.verdicts import Verdict, judge
 from bench.report.speed.page import speed_sections, write_speed_tables
 from bench.report.speed.times import passes_frame, read_benchmarks, times_table
 from bench.report.tables.formats import to_latex, to_markdown
@@ -38,8 +40,12 @@ def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, 
     text = readable(table)
     comparison = compare_frameworks(frame)
     _write_tables(folder, frame, table=table, text=text, comparison=comparison, sweep=sweep)
+    verdicts = judge(frame, store=store)
+    write_claims(folder, verdicts, sweep=sweep)
     with house_style():
-        parts = page_sections(frame, text=text, comparison=comparison, store=store, sweep=sweep, command=command)
+        parts = page_sections(
+            frame, text=text, comparison=comparison, verdicts=verdicts, store=store, sweep=sweep, command=command
+        )
         parts += _speed_sections(folder, results=store.results)
         for part in parts:
             for picture in part.pictures:
@@ -51,11 +57,19 @@ def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, 
 
 
 def page_sections(
-    frame: pd.DataFrame, *, text: ReadableTable, comparison: Comparison, store: Store, sweep: str, command: str
+    frame: pd.DataFrame,
+    *,
+    text: ReadableTable,
+    comparison: Comparison,
+    verdicts: Sequence[Verdict],
+    store: Store,
+    sweep: str,
+    command: str,
 ) -> list[Section]:
     """The page's sections in order; a new part of the report is a line here. Draws the figures."""
     return [
         sections.summary(frame, comparison),
+        *claim_sections(verdicts),
         sections.what_ran(frame, sweep=sweep, command=command),
         sections.results(text),
         sections.figures(
