@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import typer
 
+from bench.cli.claims import claims
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.extract import extract
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "report": report,
     "compare": compare,
+    "claims": claims,
     "tensorboard": tensorboard,
     "speed": speed,
     "doctor": doctor,

@@ -93,3 +93,21 @@ def print_comparison(sweep: str, *, results: Path, console: Console, trials: Seq
     from bench.report.terminal import show_comparison
 
     show_comparison(sweep, results=results, console=console, trials=trials)
+
+
+def print_claims(
+    sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None, as_json: bool = False
+) -> bool:
+    """Judges the claims and prints the verdicts with their numbers; returns whether none is *not reproduced*.
+
+    Args:
+        sweep, trials: whose records to judge, as in `write_report`.
+        results: the folder of records.
+        console: where to print.
+        as_json: prints one JSON list, with every finding.
+
+    Raises `RecordError` where there are no records.
+    """
+    from bench.report.terminal import show_claims
+
+    return show_claims(sweep, results=results, console=console, trials=trials, as_json=as_json)

@@ -1,4 +1,4 @@
-"""The results table and the framework comparison, printed in a terminal."""
+"""The results table, the framework comparison and the claims, printed in a terminal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.plan.trial import Trial
-from bench.records.store import Survey
+from bench.records.store import Store, Survey
 from bench.report.comparison.pairs import compare_frameworks, readable_summary
 from bench.report.frames import read_records, rows_of, sweep_frame
 from bench.report.names import framework_name, head
+from bench.report.paper.claims.findings import NOT_REPRODUCED
+from bench.report.paper.claims.tables import to_json
+from bench.report.paper.claims.terminal import claim_lines
+from bench.report.paper.claims.verdicts import judge
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, times_table
 from bench.report.tables.results import aggregate, readable
 
@@ -64,6 +68,20 @@ def show_speed(*, results: Path, console: Console) -> None:
     """Prints one row a skip cell and engine: its time at 100 % updates, and the ratios."""
     text = glance(times_table(passes_frame(read_benchmarks(results))))
     _print(text, title="speed: medians over passes", console=console)
+
+
+def show_claims(
+    sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None, as_json: bool = False
+) -> bool:
+    """Prints the verdicts, then the numbers behind them, or all of it as JSON; see `bench.report.print_claims`."""
+    survey = read_records(sweep, results=results, trials=trials)
+    verdicts = judge(sweep_frame(survey, trials=trials), store=Store(results))
+    lines = [to_json(verdicts)] if as_json else claim_lines(verdicts, sweep=sweep)
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not as_json:
+        _name_problems(survey, console=console)
+    return all(verdict.verdict != NOT_REPRODUCED for verdict in verdicts)
 
 
 def _name_problems(survey: Survey, *, console: Console) -> None:

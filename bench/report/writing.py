@@ -17,6 +17,8 @@ from bench.report.frames import LABELS, curves_frame, read_records, sweep_frame
 from bench.report.names import head
 from bench.report.page import sections
 from bench.report.page.rendering import Section, render
+from bench.report.paper.claims.sections import claim_sections, write_claims
+from bench.report.paper.claims.verdicts import Verdict, judge
 from bench.report.paper.sections import paper_figures_section, paper_tables_section
 from bench.report.paper.tables import RegeneratedTable, regenerated_tables
 from bench.report.paper.writing import write_tables
@@ -45,8 +47,12 @@ def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, 
     _write_tables(folder, frame, table=table, text=text, comparison=comparison, sweep=sweep)
     paper = regenerated_tables(frame)
     write_tables(paper, folder=folder / "paper")
+    verdicts = judge(frame, store=store)
+    write_claims(folder, verdicts, sweep=sweep)
     with house_style():
-        parts = page_sections(frame, paper, text=text, comparison=comparison, store=store, sweep=sweep, command=command)
+        parts = page_sections(
+            frame, paper, text=text, comparison=comparison, verdicts=verdicts, store=store, sweep=sweep, command=command
+        )
         parts += _speed_sections(folder, results=store.results)
         for part in parts:
             for picture in part.pictures:
@@ -63,6 +69,7 @@ def page_sections(
     *,
     text: ReadableTable,
     comparison: Comparison,
+    verdicts: Sequence[Verdict],
     store: Store,
     sweep: str,
     command: str,
@@ -70,6 +77,7 @@ def page_sections(
     """The page's sections in order; a new part of the report is a line here. Draws the figures."""
     return [
         sections.summary(frame, comparison),
+        *claim_sections(verdicts),
         sections.what_ran(frame, sweep=sweep, command=command),
         paper_tables_section(paper),
         paper_figures_section(frame, store=store),

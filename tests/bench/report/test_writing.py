@@ -117,6 +117,12 @@ def test_tables_are_written_for_machines(page):
         assert (page.parent / name).stat().st_size > 0
 
 
+def test_the_report_judges_the_claims(page):
+    assert "Claims of the paper and of this project" in page.read_text(encoding="utf-8")
+    for name in ("claims.csv", "claims.md", "claims.tex"):
+        assert "adding-baselines" in (page.parent / name).read_text(encoding="utf-8")
+
+
 def test_the_same_records_give_the_same_bytes(page, stored, tmp_path):
     again = report.write_report(
         SWEEP,

@@ -90,7 +90,9 @@ def _decide(claim: Claim, finding: Finding, *, of: int) -> Finding:
         return replace(finding, verdict=REPRODUCED)
     if finding.can_refute and evidence.refuted <= claim.level / of:
         return replace(finding, verdict=NOT_REPRODUCED)
-    return replace(finding, reason="; ".join(filter(None, [finding.reason, "the test is undecided"])))
+    if finding.can_show and finding.can_refute:
+        return replace(finding, reason="; ".join(filter(None, [finding.reason, "the test is undecided"])))
+    return finding
 
 
 def _of_framework(claim: Claim, findings: Sequence[Finding]) -> str:
