@@ -57,6 +57,7 @@ def test_a_released_lease_is_free_and_that_of_a_finished_trial_leaves_nothing(tm
     second = taken(tmp_path)
     second.release(finished=True)
     assert not second.folder.exists()
+    assert not second.held()
     third = taken(tmp_path)
     assert third.number == first.number
     assert not first.held(), "numbers start again; tokens do not"
@@ -97,6 +98,16 @@ def test_a_lease_cut_off_while_it_was_written_is_held_for_a_while(tmp_path: Path
     assert take_lease(tmp_path, TRIAL) is None
     os.utime(cut.path, (0, 0))
     assert taken(tmp_path).number == 2
+
+
+def test_a_lease_that_went_while_it_was_looked_at_is_gone(tmp_path: Path) -> None:
+    """Its trial was finished meanwhile: the file first, then the folder."""
+    lease = taken(tmp_path)
+    lease.path.unlink()
+    assert is_gone(lease.path)
+    lease.folder.rmdir()
+    assert is_gone(lease.path)
+    assert taken(tmp_path).number == lease.number
 
 
 def test_who_is_slower_to_take_over_passes_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
