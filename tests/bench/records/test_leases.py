@@ -194,6 +194,21 @@ def test_an_attempt_replaces_a_failure_but_no_finished_record(tmp_path: Path) ->
     assert kept.quality == 0.25
 
 
+@pytest.mark.parametrize("resumable", [True, False])
+def test_events_go_with_the_checkpoint_that_a_trial_goes_on_from(resumable: bool, tmp_path: Path) -> None:
+    """Without one the trial starts anew, and what failed keeps what it left until it is replaced."""
+    failed = Store(tmp_path).write(record(trial(), status="failed")).parent
+    (failed / "tensorboard").mkdir()
+    if resumable:
+        (failed / "checkpoint-4.npz").touch()
+    attempt = Attempt(tmp_path, lease=taken(tmp_path, trial().id))
+    attempt.start()
+    moved = {path.name for path in attempt.running.iterdir()}
+    assert moved == ({"checkpoint-4.npz", "tensorboard"} if resumable else set())
+    assert (failed / "tensorboard").is_dir() != resumable
+    assert (failed / "record.json").is_file()
+
+
 def test_who_has_lost_the_lease_writes_nothing(tmp_path: Path) -> None:
     late = Attempt(tmp_path, lease=taken(tmp_path, trial().id))
     late.start()
