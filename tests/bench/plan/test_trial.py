@@ -114,6 +114,8 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"units": [0]}, "here: units = [0]: one entry a layer, each at least 1"),
         ({"seed": -1}, "here: seed = -1"),
         ({"gate_layer": 1}, "gate_layer = 1: the stack has layers 0 to 0"),
+        ({"gate_layer": 3, "units": [4, 4]}, "gate_layer = 3: the stack has layers 0 to 1"),
+        ({"gate_layer": -3, "units": [4, 4]}, "gate_layer = -3: the stack has layers 0 to 1"),
         ({"budget": "l1"}, "budget = 'l1' needs a budget_target"),
         ({"lambda": 1}, "here: unknown key 'lambda'"),
         ({"options": {"lenght": 5}}, "here: options of adding: unknown key 'lenght'; did you mean 'length'?"),
