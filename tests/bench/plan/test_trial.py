@@ -113,6 +113,7 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"units": []}, "here: units = []: one entry a layer, each at least 1"),
         ({"units": [0]}, "here: units = [0]: one entry a layer, each at least 1"),
         ({"seed": -1}, "here: seed = -1"),
+        ({"seed": 2**32}, "here: seed = 4294967296: Input should be less than 4294967296"),
         ({"gate_layer": 1}, "gate_layer = 1: the stack has layers 0 to 0"),
         ({"gate_layer": 3, "units": [4, 4]}, "gate_layer = 3: the stack has layers 0 to 1"),
         ({"gate_layer": -3, "units": [4, 4]}, "gate_layer = -3: the stack has layers 0 to 1"),
