@@ -64,6 +64,7 @@ def test_where_narrows_and_repeats_are_alternatives(tmp_path: Path) -> None:
         ("framework", "write key=value"),
         ("framewrk=pytorch", "no trial has the key 'framewrk'; did you mean 'framework'?"),
         ("framework=pytroch", "no trial of sweep 'mine' has this value; did you mean 'pytorch'? (framework: pytorch)"),
+        ("budget_cost=cheap", "no trial of sweep 'mine' has this value (budget_cost: 0.0, 1e-05)"),
         ("framework=", "no trial of sweep 'mine' has this value (framework: pytorch)"),
         (
             "budget_cost=1e-4",

@@ -66,6 +66,7 @@ def test_a_released_lease_is_free_and_that_of_a_finished_trial_leaves_nothing(tm
     second = taken(tmp_path)
     second.release(finished=True)
     assert not second.folder.exists()
+    assert not second.held()
     third = taken(tmp_path)
     assert third.number == first.number
     assert not first.held(), "numbers start again; tokens do not"
@@ -176,6 +177,16 @@ def test_a_lease_cut_off_while_it_was_written_is_held_for_a_while(tmp_path: Path
     assert lease.number == 2
 
 
+def test_a_lease_that_went_while_it_was_looked_at_is_gone(tmp_path: Path) -> None:
+    """Its trial was finished meanwhile: the file first, then the folder."""
+    lease = taken(tmp_path)
+    lease.path.unlink()
+    assert is_gone(lease.path)
+    lease.folder.rmdir()
+    assert is_gone(lease.path)
+    assert taken(tmp_path).number == lease.number
+
+
 def test_who_is_slower_to_take_over_passes_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held_by(taken(tmp_path), process_start=1)
     faster = []
@@ -258,6 +269,21 @@ def test_an_attempt_replaces_a_failure_but_no_finished_record(tmp_path: Path) ->
     kept = store.read(trial().id)
     assert kept is not None
     assert kept.quality == 0.25
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_events_go_with_the_checkpoint_that_a_trial_goes_on_from(resumable: bool, tmp_path: Path) -> None:
+    """Without one the trial starts anew, and what failed keeps what it left until it is replaced."""
+    failed = Store(tmp_path).write(record(trial(), status="failed")).parent
+    (failed / "tensorboard").mkdir()
+    if resumable:
+        (failed / "checkpoint-4.npz").touch()
+    attempt = Attempt(tmp_path, lease=taken(tmp_path, trial().id))
+    attempt.start()
+    moved = {path.name for path in attempt.running.iterdir()}
+    assert moved == ({"checkpoint-4.npz", "tensorboard"} if resumable else set())
+    assert (failed / "tensorboard").is_dir() != resumable
+    assert (failed / "record.json").is_file()
 
 
 def test_who_has_lost_the_lease_writes_nothing(tmp_path: Path) -> None:

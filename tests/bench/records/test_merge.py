@@ -13,6 +13,7 @@ import pytest
 from bench.errors import RecordError
 from bench.records.adopt import adopt
 from bench.records.attempt import Attempt
+from bench.records.format import SCHEMA
 from bench.records.leases import take_lease
 from bench.records.listing import Listing, read_listing, write_listing
 from bench.records.merge import merge
@@ -161,6 +162,21 @@ def test_what_cannot_be_taken_in_stays_and_is_named(tmp_path: Path) -> None:
     for folder in (other, damaged, empty):
         assert folder.is_dir()
         assert any(refusal.startswith(str(folder)) for refusal in merged.refused)
+
+
+def test_what_stands_in_the_way_costs_an_old_folder_nothing(tmp_path: Path) -> None:
+    """A trial that runs, or has a record of a later version: the folder is the only copy and stays."""
+    store = Store(tmp_path)
+    later = fill(store, 1)
+    rewrite(later / "record.json", schema=SCHEMA + 1)
+    assert take_lease(tmp_path, trial(seed=0).id) is not None
+    folders = [old(tmp_path, "mine", seed, quality=0.25) for seed in (0, 1)]
+    merged = adopt(tmp_path)
+    assert (merged.copied, merged.skipped) == ([], [])
+    assert len(merged.refused) == 2
+    for said in ("the trial runs at the moment", "written by a later version"):
+        assert sum(said in refusal for refusal in merged.refused) == 1
+    assert all((folder / "record.json").is_file() for folder in folders)
 
 
 def test_a_sound_store_has_no_findings(tmp_path: Path) -> None:

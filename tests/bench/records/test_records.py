@@ -93,6 +93,15 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str, message: str) -> N
     assert str(path) in str(caught.value)
 
 
+def test_bytes_that_are_no_text_are_a_damaged_record(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.write(record(trial()))
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DamagedRecordError, match=f"{re.escape(str(path))}: not text"):
+        store.read(trial().id)
+    assert store.missing([trial()]) == [trial()]
+
+
 def rewrite(path: Path, **changes: Any) -> None:
     """Edits a record as a person would."""
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}, indent=2))
