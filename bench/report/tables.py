@@ -114,22 +114,39 @@ def plain(value: Any) -> str:
     return NONE if value is None or value == "" else str(value)
 
 
+# What Markdown would read as marks, links or HTML.
+MARKDOWN_SYMBOLS = {
+    **{letter: f"\\{letter}" for letter in "\\`*[]|"}, "&": "&amp;", "<": "&lt;", ">": "&gt;",
+}  # fmt: skip
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it stands, in one line; names with `_` inside stay as they are."""
+    return "".join(MARKDOWN_SYMBOLS.get(character, character) for character in one_line(text))
+
+
+def one_line(text: str) -> str:
+    """The text with every line break or other control character as a space: a cell of a table is one line."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def to_markdown(text: pd.DataFrame) -> str:
     """A pipe table."""
     lines = [list(map(str, text.columns)), ["---"] * len(text.columns), *text.astype(str).to_numpy().tolist()]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(escape_markdown, line))} |\n" for line in lines)
 
 
 LATEX_SYMBOLS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     "λ": r"$\lambda$", "–": "--", "−": "$-$", "×": r"$\times$", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}",  # the last three mean something behind a row's end
 }  # fmt: skip
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX typesets as it stands."""
-    return "".join(LATEX_SYMBOLS.get(character, character) for character in text)
+    """Text that LaTeX typesets as it stands, in one line."""
+    return "".join(LATEX_SYMBOLS.get(character, character) for character in one_line(text))
 
 
 def to_latex(text: pd.DataFrame, *, caption: str, label: str) -> str:
