@@ -28,6 +28,9 @@ DataOption = Annotated[Path, typer.Option(metavar="DIR", help="Where data sets a
 TimeoutOption = Annotated[
     float | None, typer.Option(min=1, metavar="SECONDS", help="The longest that one trial may take.")
 ]
+StallOption = Annotated[
+    float | None, typer.Option(min=1, metavar="SECONDS", help="The longest that one trial may show no sign of life.")
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Print the trials, the estimated time and what is missing here, and stop.")
 ]

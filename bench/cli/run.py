@@ -21,6 +21,7 @@ from bench.cli.options import (
     ReportsOption,
     ResultsOption,
     RunSweepArgument,
+    StallOption,
     TimeoutOption,
     TrialOption,
     WhereOption,
@@ -51,12 +52,13 @@ def run(
     reports: ReportsOption = REPORTS,
     data: DataOption = DATA,
     timeout: TimeoutOption = None,
+    stall: StallOption = None,
     report: ReportOption = True,
 ) -> None:
     """Run a sweep and write its report.
 
     Trials that are already recorded are not run again. The exit code is 0 where every trial ended well, 1 where one
-    failed, diverged or timed out, 2 where something was refused before anything ran.
+    failed, diverged or timed out, 2 where something was refused before anything ran or the disk took no more.
     """
     from rich.console import Console
 
@@ -88,6 +90,7 @@ def run(
             console=console,
             command=command_line(),
             timeout_seconds=timeout,
+            stall_seconds=stall,
         )
     except KeyboardInterrupt:
         print("interrupted; finished trials are kept, the same command runs the rest", file=sys.stderr)

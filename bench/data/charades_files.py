@@ -18,6 +18,8 @@ FEATURES = 4096
 COLUMNS = ("id", "actions", "length")
 # Such as `c092 11.90 21.20`: class, start and end in seconds.
 ACTION = re.compile(r"c(\d{3}) (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)")
+# It is the name of a folder: it may not be a path.
+ID = re.compile(r"\w[\w-]*")
 FRAME_FILE = re.compile(r".*?(\d+)\.txt")
 
 
@@ -58,11 +60,13 @@ def read_annotations(path: Path, *, features: Path) -> list[AnnotatedVideo]:
 def _annotated(row: dict[str, str | None], *, where: str) -> AnnotatedVideo:
     id_, length, actions = ((row[column] or "").strip() for column in ("id", "length", "actions"))
     where = f"{where} (video {id_!r})"
+    if not ID.fullmatch(id_):
+        raise DataError(f"{where}: the id is not written as 'AO8RW'")
     try:
         seconds = float(length)
     except ValueError:
         seconds = 0.0
-    if not id_ or not 0 < seconds < float("inf"):
+    if not 0 < seconds < float("inf"):
         raise DataError(f"{where}: the length {length!r} is not a number of seconds")
     parsed: list[tuple[float, float, float]] = []
     for action in filter(None, (part.strip() for part in actions.split(";"))):

@@ -40,9 +40,9 @@ class FrameEncoder:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             # The classifier is built too, so that a file of the whole network fits; then it is taken off.
-            network = timm.create_model(
-                MODEL, pretrained=weights is None, checkpoint_path="" if weights is None else str(weights)
-            )
+            network = timm.create_model(MODEL, pretrained=weights is None)
+            if weights is not None:
+                network.load_state_dict(_read(weights))
         except Exception as error:
             where = "the model hub is out of reach" if weights is None else f"{weights}: no weights of a ResNet-50"
             raise UserError(
@@ -60,6 +60,16 @@ class FrameEncoder:
         pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self._device).permute(0, 3, 1, 2).float() / 255
         features: Array = self._network((pixels - self._mean) / self._standard_deviation).float().cpu().numpy()
         return features
+
+
+def _read(weights: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file by name; it could run no code."""
+    if weights.suffix == ".safetensors":
+        from safetensors.torch import load_file  # comes with timm
+
+        return dict(load_file(weights))
+    content = torch.load(weights, map_location="cpu", weights_only=True)
+    return dict(content.get("state_dict", content))
 
 
 def _first_line(error: Exception) -> str:

@@ -13,8 +13,9 @@ from impls.contract import Array
 
 CLASSES = 101
 FEATURES = 2048
-CLASS_LINE = re.compile(r"(\d+)\s+(\S+)")
-CLIP_LINE = re.compile(r"((\S+)/(\S+)\.\w+)(?:\s+(\d+))?")
+# Names become those of files, here and below `features`: none may be a path.
+CLASS_LINE = re.compile(r"(\d+)\s+(\w[\w.+-]*)")
+CLIP_LINE = re.compile(r"((\w[\w.+-]*)/(\w[\w.+-]*)\.\w+)(?:\s+(\d+))?")
 GROUP = re.compile(r"_g(\d+)_")
 
 

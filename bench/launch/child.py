@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
-from bench.errors import LeaseError
+from bench.errors import DiskError, LeaseError
+from bench.launch.heard import DiskTrouble, Message
+from bench.machine.disk import TROUBLES, disk_trouble
 from bench.machine.threads import FIXED_ORDER, ORDER_VARIABLE, THREAD_VARIABLES
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
-from bench.records.record import failure
+from bench.train.progress import Life, Progress
+
+LOG = "log.txt"
 
 
 class StoppedError(BaseException):
@@ -27,7 +32,8 @@ def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path
     """Runs one trial to its record; whatever is raised becomes a record of status `failed`.
 
     Everything that the frameworks print goes to `log.txt` in the trial's folder. If the parent is gone, the process
-    ends; if the parent asks it to (SIGTERM), or the trial's lease is gone, it ends without a record.
+    ends; if the parent asks it to (SIGTERM), or the trial's lease is gone, it ends without a record. So it does where
+    the disk takes no files: that is no failure of the trial, and the parent is told.
     """
     started = time.perf_counter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
@@ -35,29 +41,112 @@ def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     os.environ.setdefault(ORDER_VARIABLE, FIXED_ORDER)
-    _redirect_output(attempt.running / "log.txt")
-
-    def report(progress: object) -> None:
-        try:
-            connection.send(progress)
-        except (BrokenPipeError, ConnectionResetError):
-            os._exit(1)
-
+    parent = _Parent(connection)
+    threading.excepthook = lambda raised: _thread_ended(raised, attempt=attempt, parent=parent)
     try:
+        _redirect_output(attempt.running / LOG)
         # Imported here so that an import that fails is recorded like any other failure.
         from bench.train.training import run_trial
 
-        run_trial(trial, store=attempt, data=data, threads=threads, report=report, started=started)
+        run_trial(
+            trial,
+            store=attempt,
+            data=data,
+            threads=threads,
+            report=parent.progressed,
+            alive=parent.lives,
+            started=started,
+        )
     except StoppedError:
         sys.exit(128 + signal.SIGTERM)
     except LeaseError:
         sys.exit(1)
     except BaseException as error:
-        said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
-        record = failure(trial, status="failed", error=said, traceback=traceback.format_exc())
-        with suppress(LeaseError):
-            attempt.write(record)
+        trouble = _disk_trouble(error, attempt)
+        if trouble is None:
+            trouble = _record_failure(error, trial=trial, attempt=attempt, conditions=parent.conditions)
+        if trouble is not None:
+            _tell_trouble(trouble, attempt=attempt, parent=parent)
         sys.exit(1)
+
+
+class _Parent:
+    """The process that is told."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.conditions: Mapping[str, str] | None = None
+
+    def tell(self, message: Message) -> None:
+        try:
+            self._connection.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)
+
+    def progressed(self, progress: Progress) -> None:
+        self.tell(progress)
+
+    def lives(self, life: Life) -> None:
+        self.conditions = life.conditions or self.conditions
+        self.tell(life)
+
+
+def _disk_trouble(error: BaseException, attempt: Attempt) -> DiskError | None:
+    """What an error says of the disk, itself or as the reason of another; None where nothing."""
+    log = attempt.running / LOG
+    while True:
+        if isinstance(error, DiskError):
+            return error
+        if isinstance(error, OSError):
+            named = isinstance(error.filename, str) and error.errno in TROUBLES
+            told = disk_trouble(error, path=Path(error.filename) if named else log)
+            if told is not None:
+                return told
+        reason = error.__cause__ or error.__context__
+        if reason is None:
+            return None
+        error = reason
+
+
+def _record_failure(
+    error: BaseException, *, trial: Trial, attempt: Attempt, conditions: Mapping[str, str] | None
+) -> DiskError | None:
+    """Writes the record of a failure; returns what is wrong with the disk where it does not take one."""
+    from bench.records.record import failure
+
+    said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+    printed = "".join(traceback.format_exception(error))
+    try:
+        from bench.train.unfinished import unfinished
+
+        record = unfinished(
+            trial, folder=attempt.running, conditions=conditions, status="failed", error=said, traceback=printed
+        )
+    except (ImportError, MemoryError):  # it may be what failed
+        record = failure(trial, status="failed", error=said, traceback=printed)
+    try:
+        attempt.write(record)
+    except LeaseError:  # another run has it
+        return None
+    except DiskError as trouble:
+        return trouble
+    return None
+
+
+def _tell_trouble(trouble: DiskError, *, attempt: Attempt, parent: _Parent) -> None:
+    if attempt.lease.held():  # else another run has taken the trial over, with its folder
+        parent.tell(DiskTrouble(str(trouble)))
+
+
+def _thread_ended(raised: threading.ExceptHookArgs, *, attempt: Attempt, parent: _Parent) -> None:
+    """Ends the process where a thread could not write, such as that of the events: the trial would wait for it."""
+    error = raised.exc_value
+    trouble = None if error is None else _disk_trouble(error, attempt)
+    if trouble is None:
+        threading.__excepthook__(raised)
+        return
+    _tell_trouble(trouble, attempt=attempt, parent=parent)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -47,6 +47,18 @@ class Display(Protocol):
         """A trial of this sweep ended in another run on the same results folder."""
         ...
 
+    def stopping(self, trials: int) -> None:
+        """So many running trials are being stopped, since the user asked for it."""
+        ...
+
+
+def stopping_words(trials: int) -> str:
+    """What is said after a first Ctrl-C."""
+    return (
+        f"stopping {trials} running trial{'s' if trials > 1 else ''}, which keep{'s' if trials == 1 else ''} what "
+        f"{'they' if trials > 1 else 'it'} can go on from; Ctrl-C again ends at once"
+    )
+
 
 class Countdown:
     """Guesses the time left: the estimates of what is left, corrected by how the finished ones compared."""
@@ -206,6 +218,10 @@ class PlainDisplay:
         self._countdown.dropped(trial)
         self._line(f"{record.status:<6} {trial.id}  {trial.label}: in another run; {summary(record)}")
 
+    def stopping(self, trials: int) -> None:
+        """Says so, and what may be done."""
+        self._line(stopping_words(trials))
+
 
 class LiveDisplay:
     """A table of the running trials under a bar of the whole sweep; ended trials scroll above."""
@@ -258,6 +274,10 @@ class LiveDisplay:
         line = Text(f"{record.status:<8} ", style=STATUS_STYLES[record.status])
         line.append(f"{trial.label}  ", style="bold").append("in another run", style="default not bold")
         self._live.console.print(line, highlight=False)
+
+    def stopping(self, trials: int) -> None:
+        """Prints so above the table, and what may be done."""
+        self._live.console.print(stopping_words(trials), markup=False, highlight=False)
 
     def _render(self) -> Group:
         done, failed = sum(self._counts.values()), sum(self._counts.values()) - self._counts["ok"]

@@ -11,20 +11,23 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import FrameType
 
-from bench.errors import LeaseError
+from bench.errors import DiskError, LeaseError
 from bench.launch.child import run_child
 from bench.launch.display import Display
+from bench.launch.heard import Heard, Message
+from bench.launch.interrupts import Interrupts
+from bench.machine.disk import Place
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
-from bench.records.leases import HEARTBEAT_SECONDS, take_lease
-from bench.records.record import FINISHED, Record, failure
+from bench.records.leases import HEARTBEAT_SECONDS, Watch, take_lease
+from bench.records.record import FINISHED, Record, Status
 from bench.records.store import Store
+from bench.train.progress import Progress
 
 # Seconds that a child is given to end by itself after it is asked to.
 GRACE_SECONDS = 5.0
@@ -41,6 +44,13 @@ class Child:
     process: SpawnProcess
     connection: Connection
     deadline: float
+    heard: Heard = field(default_factory=Heard)
+
+    @property
+    def process_id(self) -> int:
+        """Of its process, which was started."""
+        assert self.process.pid is not None
+        return self.process.pid
 
 
 def threads_per_worker(workers: int) -> int:
@@ -58,13 +68,16 @@ def run_trials(
     before: Mapping[str, Record] | None = None,
     command: str = "",
     timeout_seconds: float | None = None,
+    stall_seconds: float | None = None,
 ) -> None:
     """Runs the trials, `workers` at a time; every one of them leaves a record.
 
     Trials that another run on the same results folder holds a lease on are passed by; those that it ends in the
     meantime count as ended, and the rest is waited for.
 
-    On Ctrl-C or SIGTERM the children are stopped, `KeyboardInterrupt` is raised, and what was finished is kept.
+    On Ctrl-C or SIGTERM the children are stopped, `KeyboardInterrupt` is raised, and what was finished is kept. The
+    second time they are killed. A disk that takes no more files is no failure of a trial: the children are stopped in
+    the same order, and `DiskError` is raised.
 
     Args:
         trials: what to run.
@@ -76,6 +89,7 @@ def run_trials(
             since was run by somebody else. None reads them now.
         command: the command line, for the records.
         timeout_seconds: the longest that a trial may take; None is for ever.
+        stall_seconds: the longest that a trial may show no life; None is for ever.
     """
     waiting = list(trials)
     running: list[Child] = []
@@ -83,33 +97,40 @@ def run_trials(
     if before is None:
         before = store.survey(trial.id for trial in trials).records
     beat_due = time.monotonic() + HEARTBEAT_SECONDS
-    with _interrupted_by_sigterm():
+    place, watch = Place(store.results), Watch()
+    with Interrupts(lambda: _kill(running)) as interrupts:
         try:
             while waiting or running:
+                interrupts.check()
+                place.check()
                 for trial in list(waiting):
                     if len(running) == workers:
                         break
-                    lease = take_lease(store.results, trial.id)
+                    lease = take_lease(store.results, trial.id, watch=watch)
                     if lease is None:
                         continue
                     waiting.remove(trial)
                     attempt = Attempt(store.results, lease=lease, command=command, workers=workers)
-                    attempt.start()
-                    if not _is_to_run(trial.id, store=store, before=before.get(trial.id)):
-                        attempt.end()
-                        _tell_shared(trial, store=store, display=display)
-                        continue
-                    running.append(_start(trial, attempt, data=data, threads=threads, timeout=timeout_seconds))
+                    with _given_back_unless_started(attempt):
+                        attempt.start()
+                        if not _is_to_run(trial.id, store=store, before=before.get(trial.id)):
+                            attempt.end()
+                            _tell_shared(trial, store=store, display=display)
+                            continue
+                        running.append(_start(trial, attempt, data=data, threads=threads, timeout=timeout_seconds))
                     display.started(trial)
                 if running:
-                    _wait(running, seconds=POLL_SECONDS if waiting and len(running) < workers else HEARTBEAT_SECONDS)
+                    seconds = POLL_SECONDS if waiting and len(running) < workers else HEARTBEAT_SECONDS
+                    _wait(running, seconds=seconds, stall=stall_seconds, interrupts=interrupts)
                 elif waiting:
                     time.sleep(POLL_SECONDS)
+                interrupts.check()
+                place.check()
                 if time.monotonic() >= beat_due:
                     _show_life(running)
                     beat_due = time.monotonic() + HEARTBEAT_SECONDS
                 for child in list(running):
-                    if not _attend(child, display=display, timeout=timeout_seconds):
+                    if not _attend(child, display=display, timeout=timeout_seconds, stall=stall_seconds):
                         continue
                     running.remove(child)
                     if child.attempt.lease.held():
@@ -117,10 +138,24 @@ def run_trials(
                         child.attempt.end()
                     else:  # another run has it, or has ended it
                         waiting.append(child.trial)
+        except KeyboardInterrupt:
+            if running:
+                display.stopping(len(running))
+            raise
         finally:
+            interrupts.stopping = True
+            _stop(running)
             for child in running:
-                _stop(child)
                 child.attempt.end()
+
+
+@contextmanager
+def _given_back_unless_started(attempt: Attempt) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        attempt.end()
+        raise
 
 
 def _is_to_run(trial_id: str, *, store: Store, before: Record | None) -> bool:
@@ -159,32 +194,54 @@ def _start(trial: Trial, attempt: Attempt, *, data: Path, threads: int, timeout:
     return Child(trial=trial, attempt=attempt, process=process, connection=receiving, deadline=deadline)
 
 
-def _wait(running: Sequence[Child], *, seconds: float) -> None:
-    """Sleeps until a child speaks, ends or is over its time, but no longer than this."""
-    nearest = min(child.deadline for child in running) - time.monotonic()
+def _wait(running: Sequence[Child], *, seconds: float, stall: float | None, interrupts: Interrupts) -> None:
+    """Sleeps until a child speaks, ends, is over its time or too long silent, or a signal asks; no longer than this."""
+    nearest = min(child.deadline for child in running)
+    if stall is not None:
+        nearest = min(nearest, *(child.heard.silent_until(stall) for child in running))
     things = [thing for child in running for thing in (child.connection, child.process.sentinel)]
     # A closed pipe is always ready; its process is then about to end.
     things = [thing for thing in things if not (isinstance(thing, Connection) and thing.closed)]
-    wait(things, timeout=max(0.0, min(nearest, seconds)))
+    wait([interrupts.reader, *things], timeout=max(0.0, min(nearest - time.monotonic(), seconds)))
 
 
-def _attend(child: Child, *, display: Display, timeout: float | None) -> bool:
-    """Passes on what a child said; whether the trial has ended, with a record or without its lease."""
+def _attend(child: Child, *, display: Display, timeout: float | None, stall: float | None) -> bool:
+    """Passes on what a child said; whether the trial has ended, with a record or without its lease.
+
+    Raises `DiskError` where the disk takes no record, or the child said that it does not take its files.
+    """
     _pass_on(child, display)
-    trial, attempt = child.trial, child.attempt
-    if child.process.exitcode is None and time.monotonic() < child.deadline:
-        return False
-    if child.process.exitcode is None:
-        _stop(child)
-        ended = failure(trial, status="timeout", error=f"stopped after {timeout:g} seconds, the limit")
-    else:
+    attempt = child.attempt
+    status: Status = "failed"
+    if child.process.exitcode is not None:
         _pass_on(child, display)
         child.connection.close()
-        ended = failure(trial, status="failed", error=_how_it_ended(child.process.exitcode))
+        error = _how_it_ended(child.process.exitcode)
+    elif time.monotonic() >= child.deadline:
+        _stop([child])
+        status, error = "timeout", f"stopped after {timeout:g} seconds, the limit"
+    elif stall is not None and child.heard.stalled(stall, process_id=child.process_id):
+        _stop([child])
+        step = child.heard.step
+        after = "before its first step ended" if step is None else f"after step {step}"
+        error = f"stalled: no sign of life for {stall:g} seconds, {after}; it was stopped"
+    elif not child.heard.trouble:
+        return False
+    if child.heard.trouble:
+        raise DiskError(child.heard.trouble)
     if attempt.running.exists():  # it left no record
         with suppress(LeaseError):
-            attempt.write(ended)
+            attempt.write(_unfinished(child, status=status, error=error))
     return True
+
+
+def _unfinished(child: Child, *, status: Status, error: str) -> Record:
+    # Imported here, since it needs NumPy and more, and few trials end so.
+    from bench.train.unfinished import unfinished
+
+    return unfinished(
+        child.trial, folder=child.attempt.running, conditions=child.heard.conditions, status=status, error=error
+    )
 
 
 def _show_life(running: Sequence[Child]) -> None:
@@ -193,13 +250,16 @@ def _show_life(running: Sequence[Child]) -> None:
         try:
             child.attempt.lease.beat()
         except LeaseError:
-            _stop(child)
+            _stop([child])
 
 
 def _pass_on(child: Child, display: Display) -> None:
     try:
         while not child.connection.closed and child.connection.poll():
-            display.progressed(child.trial, child.connection.recv())
+            message: Message = child.connection.recv()
+            child.heard.hear(message, process_id=child.process_id)
+            if isinstance(message, Progress):
+                display.progressed(child.trial, message)
     except (EOFError, OSError):
         child.connection.close()
 
@@ -212,24 +272,19 @@ def _how_it_ended(exitcode: int) -> str:
     return f"the trial's process was killed by {name} (signal {-exitcode}){hint}"
 
 
-def _stop(child: Child) -> None:
-    child.process.terminate()
-    child.process.join(GRACE_SECONDS)
-    if child.process.exitcode is None:
+def _stop(children: Sequence[Child]) -> None:
+    """Ends processes in order, so that they close their files; one that takes too long is killed."""
+    for child in children:
+        child.process.terminate()
+    until = time.monotonic() + GRACE_SECONDS
+    for child in children:
+        child.process.join(max(0.0, until - time.monotonic()))
+        if child.process.exitcode is None:
+            child.process.kill()
+            child.process.join()
+        child.connection.close()
+
+
+def _kill(children: Sequence[Child]) -> None:
+    for child in children:
         child.process.kill()
-        child.process.join()
-    child.connection.close()
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Answers SIGTERM as Ctrl-C is answered."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -55,13 +55,15 @@ def run_sweep(
     console: Console,
     command: str = "",
     timeout_seconds: float | None = None,
+    stall_seconds: float | None = None,
 ) -> Counter[str]:
     """Runs the trials that are missing; returns how many of the sweep's trials stand at each status.
 
     Damaged records are set aside and their trials run again; those of a later version are left alone and count as
     `unreadable`.
 
-    Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing.
+    Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing, and
+    `DiskError` where the disk takes no more: what is finished is kept, and the same again goes on.
     """
     listed = tuple(trial.id for trial in sweep.trials)
     found = store.survey(listed)
@@ -90,6 +92,7 @@ def run_sweep(
                 before=found.records,
                 command=command,
                 timeout_seconds=timeout_seconds,
+                stall_seconds=stall_seconds,
             )
     else:
         console.print(f"sweep {sweep.name}: all {len(sweep.trials)} trials are done, records in {store.folder}")

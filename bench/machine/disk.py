@@ -49,7 +49,7 @@ def disk_trouble(error: OSError, *, path: Path) -> DiskError | None:
     """The error as one line about `path`; None where the disk is not to blame for it."""
     number = errno.ENOSPC if _is_short_write(error) else error.errno
     found = TROUBLES.get(number or 0)
-    if found is None and _is_about(error, path):
+    if found is None and _is_about(error, path) and not (number == errno.ENOENT and path.parent.is_dir()):
         found = TROUBLES_OF_A_PLACE.get(number or 0)
     if found is None:
         return None
@@ -58,6 +58,28 @@ def disk_trouble(error: OSError, *, path: Path) -> DiskError | None:
         place = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
         what += f" ({shutil.disk_usage(place).free:,} bytes are free in {place})"
     return DiskError(f"{path}: {what}; {advice}, and run again to go on")
+
+
+class Place:
+    """A folder that has to stay where it is while a program works in it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Makes it where it is missing. Raises `DiskError` where the disk does not take it."""
+        self._folder = folder
+        with disk_explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._number = self._find()
+
+    def check(self) -> None:
+        """Raises `DiskError` where it is gone, or another one stands in its place."""
+        if self._find() != self._number:
+            raise DiskError(f"{self._folder}: the folder is gone; see what became of it, and run again to go on")
+
+    def _find(self) -> int | None:
+        try:
+            return self._folder.stat().st_ino
+        except OSError:  # whatever it is, it is not there
+            return None
 
 
 def _is_short_write(error: OSError) -> bool:

@@ -22,10 +22,21 @@ def process_start(process_id: int) -> int | None:
 
     A process that ended and waits to be collected is gone.
     """
+    fields = _fields(process_id)
+    return None if fields is None else int(fields[19])
+
+
+def processor_seconds(process_id: int) -> float:
+    """How long a process, with those that it waited for, has used this machine's processors; 0 for one that is gone."""
+    fields = _fields(process_id)
+    return 0.0 if fields is None else sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(process_id: int) -> list[str] | None:
+    """The fields of `/proc/<id>/stat` behind the program's name, which may hold anything; None for one that is gone."""
     try:
         text = (PROCESSES / str(process_id) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text.rpartition(")")[2].split()  # behind the program's name, which may hold anything
-    state, start = fields[0], int(fields[19])
-    return None if state in "ZX" else start
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields

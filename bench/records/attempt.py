@@ -13,11 +13,9 @@ from bench.errors import DiskError, LeaseError
 from bench.machine.disk import disk_explained
 from bench.records.leases import Lease
 from bench.records.record import FINISHED, Record
-from bench.records.store import CHECKPOINTS, EVENTS, Store
+from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store
 
 RUNNING = "running"
-# What belongs to a checkpoint, and is left by a trial that ends before it can write it again.
-SO_FAR = ("curve.csv", "best.npz")
 
 
 class Attempt(Store):

@@ -106,7 +106,7 @@ class Lease:
     def release(self, *, finished: bool) -> None:
         """Gives the trial to whoever wants it. The lease of a finished trial leaves nothing behind.
 
-        A disk that is full or read-only keeps the lease as it stands: it is free when this process has ended.
+        A disk that is read-only or gone keeps the lease as it stands: it is free when this process has ended.
         """
         if not self.held():
             return
@@ -114,10 +114,20 @@ class Lease:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
         text = Holder.this_process(token=self.token).model_copy(update={"released": True}).model_dump_json()
-        # Behind a rename: whoever reads meanwhile finds one holder or the other. What is wrong with the disk is told
-        # by whoever had something to keep there.
-        with suppress(DiskError):
+        try:  # behind a rename: whoever reads meanwhile finds one holder or the other
             write_atomically(self.path, lambda temporary: _write_text(temporary, text))
+        except DiskError:
+            # A full disk has room where the file is. What is wrong is told by whoever had something to keep there.
+            with suppress(OSError):
+                self._overwrite(text)
+
+    def _overwrite(self, text: str) -> None:
+        """Writes over the file in one piece, to its old length: JSON may end in spaces."""
+        handle = os.open(self.path, os.O_WRONLY)
+        try:
+            os.write(handle, text.ljust(os.fstat(handle).st_size).encode())
+        finally:
+            os.close(handle)
 
 
 def take_lease(results: Path, trial_id: str, *, watch: Watch | None = None) -> Lease | None:

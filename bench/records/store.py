@@ -36,6 +36,8 @@ from impls.contract import Array
 
 TRIALS, QUARANTINE, RECORD = "trials", "quarantine", "record.json"
 EVENTS, CHECKPOINTS = "tensorboard", "checkpoint-*.npz"
+# What belongs to a checkpoint, and is left by a trial that ends before it can write it again.
+SO_FAR = ("curve.csv", "best.npz")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:

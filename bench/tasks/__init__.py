@@ -6,6 +6,7 @@ path, so that a trial's id does not hang on where a file lies, and no sweep file
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -30,6 +31,8 @@ DEFAULT_DATA = Path("data")
 
 
 ENTRY_POINTS = "skiprnn_bench.tasks"
+# A task's name becomes part of file names.
+NAME = re.compile(r"\w[\w.-]*")
 
 
 def task_classes() -> dict[str, type[Task]]:
@@ -53,6 +56,11 @@ def _entries() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value)):
         taken = TASKS[entry.name].__module__ if entry.name in TASKS else None
+        if not NAME.fullmatch(entry.name):
+            raise SweepError(
+                f"entry point {entry.name!r} = {entry.value}: a task's name has letters, digits, _ . and - alone; "
+                f"rename it"
+            )
         if entry.name in found and found[entry.name].value != entry.value:
             taken = found[entry.name].value
         if taken is not None:

@@ -112,9 +112,9 @@ def read_checkpoint(path: Path, *, trial_id: str) -> Checkpoint:
 
 
 def newest_checkpoint(
-    folder: Path, *, trial_id: str, conditions: Mapping[str, str], say: Callable[[str], None]
+    folder: Path, *, trial_id: str, conditions: Mapping[str, str] | None, say: Callable[[str], None]
 ) -> Checkpoint | None:
-    """The newest checkpoint that this trial can go on from under these conditions; None where there is none.
+    """The newest checkpoint that this trial can go on from under these conditions, or any; None where there is none.
 
     `say` is told, a line each, which ones cannot be used and why.
     """
@@ -125,10 +125,11 @@ def newest_checkpoint(
             say(f"{error}; it is left out")
             continue
         theirs = checkpoint.header.conditions
-        changed = [name for name in {**theirs, **conditions} if theirs.get(name) != conditions.get(name)]
+        ours = theirs if conditions is None else conditions
+        changed = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
         if not changed:
             return checkpoint
-        differences = "; ".join(f"{name}: {theirs.get(name, 'none')}, now {conditions.get(name)}" for name in changed)
+        differences = "; ".join(f"{name}: {theirs.get(name, 'none')}, now {ours.get(name)}" for name in changed)
         say(f"{path.name} was written under other conditions ({differences}); it is left out")
     return None
 

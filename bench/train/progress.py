@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -14,3 +15,17 @@ class Progress:
     loss: float | None = None
     quality: float | None = None
     update_ratio: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """A sign of life beside progress.
+
+    Attributes:
+        computing: what comes now may take long and cannot show life itself, such as compilation or an evaluation: as
+            long as the process computes, it lives.
+        conditions: what a checkpoint must share to be one of this run of the trial, told once they are known.
+    """
+
+    computing: bool
+    conditions: Mapping[str, str] | None = None

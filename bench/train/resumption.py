@@ -70,12 +70,11 @@ class Resumption:
             if left_out:
                 print("the trial starts anew", flush=True)
             return False
-        header, arrays = checkpoint.header, checkpoint.arrays
-        learner.load_state(
-            {name.removeprefix(_LEARNER): array for name, array in arrays.items() if name.startswith(_LEARNER)}
-        )
-        for field in fields(gathered):
-            setattr(gathered, field.name, _joined(header.facts[field.name], arrays))
+        header = checkpoint.header
+        state = {name: array for name, array in checkpoint.arrays.items() if name.startswith(_LEARNER)}
+        learner.load_state({name.removeprefix(_LEARNER): array for name, array in state.items()})
+        for name, value in gathered_in(checkpoint).items():
+            setattr(gathered, name, value)
         self._before = header.stretches
         self._start_step = header.step
         print(f"the trial goes on after step {header.step}", flush=True)
@@ -115,6 +114,11 @@ class Resumption:
     def end(self, folder: Path) -> None:
         """Removes the checkpoints from where the trial's record is: it will not be run again."""
         remove_checkpoints(folder)
+
+
+def gathered_in(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What training had gathered when a checkpoint was written, by field."""
+    return {name: _joined(fact, checkpoint.arrays) for name, fact in checkpoint.header.facts.items()}
 
 
 def _apart(value: Any, name: str, arrays: dict[str, Array]) -> Any:

@@ -18,7 +18,7 @@ from tensorboardX import SummaryWriter
 from bench.machine.environment import environment, processor_load
 from bench.plan.trial import Trial
 from bench.records.record import Record, identity
-from bench.records.store import EVENTS, Store, write_arrays, write_curve
+from bench.records.store import EVENTS, SO_FAR, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
 from bench.tasks.base import Reported, Task
 from bench.train.clocks import Stopwatch, process_peak_memory_bytes
@@ -28,7 +28,7 @@ from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate, real_ste
 from bench.train.flops import published_flops
 from bench.train.inference import inference_times
 from bench.train.prefetch import prefetch
-from bench.train.progress import Progress
+from bench.train.progress import Life, Progress
 from bench.train.resumption import Resumption
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
 from impls.parameters import checksum as checksum_of
@@ -42,6 +42,7 @@ PROGRESS_SECONDS = 0.5
 TENSORBOARD_STEPS = 10
 
 Report = Callable[[Progress], None]
+Alive = Callable[[Life], None]
 
 
 class DivergedError(Exception):
@@ -100,6 +101,7 @@ def run_trial(
     data: Path = DEFAULT_DATA,
     threads: int = 0,
     report: Report | None = None,
+    alive: Alive = lambda life: None,
     started: float | None = None,
 ) -> Record:
     """Trains and evaluates a trial, writes everything that it leaves, and returns its record.
@@ -114,6 +116,7 @@ def run_trial(
         data: the folder of data sets.
         threads: of the framework; 0 leaves its default.
         report: called with the trial's progress now and then.
+        alive: called where it shows life otherwise; until the first call it builds and compiles.
         started: `time.perf_counter()` when the trial's process began, so that imports are counted.
     """
     started = time.perf_counter() if started is None else started
@@ -144,12 +147,12 @@ def run_trial(
         "processor_load": load,
         "environment": environment(threads=threads),
     }
+    under = conditions(threads=learner.threads, checksums=f"{facts['parameters_checksum']} {facts['batches_checksum']}")
+    alive(Life(computing=True, conditions=under))
     resumption = Resumption(
         folder,
         trial_id=trial.id,
-        conditions=conditions(
-            threads=learner.threads, checksums=f"{facts['parameters_checksum']} {facts['batches_checksum']}"
-        ),
+        conditions=under,
         environment=facts["environment"],
         started=started,
     )
@@ -157,11 +160,14 @@ def run_trial(
         write_so_far(training, folder=folder, new_best=True)
     else:
         shutil.rmtree(folder / EVENTS, ignore_errors=True)
+        for name in SO_FAR:
+            (folder / name).unlink(missing_ok=True)
     outcome: dict[str, Any] = {"status": "ok"}
     # Events of steps that are done again are taken back.
     with SummaryWriter(str(folder / EVENTS), purge_step=training.steps + 1 if training.steps else None) as events:
         try:
-            train(trial, task, learner, training, events=events, resumption=resumption, report=report)
+            train(trial, task, learner, training, events=events, resumption=resumption, report=report, alive=alive)
+            alive(Life(computing=True))
             outcome |= final_results(trial, task, learner, training, folder=folder)
             outcome |= inference_times(trial, task, learner)
         except DivergedError as error:
@@ -215,6 +221,7 @@ def train(
     events: SummaryWriter,
     resumption: Resumption,
     report: Report | None,
+    alive: Alive,
 ) -> None:
     """Trains to the end of the protocol, evaluating on validation data at its interval and after the last step.
 
@@ -236,6 +243,8 @@ def train(
             # The first step of a process traces and compiles.
             with (training.first_step if step == done + 1 else training.later_steps).running():
                 result = learner.train_step(batch, learning_rate=rate)
+            if step == done + 1:
+                alive(Life(computing=False))
             if not math.isfinite(result.loss + result.budget_loss):
                 raise DivergedError(f"the training loss became {result.loss} at step {step}")
             training.recent_losses.append(result.loss)
@@ -248,6 +257,7 @@ def train(
 
             evaluates = step % interval == 0 or step == steps
             if evaluates:
+                alive(Life(computing=True))
                 evaluated = evaluate(trial, task, learner, "validation", clock=training.evaluation)
                 note_evaluation(training, evaluated, task=task, learner=learner)
                 write_so_far(training, folder=resumption.folder, new_best=training.best_step == step)
@@ -256,6 +266,7 @@ def train(
             if evaluates or resumption.due():
                 events.flush()
                 resumption.write(training, learner, step=step)
+                alive(Life(computing=False))
             if report is not None and (step == steps or time.monotonic() - told > PROGRESS_SECONDS):
                 told = time.monotonic()
                 quality = training.curve[-1]["quality"] if training.curve else None

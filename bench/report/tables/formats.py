@@ -27,22 +27,34 @@ def to_markdown(text: pd.DataFrame) -> str:
     return "".join([heads, f"| {' | '.join(rules)} |\n", *rows])
 
 
+# What Markdown would read as marks, links or HTML.
+MARKDOWN_SYMBOLS = {
+    **{letter: f"\\{letter}" for letter in "\\`*[]|"}, "&": "&amp;", "<": "&lt;", ">": "&gt;",
+}  # fmt: skip
+
+
 def escape_markdown(text: str) -> str:
-    """Text that stays in its cell and is no markup."""
-    return " ".join(text.split()).replace("\\", r"\\").replace("|", r"\|").replace("<", "&lt;")
+    """Text that Markdown shows as it stands, in one line; names with `_` inside stay as they are."""
+    return "".join(MARKDOWN_SYMBOLS.get(character, character) for character in one_line(text))
+
+
+def one_line(text: str) -> str:
+    """The text with every line break or other control character as a space: a cell of a table is one line."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 LATEX_SYMBOLS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     "λ": r"$\lambda$", "–": "--", "−": "$-$", "×": r"$\times$", "∞": r"$\infty$", "Δ": r"$\Delta$",
-    "<": r"\textless{}", ">": r"\textgreater{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "[": "{[}", "]": "{]}", "*": "{*}",  # these mean something behind a row's end
 }  # fmt: skip
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX typesets as it stands."""
-    return "".join(LATEX_SYMBOLS.get(character, character) for character in text)
+    """Text that LaTeX typesets as it stands, in one line."""
+    return "".join(LATEX_SYMBOLS.get(character, character) for character in one_line(text))
 
 
 def to_latex(text: pd.DataFrame, *, caption: str, label: str) -> str:

@@ -64,6 +64,9 @@ class Watcher:
         self.events.append(("shared", trial.id))
         self.records[trial.id] = record
 
+    def stopping(self, trials: int) -> None:
+        self.events.append(("stopping", str(trials)))
+
 
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in str(child.cmdline())]

@@ -32,16 +32,15 @@ def test_no_half_lease_stays_on_a_full_disk(small_disk: SmallDisk) -> None:
     assert taken(results).number == 1
 
 
-def test_a_lease_is_given_back_when_there_is_room_and_kept_when_there_is_none(small_disk: SmallDisk) -> None:
+def test_a_lease_is_given_back_on_a_full_disk_too(small_disk: SmallDisk) -> None:
     lease = taken(small_disk.place)
     small_disk.fill()
     lease.beat()
     lease.release(finished=False)
-    assert lease.held()
     assert [path.name for path in lease.folder.iterdir()] == ["1.json"]
-    small_disk.empty()
-    lease.release(finished=False)
     assert not leased_trials(small_disk.place)
+    small_disk.empty()
+    assert taken(small_disk.place).number == 2
 
 
 def test_a_read_only_disk_takes_no_lease_and_no_sign_of_life(small_disk: SmallDisk) -> None:
@@ -66,7 +65,10 @@ def test_a_record_without_room_leaves_what_the_trial_goes_on_from(small_disk: Sm
     assert [path.name for path in attempt.running.iterdir()] == ["checkpoint-4.npz"]
     assert Store(small_disk.place).trial_ids() == []
     small_disk.empty()
-    attempt.write(record(trial()))
+    again = Attempt(small_disk.place, lease=taken(small_disk.place, trial().id))
+    again.start()
+    assert [path.name for path in again.running.iterdir()] == ["checkpoint-4.npz"]
+    again.write(record(trial()))
     assert Store(small_disk.place).read(trial().id) is not None
     assert not attempts(small_disk.place)
 

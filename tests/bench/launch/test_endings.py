@@ -1,0 +1,284 @@
+"""Trials that are ended early: by a stall, a full disk, Ctrl-C; what they leave, and that the rest is not harmed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.errors import DiskError
+from bench.launch.heard import Heard
+from bench.launch.local import run_trials
+from bench.machine.processes import processor_seconds
+from bench.plan.trial import Trial, build_trial
+from bench.records.attempt import attempts
+from bench.records.leases import leased_trials
+from bench.records.record import Record
+from bench.records.store import Store
+from bench.records.verify import findings
+from bench.train.progress import Life, Progress
+from tests.bench.disks import SmallDisk
+from tests.bench.launch.test_launch import ROOT, Watcher, children, run, trial_process, wait_for
+from tests.bench.records.test_records import record as stored_record
+
+ENDLESS = 1_000_000
+
+
+def trial(steps: int = ENDLESS, **changes: Any) -> Trial:
+    content: dict[str, Any] = {"task": "adding", "cell": "skip_lstm", "units": 3, "options": {"length": 4}}
+    protocol = {"steps": steps, "batch_size": 4, "evaluate_every": 5, "evaluation_sequences": 8}
+    return build_trial(content | {"framework": "pytorch", "protocol": protocol} | changes, where="test")
+
+
+def checkpoints(results: Path) -> list[Path]:
+    return sorted(results.glob("*/*/checkpoint-*.npz"))
+
+
+def send_all(number: signal.Signals) -> None:
+    for child in children():
+        child.send_signal(number)
+
+
+def left_so_far(record: Record, store: Store) -> None:
+    """What every trial leaves that was ended after its first checkpoint."""
+    folder = store.folder_of(record.trial_id)
+    assert (folder / "curve.csv").read_text().count("\n") > 1
+    assert set(record.files) == {"curve.csv", "best.npz"}
+    assert record.steps
+    assert record.stretches[-1].end_step == record.steps
+    assert record.total_seconds == sum(stretch.seconds for stretch in record.stretches) > 0
+    assert record.train_seconds
+    assert record.evaluate_seconds
+    assert record.best_step
+    assert record.environment["python"]
+    assert findings(store.results) == []
+
+
+@pytest.mark.parametrize("when", ["from the start", "while it trains"])
+def test_a_trial_that_shows_no_life_is_ended_and_recorded(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.launch.local.GRACE_SECONDS", 0.2)  # a process that is stopped does not end in order
+    store, made = Store(tmp_path), trial()
+
+    class Stopping(Watcher):
+        def started(self, trial: Trial) -> None:
+            super().started(trial)
+            if when == "from the start":
+                send_all(signal.SIGSTOP)
+
+        def progressed(self, trial: Trial, progress: Progress) -> None:
+            super().progressed(trial, progress)
+            if checkpoints(tmp_path):
+                send_all(signal.SIGSTOP)
+
+    run([made], store, Stopping(), stall_seconds=2.0)
+    record = store.read(made.id)
+    assert record is not None
+    assert record.status == "failed"
+    if when == "from the start":
+        assert record.error == "stalled: no sign of life for 2 seconds, before its first step ended; it was stopped"
+        assert (record.stretches, record.steps) == ((), None)
+    else:
+        assert record.error.startswith("stalled: no sign of life for 2 seconds, after step ")
+        left_so_far(record, store)
+    assert not children()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_process_that_computes_lives_where_it_said_so() -> None:
+    clock, own = Clock(), os.getpid()
+    heard = Heard(clock=clock)
+    heard.hear(Life(computing=True), process_id=own)
+    until = processor_seconds(own) + 0.05
+    while processor_seconds(own) < until:  # as a compilation does
+        pass
+    clock.seconds = 1.0
+    assert not heard.stalled(1.0, process_id=own)
+    assert heard.silent_until(1.0) == 2.0
+    clock.seconds = 2.5
+    assert heard.stalled(1.0, process_id=ended()), "it computes no more"
+
+
+def test_a_process_that_trains_has_to_tell() -> None:
+    clock, own = Clock(), os.getpid()
+    heard = Heard(clock=clock)
+    heard.hear(Life(computing=False), process_id=own)
+    clock.seconds = 0.9
+    assert not heard.stalled(1.0, process_id=own)
+    heard.hear(Progress(step=7, steps=9), process_id=own)
+    clock.seconds = 1.8
+    assert not heard.stalled(1.0, process_id=own)
+    until = processor_seconds(own) + 0.05
+    while processor_seconds(own) < until:
+        pass
+    clock.seconds = 1.9
+    assert heard.stalled(1.0, process_id=own), "also where it turns in circles"
+    assert heard.step == 7
+
+
+def ended() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_trial_that_compiles_and_evaluates_is_no_stall(tmp_path: Path) -> None:
+    """Imports and compilation take longer than it may be silent."""
+    store, made = Store(tmp_path), trial(steps=5)
+    run([made], store, Watcher(), stall_seconds=1.0)
+    record = store.read(made.id)
+    assert record is not None
+    assert record.status == "ok", record.error
+    assert record.total_seconds is not None
+    assert record.total_seconds > 1.0
+
+
+def test_a_killed_trial_leaves_what_it_had(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), trial()
+
+    class Killing(Watcher):
+        def progressed(self, trial: Trial, progress: Progress) -> None:
+            super().progressed(trial, progress)
+            if checkpoints(tmp_path):
+                send_all(signal.SIGKILL)
+
+    run([made], store, Killing())
+    record = store.read(made.id)
+    assert record is not None
+    assert "SIGKILL" in record.error
+    left_so_far(record, store)
+
+
+class Filling(Watcher):
+    """Fills the disk once the first trial that tells something has something to go on from."""
+
+    def __init__(self, disk: SmallDisk) -> None:
+        super().__init__()
+        self._disk = disk
+        self.first = ""
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        super().progressed(trial, progress)
+        if not self.first:
+            self.first = trial.id
+            wait_for(lambda: list(self._disk.place.glob(f"running/{trial.id}-*/checkpoint-*.npz")), seconds=60)
+            self._disk.fill()
+
+
+def test_a_full_disk_is_no_failure_of_a_trial_and_the_same_again_goes_on(small_disk: SmallDisk) -> None:
+    store = Store(small_disk.place)
+    done, others = trial(seed=9), [trial(steps=60, seed=seed) for seed in range(2)]
+    store.write(stored_record(done, quality=0.25))
+    filling = Filling(small_disk)
+    with pytest.raises(DiskError, match=r"the disk is full") as raised:
+        run_trials(others, store=store, data=Path("data"), workers=2, display=filling)
+    assert len(str(raised.value).splitlines()) == 1
+    assert not children()
+    assert store.trial_ids() == [done.id], "no failure is recorded"
+    assert store.missing([done]) == []
+    assert attempts(small_disk.place, filling.first), "it goes on from its last checkpoint"
+    assert not leased_trials(small_disk.place)
+    assert not [path for path in small_disk.place.rglob(".*") if path.is_file()], "nothing half written stays"
+    small_disk.empty()
+    run_trials(others, store=store, data=Path("data"), workers=2, display=Watcher())
+    records = store.survey().records
+    assert {records[made.id].status for made in others} == {"ok"}
+    assert len(records[filling.first].stretches) == 2
+    assert findings(small_disk.place) == []
+
+
+def test_a_results_folder_that_vanishes_is_one_line(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+
+    def remove(_: Trial) -> None:
+        results.rename(tmp_path / "moved")
+
+    with pytest.raises(DiskError, match=r"results: the folder is gone|its folder is gone|running trial is gone"):
+        run([trial()], Store(results), Watcher(remove))
+    assert not children()
+    assert not results.exists(), "it is not made anew"
+    shutil.rmtree(tmp_path / "moved")
+
+
+SWEEP = f"""
+[[grid]]
+task = "adding"
+cell = "skip_lstm"
+units = 3
+framework = "pytorch"
+options.length = 4
+protocol = {{ steps = {ENDLESS}, batch_size = 4, evaluate_every = 5, evaluation_sequences = 8 }}
+"""
+
+
+def begin(tmp_path: Path) -> tuple[subprocess.Popen[str], psutil.Process]:
+    """A run of one endless trial, and its child once that has written a checkpoint."""
+    (tmp_path / "endless.toml").write_text(SWEEP)
+    command = [sys.executable, "run_all.py", str(tmp_path / "endless.toml"), "--results", str(tmp_path / "results")]
+    parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_for(lambda: checkpoints(tmp_path / "results"), seconds=120)
+        child = trial_process(parent.pid)
+    except BaseException:
+        parent.kill()
+        raise
+    assert child is not None
+    return parent, child
+
+
+def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
+    parent, child = begin(tmp_path)
+    try:
+        child.suspend()  # so that it does not end when it is asked to
+        parent.send_signal(signal.SIGINT)
+        assert parent.stdout is not None
+        said = next(line for line in iter(parent.stdout.readline, "") if line.startswith("stopping"))
+        assert said == ("stopping 1 running trial, which keeps what it can go on from; Ctrl-C again ends at once\n")
+        began = time.monotonic()
+        parent.send_signal(signal.SIGINT)
+        rest = parent.communicate(timeout=60)[0]
+        assert time.monotonic() - began < 4.0, "sooner than a child is given to end by itself"
+    finally:
+        parent.kill()
+        parent.communicate()
+    assert parent.returncode == 130, rest
+    assert rest.startswith("interrupted; finished trials are kept, the same command runs the rest\n")
+    assert "Traceback" not in rest
+    assert not child.is_running()
+    assert not leased_trials(tmp_path / "results"), "the lease is given back"
+    assert len(attempts(tmp_path / "results")) == 1
+    assert checkpoints(tmp_path / "results")
+
+
+def test_ctrl_c_once_stops_in_order(tmp_path: Path) -> None:
+    parent, child = begin(tmp_path)
+    try:
+        parent.send_signal(signal.SIGINT)
+        output = parent.communicate(timeout=60)[0]
+    finally:
+        parent.kill()
+        parent.communicate()
+    assert parent.returncode == 130, output
+    assert "Traceback" not in output
+    assert not child.is_running()
+    (folder,) = attempts(tmp_path / "results")
+    assert {"curve.csv", "best.npz", "log.txt"} <= {path.name for path in folder.iterdir()}
+    assert checkpoints(tmp_path / "results")
+    assert not [path for path in folder.rglob(".*") if path.is_file()]
+    assert not leased_trials(tmp_path / "results")
