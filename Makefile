@@ -5,10 +5,10 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: install quick test lint format speed mutants clean help
+.PHONY: install quick test test-tracking lint format speed mutants clean help
 
 help:  ## Show the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 install: $(INSTALLED)  ## Make the environment; then type: . .venv/bin/activate
 
@@ -17,6 +17,11 @@ quick: $(INSTALLED)  ## Run the quick sweep and write its report.
 
 test: $(INSTALLED)  ## Run the whole test suite.
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+test-tracking: $(INSTALLED)  ## Install MLflow and test the export to a server of it.
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt \
+		--editable '.[dev,tracking]' mlflow
+	$(VENV)/bin/python -m pytest tests/bench/report/test_exports.py
 
 speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it.
 	$(VENV)/bin/python -m bench speed

@@ -9,6 +9,7 @@ import typer
 from bench.cli.claims import claims
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
+from bench.cli.export import export
 from bench.cli.extract import extract
 from bench.cli.list import list_everything
 from bench.cli.merge import adopt, merge
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "claims": claims,
     "tensorboard": tensorboard,
+    "export": export,
     "speed": speed,
     "doctor": doctor,
     "extract": extract,

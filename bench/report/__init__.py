@@ -111,3 +111,22 @@ def print_claims(
     from bench.report.terminal import show_claims
 
     return show_claims(sweep, results=results, console=console, trials=trials, as_json=as_json)
+
+
+def export_runs(
+    sweep: str, *, tool: str, place: str, results: Path, trials: Sequence[Trial] | None = None
+) -> tuple[int, int]:
+    """Exports the records of a sweep; returns how many runs are new or changed, and how many were there already.
+
+    Args:
+        sweep, trials: whose records, as in `write_report`.
+        tool: `mlflow` or `tensorboard`.
+        place: the address of an MLflow server or database, or a folder for TensorBoard.
+        results: the folder of records.
+
+    Raises `UserError` for another tool, or a place that cannot be reached or written, and `RecordError` where there
+    are no records.
+    """
+    from bench.report.exports.exporting import export
+
+    return export(sweep, tool=tool, place=place, results=results, trials=trials)

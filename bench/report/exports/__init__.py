@@ -1,0 +1,1 @@
+"""Exports: a sweep's records given to other tools, after the fact."""
