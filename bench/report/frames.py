@@ -14,12 +14,13 @@ from bench.errors import RecordError
 from bench.plan.trial import Trial
 from bench.records.listing import read_listing
 from bench.records.record import Record, identity
-from bench.records.store import Store, Survey
+from bench.records.store import QUARANTINE, Store, Survey
 from bench.report.labels import add_labels, problem_names
 from impls.contract import Array
 from impls.kinds import cells
 
 MISSING = "missing"
+REASON = "reason.txt"  # beside a record in quarantine
 STATUSES = ("ok", "diverged", "failed", "timeout", MISSING)
 NUMBERS = tuple(
     name for name, field in Record.model_fields.items() if field.default is None and name not in ("solved",)
@@ -73,10 +74,30 @@ def read_records(sweep: str, *, results: Path, trials: Sequence[Trial] | None = 
     return survey
 
 
-def sweep_frame(survey: Survey, *, trials: Sequence[Trial] | None = None) -> pd.DataFrame:
-    """The frame of a sweep's records; trials without one to believe are missing, with what is wrong as their error."""
+def sweep_frame(
+    survey: Survey, *, trials: Sequence[Trial] | None = None, problems: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """The frame of a sweep's records; trials without one to believe are missing, with what is wrong as their error.
+
+    Args:
+        survey: what was found.
+        trials: what the sweep asks for; None asks for what was found.
+        problems: what is wrong, by trial id; None for what the survey tells.
+    """
     missing = [trial for trial in trials or () if trial.id not in survey.records]
-    return trials_frame(survey.records.values(), missing=missing, problems=survey.problems())
+    return trials_frame(survey.records.values(), missing=missing, problems=problems or survey.problems())
+
+
+def set_aside(trial_ids: Iterable[str], *, results: Path) -> dict[str, str]:
+    """Which of these trials have a record in quarantine, and why it was put there: one line each, by trial id."""
+    wanted, found = set(trial_ids), {}
+    for folder in sorted((results / QUARANTINE).glob("*-*")):
+        trial_id = folder.name.rpartition("-")[0]
+        reason = folder / REASON
+        if trial_id in wanted:
+            why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else "no reason is told"
+            found[trial_id] = f"set aside in {folder}: {why}"
+    return found
 
 
 def trials_frame(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bench.plan.trial import Trial
+from bench.records.listing import read_listing
 from bench.records.store import Store
 from bench.report.comparison.pairs import Comparison, compare_frameworks
 from bench.report.figures import differences, learning_curves, quality, sequences, step_times
 from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
-from bench.report.frames import LABELS, curves_frame, read_records, sweep_frame
+from bench.report.frames import LABELS, curves_frame, read_records, set_aside, sweep_frame
 from bench.report.names import head
 from bench.report.page import sections
 from bench.report.page.rendering import Section, render
@@ -33,14 +34,30 @@ def write(
     sweep: str, *, results: Path, reports: Path, trials: Sequence[Trial] | None, command: str, description: str
 ) -> Path:
     """See `bench.report.write_report`."""
-    frame = sweep_frame(read_records(sweep, results=results, trials=trials), trials=trials)
-
+    survey = read_records(sweep, results=results, trials=trials)
+    listing = read_listing(results, sweep)
+    asked = [trial.id for trial in trials] if trials is not None else listing.trials if listing else []
+    without = [trial_id for trial_id in asked if trial_id not in survey.records]
+    problems = set_aside(without, results=results) | survey.problems()
+    frame = sweep_frame(survey, trials=trials, problems=problems)
+    store = Store(results)
     with replacing(reports / sweep) as folder:
-        _write_into(folder, frame, store=Store(results), sweep=sweep, command=command, description=description)
+        _write_into(
+            folder, frame, problems=problems, store=store, sweep=sweep, command=command, description=description
+        )
     return reports / sweep / "index.html"
 
 
-def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, command: str, description: str) -> None:
+def _write_into(
+    folder: Path,
+    frame: pd.DataFrame,
+    *,
+    problems: Mapping[str, str],
+    store: Store,
+    sweep: str,
+    command: str,
+    description: str,
+) -> None:
     table = aggregate(frame)
     text = readable(table)
     comparison = compare_frameworks(frame)
@@ -51,7 +68,15 @@ def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, 
     write_claims(folder, verdicts, sweep=sweep)
     with house_style():
         parts = page_sections(
-            frame, paper, text=text, comparison=comparison, verdicts=verdicts, store=store, sweep=sweep, command=command
+            frame,
+            paper,
+            text=text,
+            comparison=comparison,
+            verdicts=verdicts,
+            problems=problems,
+            store=store,
+            sweep=sweep,
+            command=command,
         )
         parts += _speed_sections(folder, results=store.results)
         for part in parts:
@@ -70,11 +95,13 @@ def page_sections(
     text: ReadableTable,
     comparison: Comparison,
     verdicts: Sequence[Verdict],
+    problems: Mapping[str, str],
     store: Store,
     sweep: str,
     command: str,
 ) -> list[Section]:
     """The page's sections in order; a new part of the report is a line here. Draws the figures."""
+    named = list(frame["problem"].unique())
     return [
         sections.summary(frame, comparison),
         *claim_sections(verdicts),
@@ -86,13 +113,20 @@ def page_sections(
             "Learning curves",
             learning_curves.learning_curves(curves_frame(frame, store=store), frame),
             otherwise="No trial left a learning curve.",
+            problems=named,
         ),
         sections.figures(
             "Quality against update ratio",
             quality.quality_against_update_ratio(frame),
-            otherwise="No trial ended ok.",
+            otherwise="No trial ended ok with a finite quality.",
+            problems=named,
         ),
-        sections.figures("Training time", step_times.step_times(frame), otherwise="No trial ended ok."),
+        sections.figures(
+            "Training time",
+            step_times.step_times(frame),
+            otherwise="No trial ended ok with a measured step.",
+            problems=named,
+        ),
         sections.figures(
             "Used and skipped",
             sequences.used_and_skipped(frame, store=store),
@@ -100,7 +134,7 @@ def page_sections(
             prose=["What learned gates look at: skip cells that skip something, on the same test sequences."],
         ),
         sections.framework_comparison(comparison, differences.framework_differences(comparison, frame)),
-        sections.holes(frame),
+        sections.holes(frame, problems=problems),
         sections.meanings([*text.varying.columns, *text.constant]),
         sections.provenance(frame),
     ]

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import BboxBase
+
+from impls.contract import Array
 
 # Distances in points; the farther rings get a line back to their point.
 RINGS = (9.0, 16.0, 26.0, 38.0, 52.0, 68.0, 86.0)
@@ -47,12 +50,10 @@ def place_labels(
     assert isinstance(figure.canvas, FigureCanvasAgg)
     renderer: Any = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
     pixels = figure.dpi / 72
-    frame = axes.get_window_extent(renderer)
+    frame = _corners(axes.get_window_extent(renderer))
+    centres = axes.transData.transform(np.reshape(list(points), (-1, 2)))
     radius = POINT_RADIUS * pixels
-    taken = [
-        Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)
-        for x, y in axes.transData.transform(list(points)).tolist()
-    ]
+    taken = np.hstack([centres - radius, centres + radius])
     for label in labels:
         note = axes.annotate(
             label.text,
@@ -68,30 +69,35 @@ def place_labels(
         assert note.arrow_patch is not None
         note.arrow_patch.set_visible(False)
         size = note.get_window_extent(renderer)
-        best: tuple[float, float, float, Bbox] | None = None
-        for distance, angle in (
-            (ring, 2 * math.pi * step / DIRECTIONS) for ring in RINGS for step in range(DIRECTIONS)
-        ):
-            right = (distance + size.width / pixels / 2) * math.cos(angle)
-            up = (distance + size.height / pixels / 2) * math.sin(angle)
-            box = size.translated(right * pixels, up * pixels)
-            covered = sum(_overlap(box, other) for other in taken)
-            outside = box.width * box.height - _overlap(box, frame)
-            cost = covered + outside
-            if best is None or cost < best[0]:
-                best = (cost, right, up, box)
-            if cost < 1e-6:
-                break
-        assert best is not None
-        _, right, up, box = best
+        offsets = _offsets(width=size.width / pixels, height=size.height / pixels)
+        boxes = _corners(size) + pixels * np.hstack([offsets, offsets])
+        covered = _overlaps(boxes, taken).sum(axis=1)
+        outside = size.width * size.height - _overlaps(boxes, frame[np.newaxis])[:, 0]
+        cost = covered + outside
+        # The nearest of the places that are as good as the best.
+        best = int(np.argmax(cost <= max(float(cost.min()), 1e-6)))
+        right, up = offsets[best].tolist()
         note.set_position((right, up))
-        taken.append(box)
+        taken = np.vstack([taken, boxes[best]])
         if math.hypot(right, up) > RINGS[1] + size.width / pixels / 2:
             note.arrow_patch.set_visible(True)
 
 
-def _overlap(one: Bbox, other: Bbox) -> float:
-    """The common area, in pixels squared."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return float(max(0.0, width) * max(0.0, height))
+def _offsets(*, width: float, height: float) -> Array:
+    """Where a label of this size may stand beside its place, `[places, 2]` in points, the nearest first."""
+    angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    rings = np.array(RINGS)[:, np.newaxis]
+    places = np.stack([(rings + width / 2) * np.cos(angles), (rings + height / 2) * np.sin(angles)], axis=-1)
+    return places.reshape(-1, 2)
+
+
+def _corners(box: BboxBase) -> Array:
+    """`[left, bottom, right, top]` in pixels."""
+    return np.array([box.x0, box.y0, box.x1, box.y1])
+
+
+def _overlaps(ones: Array, others: Array) -> Array:
+    """The common areas of boxes `[n, 4]` and `[m, 4]`, `[n, m]` in pixels squared."""
+    low = np.maximum(ones[:, np.newaxis, :2], others[np.newaxis, :, :2])
+    high = np.minimum(ones[:, np.newaxis, 2:], others[np.newaxis, :, 2:])
+    return np.asarray(np.clip(high - low, 0.0, None).prod(axis=-1))

@@ -47,9 +47,9 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     figure = new_figure(height=2.3 * len(frameworks) + 0.8 + 0.22 * ((len(looks) + 1) // 2))
     figure.suptitle(part.title(problem), fontsize=11)
     panels = figure.subplots(len(frameworks), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    scale_quality(panels[0], metric=metric, low=drawn["quality_min"].min(), high=drawn["quality_max"].max())
     for axes, framework in zip(panels, frameworks, strict=True):
         _draw_panel(axes, drawn[drawn["framework"] == framework], looks=looks)
-        scale_quality(axes, metric=metric, values=drawn["quality_min"])
         axes.set_title(framework_name(framework), loc="left", fontsize=10)
     panels[-1].set_xlabel("training step")
     figure.supylabel(f"validation {metric_head(metric, higher_is_better=higher)}", fontsize=10)

@@ -47,7 +47,7 @@ def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, 
     metric, higher = rows["quality_metric"].iloc[0], bool(rows["higher_is_better"].iloc[0])
     figure = new_figure(height=4.4)
     axes = figure.subplots()
-    scale_quality(axes, metric=metric, values=data["quality_min"])
+    scale_quality(axes, metric=metric, low=data["quality_min"].min(), high=data["quality_max"].max())
     obstacles: list[tuple[float, float]] = []
     for point in rows_of(data):
         for line in _whiskers(point):

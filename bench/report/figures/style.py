@@ -31,6 +31,8 @@ DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1.2), (6, 1.5, 1, 1.5
 USED, SKIPPED = "#B2182B", "#2166AC"
 # Errors span orders of magnitude; their axes are logarithmic.
 LOGARITHMIC_METRICS = ("mean_squared_error",)
+# Numbers whose span is a smaller share of them are drawn as the same.
+LEAST_SPAN = 1e-9
 INK, FAINT = "#222222", "#767676"
 WIDTH = 5.6
 SETTINGS: dict[str, Any] = {
@@ -136,12 +138,21 @@ def show_in_percent(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}"))
 
 
-def scale_quality(axes: Axes, *, metric: str, values: pd.Series[float]) -> None:
-    """The axis of quality, y: shares in percent; errors, which span orders of magnitude, on a logarithmic scale."""
+def scale_quality(axes: Axes, *, metric: str, low: float, high: float) -> None:
+    """The axis of quality, y: shares in percent; errors, which span orders of magnitude, on a logarithmic scale.
+
+    Args:
+        axes: where nothing is drawn yet.
+        metric: as in records.
+        low, high: of all that will be drawn.
+    """
     if metric_unit(metric) == "%":
         show_in_percent(axes.yaxis)
-    if metric in LOGARITHMIC_METRICS and (values > 0).all():
+    if metric in LOGARITHMIC_METRICS and low > 0:
         axes.set_yscale("log")
+    if high - low <= LEAST_SPAN * abs(high):  # the same everywhere, but for rounding: no span to scale to
+        room = 0.1 * abs(high) or 0.1
+        axes.set_ylim(low - room, high + room)
 
 
 def topics(trials: pd.DataFrame) -> dict[str, list[str]]:

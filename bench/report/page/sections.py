@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -149,9 +149,21 @@ def results(table: ReadableTable) -> Section:
     )  # fmt: skip
 
 
-def figures(title: str, pictures: Sequence[Picture], *, otherwise: str, prose: Sequence[str] = ()) -> Section:
-    """A section of figures, or a sentence on why there are none."""
-    return Section(title=title, prose=list(prose) if pictures else [otherwise], pictures=pictures)
+def figures(
+    title: str,
+    pictures: Sequence[Picture],
+    *,
+    otherwise: str,
+    prose: Sequence[str] = (),
+    problems: Iterable[str] = (),
+) -> Section:
+    """A section of figures, or a sentence on why there are none; `problems` without one are named."""
+    if not pictures:
+        return Section(title=title, prose=[otherwise])
+    drawn = {problem for picture in pictures for problem in picture.about.get("task", ())}
+    without = [problem for problem in problems if problem not in drawn]
+    told = [f"Without a figure, for want of such trials: {'; '.join(without)}."] if without else []
+    return Section(title=title, prose=[*prose, *told], pictures=pictures)
 
 
 def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) -> Section:
@@ -191,11 +203,19 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[list(wanted)].rename(columns=wanted)
 
 
-def holes(trials: pd.DataFrame) -> Section:
-    """Every trial that is not ok, with its error and traceback."""
+def holes(trials: pd.DataFrame, *, problems: Mapping[str, str]) -> Section:
+    """Every trial that is not ok, with its error and traceback, and what is wrong with records that were left out.
+
+    Args:
+        trials: of the sweep.
+        problems: what is wrong, by trial id.
+    """
     troubled = trials[trials["status"] != "ok"]
+    told = set(troubled["trial_id"])
+    points = [f"Left out: {problem}" for trial_id, problem in problems.items() if trial_id not in told]
     if troubled.empty:
-        return Section(title="Trials that did not end ok", prose=["None: every trial ended ok."])
+        prose = [] if points else ["None: every trial ended ok."]
+        return Section(title="Trials that did not end ok", prose=prose, points=points)
     text = pd.DataFrame(
         {
             "task": troubled["problem"],
@@ -221,6 +241,7 @@ def holes(trials: pd.DataFrame) -> Section:
     return Section(
         title="Trials that did not end ok",
         prose=["They are left out of every mean and figure, and counted in the results table."],
+        points=points,
         tables=[PageTable(caption="Trials that did not end ok", text=text)],
         details=details,
     )

@@ -35,27 +35,23 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     The standard deviation is the sample's (divisor n − 1); one seed has none. `solved` counts trials that met
     the task's criterion, out of `solved_of` finished (ok or diverged) ones; both are empty for tasks without one.
     """
-    varying = varying_fields(trials)
+    names = [*LABELS, *CORE, *varying_fields(trials), "quality_metric", "higher_is_better"]
     with_criterion = set(trials.loc[trials["solved"].notna(), "task"])
-    rows = []
-    for _, group in trials.groupby(configuration_fields(trials), sort=False, dropna=False):
-        first = group.iloc[0]
-        ok = group[group["status"] == "ok"]
-        finished = group[group["status"].isin(FINISHED)]
-        criterion = first["task"] in with_criterion
-        row: dict[str, Any] = {name: first[name] for name in (*LABELS, *CORE, *varying)}
-        row |= {"quality_metric": first["quality_metric"], "higher_is_better": first["higher_is_better"]}
-        row |= {"seeds": len(group), **{status: int((group["status"] == status).sum()) for status in STATUSES}}
-        row["solved"] = float((finished["solved"] == True).sum()) if criterion else None  # noqa: E712
-        row["solved_of"] = float(len(finished)) if criterion else None
-        for measure in MEASURES:
-            row[f"{measure}_mean"] = ok[measure].mean()
-            row[f"{measure}_std"] = ok[measure].std(ddof=1)
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    for name in ("solved", "solved_of"):
-        table[name] = table[name].astype(float)
-    return table
+    place = trials.groupby(configuration_fields(trials), sort=False, dropna=False).ngroup()
+    table = trials.groupby(place)[names].first(skipna=False)
+    table["seeds"] = place.value_counts()
+    for status in STATUSES:
+        table[status] = (trials["status"] == status).groupby(place).sum()
+    finished = trials["status"].isin(FINISHED)
+    criterion = table["task"].isin(with_criterion)
+    solved = trials["solved"].map(lambda value: value is True) & finished
+    for name, counted in (("solved", solved), ("solved_of", finished)):
+        table[name] = counted.groupby(place).sum().astype(float).where(criterion)
+    measured = trials[list(MEASURES)].where(trials["status"] == "ok").groupby(place)
+    for measure in MEASURES:
+        table[f"{measure}_mean"] = measured[measure].mean()
+        table[f"{measure}_std"] = measured[measure].std(ddof=1)
+    return table.reset_index(drop=True)
 
 
 @dataclass(frozen=True, kw_only=True)
