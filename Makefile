@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
+SWEEP ?= quick
 
-.PHONY: install quick test lint format speed clean help
+.PHONY: install quick test lint format speed paper clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -20,6 +21,13 @@ test: $(INSTALLED)  ## Run the whole test suite.
 
 speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it.
 	$(VENV)/bin/python -m bench speed
+
+paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick) and typeset its article, reports/<sweep>/paper.pdf.
+	@command -v latexmk > /dev/null || { echo "make paper needs latexmk and TeX Live; on Debian or Ubuntu:" \
+		"apt-get install latexmk texlive-latex-recommended texlive-fonts-recommended" >&2; exit 1; }
+	$(VENV)/bin/python -m bench report $(SWEEP)
+	cd reports/$(SWEEP) && latexmk -pdf -quiet -interaction=nonstopmode -halt-on-error paper.tex
+	@echo "article: reports/$(SWEEP)/paper.pdf"
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(VENV)/bin/ruff check .

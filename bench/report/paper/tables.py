@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,13 +34,15 @@ class RegeneratedTable:
         measured: ours in full precision, a row a published row, framework and configuration.
         text: the cells; the first row of each model is the paper's.
         groups: for each column, the head that it shares with its neighbours; empty where it has none.
-        head: what stands above it: the title, how ours was trained if not as published, and how to read it.
+        departures: how ours was trained otherwise than published, such as `64 units for 110`.
+        head: what stands above it: the title, the departures, and how to read it.
     """
 
     layout: PaperTable
     measured: pd.DataFrame
     text: pd.DataFrame
     groups: tuple[str, ...]
+    departures: tuple[str, ...]
     head: tuple[str, ...]
 
     @property
@@ -64,6 +67,7 @@ def regenerate(table: PaperTable, trials: pd.DataFrame) -> RegeneratedTable | No
     if measured.empty:
         return None
     of_table = pd.concat([trials_of(row, trials) for row in table.rows if row.of_this_project])
+    told = tuple(departures(table, of_table))
     columns = _columns(table)
     groups = [f"T = {length}" for length in table.lengths] or [""]
     heads = [*NAMING_COLUMNS, *(f"{group}: {name}" if group else name for group in groups for name in columns)]
@@ -73,7 +77,8 @@ def regenerate(table: PaperTable, trials: pd.DataFrame) -> RegeneratedTable | No
         measured=measured,
         text=pd.DataFrame(rows, columns=heads),
         groups=(*[""] * len(NAMING_COLUMNS), *(group for group in groups for _ in columns)),
-        head=_head(table, of_table),
+        departures=told,
+        head=_head(table, of_table, told),
     )
 
 
@@ -97,9 +102,12 @@ def _model_rows(table: PaperTable, positions: Sequence[int], measured: pd.DataFr
     source = PAPER if published[0].of_this_project else "cited by the paper"
     lines = [[model, source, runs, *(cell for row in published for cell in _published_cells(table, row))]]
     ours = [{_who(row): row for row in rows_of(measured[measured["row"] == position])} for position in positions]
-    for who in dict.fromkeys(who for of_length in ours for who in of_length):
+    sources = dict.fromkeys(who for of_length in ours for who in of_length)
+    if len(sources) > 1:  # another length has trials of this model
+        sources.pop(OURS, None)
+    for who in sources:
         halves = [of_length.get(who) for of_length in ours]
-        told = list(dict.fromkeys(NOT_IN_SWEEP if half is None else runs_text(half) for half in halves))
+        told = list(dict.fromkeys(NONE if half is None else runs_text(half) for half in halves))
         cells = [cell for half in halves for cell in _measured_cells(table, half)]
         lines.append([model, who, " / ".join(told), *cells])
     return lines
@@ -164,8 +172,15 @@ def _number_cells(row: Mapping[str, Any], name: str, *, decimals: int) -> list[s
     mean, deviation, difference = (row[f"{name}_{part}"] for part in ("mean", "std", "difference"))
     if pd.isna(mean) and row["runs"]:
         return ["no number", NONE]
-    signed = f"{difference:+.{decimals}f}".replace("-", "−")
-    return [_spread(mean, deviation, decimals=decimals), NONE if pd.isna(difference) else signed]
+    return [_spread(mean, deviation, decimals=decimals), _signed(difference, decimals=decimals)]
+
+
+def _signed(difference: float, *, decimals: int) -> str:
+    """With its sign, unless it rounds to nothing."""
+    if math.isnan(difference):
+        return NONE
+    rounded = round(difference, decimals)
+    return f"{rounded:+.{decimals}f}".replace("-", "−") if rounded else f"{0:.{decimals}f}"
 
 
 def _spread(mean: float | None, deviation: float | None, *, decimals: int) -> str:
@@ -180,8 +195,7 @@ def _flops(value: float | None) -> str:
     return NONE if value is None or pd.isna(value) else exponent(value, digits=3)
 
 
-def _head(table: PaperTable, trials: pd.DataFrame) -> tuple[str, ...]:
-    told = departures(table, trials)
+def _head(table: PaperTable, trials: pd.DataFrame, told: Sequence[str]) -> tuple[str, ...]:
     lines = [f"{table.title}."]
     if told:
         lines.append(f"Not the published protocol: {'; '.join(told)}.")
