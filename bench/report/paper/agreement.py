@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from bench.report.frames import rows_of
+from bench.report.paper.cells import QUALITY_DECIMALS
 from bench.report.paper.measured import agrees
 from bench.report.paper.models import framework_name
-from bench.report.paper.tables import QUALITY_DECIMALS, RegeneratedTable
+from bench.report.paper.tables import RegeneratedTable
 
 MEASURES = {"accuracy": "accuracy differs", "map_percent": "mAP differs"}
 # A percentage point, in the unit of each measure.
