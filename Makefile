@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
+SWEEP ?= quick
 
-.PHONY: install quick test test-tracking lint format speed mutants clean help
+.PHONY: install quick test test-tracking lint format speed mutants paper clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -28,6 +29,12 @@ speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it
 
 mutants: $(INSTALLED)  ## Break the code on purpose, for about an hour, and list what no test noticed.
 	$(VENV)/bin/python -m tests.mutants --workers $(WORKERS)
+paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick) and typeset its article, reports/<sweep>/paper.pdf.
+	@command -v latexmk > /dev/null || { echo "make paper needs latexmk and TeX Live; on Debian or Ubuntu:" \
+		"apt-get install latexmk texlive-latex-recommended texlive-fonts-recommended" >&2; exit 1; }
+	$(VENV)/bin/python -m bench report $(SWEEP)
+	cd reports/$(SWEEP) && latexmk -pdf -quiet -interaction=nonstopmode -halt-on-error paper.tex
+	@echo "article: reports/$(SWEEP)/paper.pdf"
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(VENV)/bin/ruff check .

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.plan.trial import Trial
 from bench.records.listing import read_listing
 from bench.records.store import Store
-from bench.report.comparison.pairs import Comparison, compare_frameworks
+from bench.report.comparison.pairs import Comparison, compare_frameworks, readable_summary
 from bench.report.figures import differences, learning_curves, quality, sequences, step_times
 from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
@@ -18,11 +18,11 @@ from bench.report.frames import LABELS, curves_frame, read_records, set_aside, s
 from bench.report.names import head
 from bench.report.page import sections
 from bench.report.page.rendering import Section, render
+from bench.report.paper.article import Frameworks, article
 from bench.report.paper.claims.sections import claim_sections, write_claims
 from bench.report.paper.claims.verdicts import Verdict, judge
-from bench.report.paper.sections import paper_figures_section, paper_tables_section
-from bench.report.paper.tables import RegeneratedTable, regenerated_tables
-from bench.report.paper.writing import write_tables
+from bench.report.paper.regenerated import RegeneratedPaper, regenerate_paper, write_tables
+from bench.report.paper.sections import paper_sections
 from bench.report.speed.page import speed_sections, write_speed_tables
 from bench.report.speed.times import passes_frame, read_benchmarks, times_table
 from bench.report.tables.formats import to_long_latex, to_markdown
@@ -62,11 +62,10 @@ def _write_into(
     text = readable(table)
     comparison = compare_frameworks(frame)
     _write_tables(folder, frame, table=table, text=text, comparison=comparison, sweep=sweep)
-    paper = regenerated_tables(frame)
-    write_tables(paper, folder=folder / "paper")
     verdicts = judge(frame, store=store)
     write_claims(folder, verdicts, sweep=sweep)
     with house_style():
+        paper = regenerate_paper(frame, store=store)
         parts = page_sections(
             frame,
             paper,
@@ -82,6 +81,16 @@ def _write_into(
         for part in parts:
             for picture in part.pictures:
                 save(picture, folder=folder / "figures")
+    write_tables(paper.tables, folder=folder / "paper")
+    text_of_article = article(
+        paper,
+        frame,
+        sweep=sweep,
+        description=description,
+        facts=sections.what_ran(frame, sweep=sweep, command=command).facts,
+        frameworks=_frameworks(comparison),
+    )
+    (folder / "paper.tex").write_text(text_of_article, encoding="utf-8")
     page = render(
         title=f"Skip RNN benchmark: {sweep}", description=description, sections=parts, figures=folder / "figures"
     )
@@ -90,7 +99,7 @@ def _write_into(
 
 def page_sections(
     frame: pd.DataFrame,
-    paper: Sequence[RegeneratedTable],
+    paper: RegeneratedPaper,
     *,
     text: ReadableTable,
     comparison: Comparison,
@@ -106,8 +115,7 @@ def page_sections(
         sections.summary(frame, comparison),
         *claim_sections(verdicts),
         sections.what_ran(frame, sweep=sweep, command=command),
-        paper_tables_section(paper),
-        paper_figures_section(frame, store=store),
+        *paper_sections(paper),
         sections.results(text),
         sections.figures(
             "Learning curves",
@@ -138,6 +146,14 @@ def page_sections(
         sections.meanings([*text.varying.columns, *text.constant]),
         sections.provenance(frame),
     ]
+
+
+def _frameworks(comparison: Comparison) -> Frameworks | None:
+    """The comparison as the article shows it."""
+    text = readable_summary(comparison)
+    if text.empty:
+        return None
+    return Frameworks(direction=sections.directions(comparison), text=text)
 
 
 def _speed_sections(folder: Path, *, results: Path) -> list[Section]:

@@ -222,7 +222,7 @@ def draw_image(axes: Axes, examples: Examples, row: int) -> None:
     at_edge = np.arange(side * PIXEL) % PIXEL < EDGE
     edges = at_edge[:, np.newaxis] | at_edge[np.newaxis, :]
     dots[skipped.reshape(side, side).repeat(PIXEL, axis=0).repeat(PIXEL, axis=1) & edges] = 1.0
-    axes.imshow(dots, interpolation="nearest")
+    axes.imshow(dots, interpolation="auto")  # smooth where dots are smaller than those of the page
 
 
 def image_handles() -> list[Patch]:

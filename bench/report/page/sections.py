@@ -178,10 +178,7 @@ def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) ->
     if text.empty:
         prose = ["No two ok trials form a pair, so there is nothing to compare."]
     else:
-        directions = sorted({(row["left"], row["right"]) for row in rows_of(comparison.summary)})
-        named = [(framework_name(left), framework_name(right)) for left, right in directions]
-        signs = "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in named)
-        tables.append(PageTable(caption=f"Paired differences: {signs}; {QUALITY_IS}", text=text))
+        tables.append(PageTable(caption=f"Paired differences: {directions(comparison)}; {QUALITY_IS}", text=text))
     prose += [f"{line}: compare times with care." for line in comparison.conditions]
     for frame, caption in (
         (comparison.refused, "Not pairs: these differ in more than the framework"),
@@ -190,6 +187,12 @@ def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) ->
         if len(frame):
             tables.append(PageTable(caption=caption, text=_named(frame)))
     return Section(title="Framework comparison", prose=prose, tables=tables, pictures=pictures)
+
+
+def directions(comparison: Comparison) -> str:
+    """What differences and ratios are of, by pair of frameworks."""
+    pairs = sorted({(row["left"], row["right"]) for row in rows_of(comparison.summary)})
+    return "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in pairs)
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:

@@ -25,10 +25,12 @@ from bench.report.frames import rows_of
 from bench.report.page.glossary import evaluation_words
 from bench.report.paper.layout import paper_tables
 from bench.report.paper.models import cell_name, framework_name, model_name, small
-from bench.report.paper.published import trials_of
+from bench.report.paper.published import PublishedRow, trials_of
 from bench.report.paper.settings import setting_departures, trial_settings
 
 SIGNALS, IMAGES = 3, 8
+# Images a line; those with more pixels a side than LARGE need room.
+SMALL_IMAGES, LARGE_IMAGES, LARGE = 8, 4, 14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,23 +89,26 @@ def _figure(wanted: GateFigure, trials: pd.DataFrame, *, store: Store) -> Pictur
 
 
 def _candidates(wanted: GateFigure, trials: pd.DataFrame) -> Iterator[Candidate]:
-    table = paper_tables()[wanted.table - 1]
-    for position, key in enumerate(wanted.rows):
-        row = next(row for row in table.rows if (row.cell, row.budget_cost, row.length) == key)
-        words = "" if position == 0 else f"{_row_words(wanted, 0)} is the paper's; this sweep has no sequences of it"
-        yield Candidate(model=_row_words(wanted, position), words=words, trials=trials_of(row, trials))
-    if wanted.stand_in:
-        learned = trials[(trials["task"] == wanted.stand_in) & trials["cell"].str.startswith("skip_")]
-        for cell, rows in sorted(learned.groupby("cell"), reverse=True):
-            for cost in sorted(rows["budget_cost"].unique()):
-                name = f"{cell_name(str(cell))}, λ = {small(cost)}"
-                yield Candidate(model=name, words=wanted.stand_in_words, trials=rows[rows["budget_cost"] == cost])
+    rows = [_published(wanted, key) for key in wanted.rows]
+    own = _words(wanted, rows[0])
+    for row in rows:
+        words = "" if row is rows[0] else f"{own} is the paper's; this sweep has no sequences of it"
+        yield Candidate(model=_words(wanted, row), words=words, trials=trials_of(row, trials))
+    learned = trials[(trials["task"] == wanted.stand_in) & trials["cell"].str.startswith("skip_")]
+    for cell, of_cell in sorted(learned.groupby("cell"), reverse=True):
+        for cost in sorted(of_cell["budget_cost"].unique()):
+            name = f"{cell_name(str(cell))}, λ = {small(cost)}"
+            yield Candidate(model=name, words=wanted.stand_in_words, trials=of_cell[of_cell["budget_cost"] == cost])
 
 
-def _row_words(wanted: GateFigure, position: int) -> str:
-    table = paper_tables()[wanted.table - 1]
-    row = next(row for row in table.rows if (row.cell, row.budget_cost, row.length) == wanted.rows[position])
-    return f"{model_name(row)}, T = {row.length}" if table.lengths else model_name(row)
+def _published(wanted: GateFigure, key: tuple[str, float, int]) -> PublishedRow:
+    rows = paper_tables()[wanted.table - 1].rows
+    return next(row for row in rows if (row.cell, row.budget_cost, row.length) == key)
+
+
+def _words(wanted: GateFigure, row: PublishedRow) -> str:
+    """The model, with its length where a table has several."""
+    return f"{model_name(row)}, T = {row.length}" if paper_tables()[wanted.table - 1].lengths else model_name(row)
 
 
 def _first_of_each_framework(trials: pd.DataFrame, *, store: Store) -> list[tuple[dict[str, Any], Examples]]:
@@ -168,14 +173,14 @@ def _heading(row: dict[str, Any], examples: Examples) -> str:
 
 
 def _draw_images(found: list[tuple[dict[str, Any], Examples]]) -> Figure:
-    """A row of images for each framework."""
-    columns = max(_shown(examples) for _, examples in found)
-    side = WIDTH / columns
-    figure = new_figure(height=len(found) * (side + 0.35) + 0.45)
+    """The frameworks under each other, with the same images."""
+    columns = LARGE_IMAGES if max(examples.side for _, examples in found) > LARGE else SMALL_IMAGES
+    lines = -(-max(_shown(examples) for _, examples in found) // columns)
+    figure = new_figure(height=len(found) * (lines * WIDTH / columns + 0.35) + 0.45)
     parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
     for part, (row, examples) in zip(parts, found, strict=True):
         part.suptitle(_heading(row, examples), fontsize=10)
-        for position, axes in enumerate(part.subplots(1, columns, squeeze=False)[0]):
+        for position, axes in enumerate(part.subplots(lines, columns, squeeze=False).ravel()):
             axes.set_axis_off()
             if position < _shown(examples):
                 draw_image(axes, examples, position)

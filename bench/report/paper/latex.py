@@ -15,9 +15,13 @@ from bench.report.tables.formats import escape_latex
 
 # Numbers such as 1.33e6 and 1e-5, but not inside of words.
 POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e(-?\d+)(?!\w)")
-WORDS = {"≠": r"$\neq$", "β": r"$\beta$", "…": r"\ldots{}", "“": "``", "”": "''", "’": "'"}
+WORDS = {
+    "≠": r"$\neq$", "≤": r"$\leq$", "≥": r"$\geq$", "β": r"$\beta$", "…": r"\ldots{}", "“": "``", "”": "''", "’": "'",
+}  # fmt: skip
 # What LaTeX's own fonts print as it stands: Western European letters.
 LETTERS = 0x17F
+# Shares of the line for model, source and runs; a table of two lengths has less for them.
+WIDTHS, WIDE_WIDTHS = (0.2, 0.13, 0.09), (0.135, 0.09, 0.06)
 
 
 class Latex(str):
@@ -28,7 +32,8 @@ def typeset(text: object) -> Latex:
     """Any value as LaTeX: symbols escaped, powers of ten as such, letters of other scripts by their code."""
     if isinstance(text, Latex):
         return text
-    return Latex(POWER.sub(_power, "".join(_character(character) for character in str(text))))
+    escaped = "".join(_character(character) for character in str(text))
+    return Latex(POWER.sub(_power, escaped).replace(r"p\_skip", r"$p_\mathrm{skip}$"))
 
 
 def _character(character: str) -> str:
@@ -39,7 +44,7 @@ def _character(character: str) -> str:
 
 
 def _power(match: re.Match[str]) -> str:
-    mantissa, exponent = match.groups()
+    mantissa, exponent = match.group(1), int(match.group(2))
     return f"$10^{{{exponent}}}$" if mantissa == "1" else rf"${mantissa}\times10^{{{exponent}}}$"
 
 
@@ -64,17 +69,18 @@ def fill(template: str, **values: Any) -> str:
 
 def table_latex(table: RegeneratedTable) -> str:
     """A table that fits the article's page and may break across pages; needs array, booktabs and longtable."""
-    models = []
+    models, wide = [], bool(table.layout.lengths)
     for _, rows in table.text.groupby("model", sort=False):
         cells = rows.to_numpy().tolist()
         # The model is named once; the rows under it are of the same.
-        models.append([_line(row if position == 0 else ["", *row[1:]]) for position, row in enumerate(cells)])
+        models.append([table_line(row if position == 0 else ["", *row[1:]]) for position, row in enumerate(cells)])
     return fill(
         "table.tex",
         number=table.layout.number,
         name=table.name,
         caption=" ".join(table.head),
-        wide=bool(table.layout.lengths),
+        wide=wide,
+        widths=WIDE_WIDTHS if wide else WIDTHS,
         numeric=table.text.shape[1] - len(NAMING_COLUMNS),
         heads=_heads(table),
         models=models,
@@ -83,17 +89,28 @@ def table_latex(table: RegeneratedTable) -> str:
 
 def _heads(table: RegeneratedTable) -> Latex:
     """The columns' heads; those that columns share stand above them over a rule."""
-    names = [str(name).removeprefix(f"{group}: ") for name, group in zip(table.text, table.groups, strict=True)]
+    names = [
+        _printed(str(name).removeprefix(f"{group}: ")) for name, group in zip(table.text, table.groups, strict=True)
+    ]
     if not any(table.groups):
-        return _line(names)
+        return table_line(names)
     shared = [(group, len(list(columns))) for group, columns in itertools.groupby(table.groups)]
     above, rules, start = [], "", 1
     for group, width in shared:
         above.append(rf"\multicolumn{{{width}}}{{c}}{{{typeset(group)}}}" if group else "&" * (width - 1))
         rules += rf"\cmidrule(lr){{{start}-{start + width - 1}}}" if group else ""
         start += width
-    return Latex(" & ".join(above) + r" \\" + f"\n{rules}\n" + _line(names))
+    return Latex(" & ".join(above) + r" \\" + f"\n{rules}\n" + table_line(names))
 
 
-def _line(cells: Iterable[str]) -> Latex:
+def _printed(name: str) -> str:
+    """A head for print; one that compares stands right of what it compares and need not name it again."""
+    for comparison in (" − paper", " / paper"):
+        if name.endswith(comparison):
+            return comparison.strip()
+    return name if name.startswith("mAP") else name[0].upper() + name[1:]
+
+
+def table_line(cells: Iterable[str]) -> Latex:
+    """A row of a table, its cells typeset."""
     return Latex(" & ".join(map(typeset, cells)) + r" \\")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ import pandas as pd
 from bench.records.record import FINISHED
 from bench.report.frames import STATUSES, configuration_fields, rows_of
 from bench.report.paper.layout import PaperTable
-from bench.report.paper.published import BY_LENGTH, PublishedRow, trials_of
+from bench.report.paper.published import PublishedRow, trials_of
 from bench.report.paper.settings import phrase, setting_departures, trial_settings, varying_settings
 
 # How records call what a table measures, and how many of the table's units theirs is.
 QUALITY_SCALE = {"solved": 1.0, "accuracy": 1.0, "map_percent": 100.0}
+# Settings that differ from row to row of Tables 4 and 5, and are told where they differ within a row too.
+SAID_BY_ROWS = ("length", "option.sample_milliseconds")
 UPDATES_FIELD = {"percent": ("update_ratio", 100.0), "samples": ("updates", 1.0)}
 
 
@@ -38,7 +40,7 @@ def measured_rows(table: PaperTable, trials: pd.DataFrame) -> pd.DataFrame:
     if of_table.empty:
         return pd.DataFrame()
     frameworks = sorted(of_table["framework"].unique())
-    naming = _naming(table, of_table)
+    naming = _naming(table, list(found.values()))
     rows = []
     for position, row in enumerate(table.rows):
         if not row.of_this_project:
@@ -51,10 +53,13 @@ def measured_rows(table: PaperTable, trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _naming(table: PaperTable, trials: pd.DataFrame) -> list[str]:
+def _naming(table: PaperTable, of_rows: Sequence[pd.DataFrame]) -> list[str]:
     """The settings that tell the configurations of a table apart, beyond what its rows say."""
-    of_rows = ["option.length", "option.sample_milliseconds", *(["length"] if table.number in BY_LENGTH else [])]
-    return varying_settings([trial_settings(trial) for trial in rows_of(trials)], apart_from=of_rows)
+    settings = [[trial_settings(trial) for trial in rows_of(trials)] for trials in of_rows]
+    by_rows = SAID_BY_ROWS if table.lengths else ()
+    said = [name for name in by_rows if not any(varying_settings(of_row, among=[name]) for of_row in settings)]
+    told = varying_settings([one for of_row in settings for one in of_row], apart_from=said)
+    return [name for name in told if name != "option.length"]  # which is the length that is told
 
 
 def _published(position: int, row: PublishedRow) -> dict[str, Any]:

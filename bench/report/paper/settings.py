@@ -98,9 +98,11 @@ def _listed(values: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(values[:-1]), values[-1]) if part)
 
 
-def varying_settings(found: Sequence[Mapping[str, str]], *, apart_from: Sequence[str] = ()) -> list[str]:
-    """The names of the settings that differ between trials."""
-    names = dict.fromkeys(name for settings in found for name in settings)
+def varying_settings(
+    found: Sequence[Mapping[str, str]], *, among: Sequence[str] = (), apart_from: Sequence[str] = ()
+) -> list[str]:
+    """The names of the settings that differ between trials, of all or of those named."""
+    names = among or list(dict.fromkeys(name for settings in found for name in settings))
     return [name for name in names if name not in apart_from and len({settings.get(name) for settings in found}) > 1]
 
 

@@ -37,9 +37,9 @@ def with_curve(store: Store, of: Trial, accuracies: Sequence[float], **more) -> 
     return record
 
 
-def with_gates(store: Store, of: Trial, gates: Iterable[float], *, inputs: np.ndarray | None = None) -> Record:
+def with_gates(store: Store, of: Trial, gates: Iterable[float], *, inputs: np.ndarray | None = None, **more) -> Record:
     """A run that left one test sequence."""
-    record = run(of)
+    record = run(of, **more)
     store.write(record)
     used = np.array([list(gates)], np.float32)
     features = 2 if of.task == "adding" else 1
@@ -202,7 +202,7 @@ def test_figure_6_prefers_the_paper_s_row_and_says_where_it_is_another(store: St
 
 
 def test_runs_that_failed_or_left_nothing_are_not_drawn(store: Store):
-    failed = run(made("adding", "skip_gru", budget_cost=1e-5), status="failed")
+    failed = with_gates(store, made("adding", "skip_gru", budget_cost=1e-5), [1.0] * 50, status="failed")
     silent = run(made("adding", "skip_lstm", budget_cost=1e-5))
     frame = trials_frame([failed, silent])
     assert gate_figures(frame, store=store) == []

@@ -13,6 +13,7 @@ from tests.bench.report.paper.runs import made, run, table_of
     [
         ("1.33e6", r"$1.33\times10^{6}$"),
         ("λ = 1e-5", r"$\lambda$ = $10^{-5}$"),
+        ("λ=2.5e-05, p_skip = 0.5", r"$\lambda$=$2.5\times10^{-5}$, $p_\mathrm{skip}$ = 0.5"),
         ("b5d5ff725c1ace7f", "b5d5ff725c1ace7f"),
         ("a_b & 5 % ≠ {x}", r"a\_b \& 5 \% $\neq$ \{x\}"),
         ("Giró-i-Nieto", "Giró-i-Nieto"),
@@ -25,8 +26,8 @@ def test_values_are_typeset(text: str, latex: str):
 
 
 def test_a_template_escapes_what_it_is_given():
-    lines = fill("table.tex", number=1, name="a", caption="100 %", wide=False, numeric=1, heads=Latex("x"), models=[])
-    assert r"\caption{100 \%}" in lines
+    values = {"number": 1, "name": "a", "wide": False, "widths": [], "numeric": 1, "heads": Latex("x"), "models": []}
+    assert r"\caption{100 \%}" in fill("table.tex", caption="100 %", **values)
 
 
 def test_a_table_has_the_paper_s_number_and_every_row_its_cells():

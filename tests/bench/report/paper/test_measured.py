@@ -62,6 +62,24 @@ def test_two_protocols_options_devices_and_evaluations_are_told_apart():
         assert setting in words
 
 
+def test_configurations_that_read_alike_are_numbered_and_none_is_lost():
+    """Learning rates that differ beyond the digits that are told."""
+    records = [run(skip(protocol={"learning_rate": rate}), update_ratio=rate * 1e3) for rate in (0.1e-3, 0.10000001e-3)]
+    rows = rows_named(table_of(1, records), SKIP)
+    assert list(rows.index) == ["paper", "PyTorch", "PyTorch, configuration 2"]
+
+
+def test_sampling_periods_of_equal_length_are_told_apart():
+    records = [
+        run(made("frequency", "gru", options={"sample_milliseconds": period}), update_ratio=ratio)
+        for period, ratio in ((1.0, 0.2), (1.001, 0.6))
+    ]
+    rows = rows_named(table_of(4, records), "GRU").iloc[1:]
+    assert dict(rows["T = 100: updates"]) == {
+        "PyTorch, sample milliseconds 1": "20.0", "PyTorch, sample milliseconds 1.001": "60.0",
+    }  # fmt: skip
+
+
 def test_a_seed_in_two_engines_is_two_rows_that_name_their_engine():
     records = [run(skip(engine=engine), update_ratio=ratio) for engine, ratio in (("reference", 0.2), ("fast", 0.4))]
     rows = rows_named(table_of(1, records), SKIP)
@@ -103,6 +121,16 @@ def test_a_row_solves_its_task_where_every_run_does(solved: tuple[bool, ...], te
 def test_a_run_that_failed_says_nothing_against_the_paper_but_leaves_the_row_open():
     records = [run(skip(), solved=True), failure(skip(seed=1), status="failed", error="MemoryError")]
     assert rows_named(table_of(1, records), SKIP).loc["PyTorch", "task solved"] == "1 of 2"
+
+
+def test_no_run_that_ended_solved_it_but_not_every_run_ended():
+    records = [run(skip(), solved=False), failure(skip(seed=1), status="failed", error="MemoryError")]
+    assert rows_named(table_of(1, records), SKIP).loc["PyTorch", "task solved"] == "0 of 2 (≠ paper)"
+
+
+def test_rows_of_unlike_length_are_named_where_the_paper_has_one():
+    records = [run(skip()), run(made("adding", "gru", options={"length": 10}))]
+    assert "PyTorch, T = 10" in rows_named(table_of(1, records), "GRU").index
 
 
 def test_rows_without_trials_without_records_and_without_success_say_which():
@@ -171,8 +199,8 @@ def test_two_lengths_stand_side_by_side():
     table = table_of(4, [*records, run(made("frequency", "gru", "tensorflow"), solved=True)])
     assert table.text["model"].nunique() == 8
     rows = rows_named(table, "GRU")
-    assert rows.loc["PyTorch"].iloc[1:].tolist() == ["1", "yes", "100.0", "+0.0", "yes", "200.0", "+0.0"]
-    assert rows.loc["TensorFlow"].iloc[1:].tolist() == ["1 / not in this sweep", "yes", "100.0", "+0.0", *"–––"]
+    assert rows.loc["PyTorch"].iloc[1:].tolist() == ["1", "yes", "100.0", "0.0", "yes", "200.0", "0.0"]
+    assert rows.loc["TensorFlow"].iloc[1:].tolist() == ["1 / not in this sweep", "yes", "100.0", "0.0", *"–––"]
 
 
 def test_cited_rows_stand_where_the_paper_has_them():

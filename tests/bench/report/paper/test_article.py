@@ -1,0 +1,147 @@
+"""The article: its numbers, what it says where there is nothing to say, and that LaTeX takes it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.records.record import Record, failure
+from bench.records.store import Store, write_arrays, write_curve
+from bench.report.figures.style import house_style, save
+from bench.report.frames import trials_frame
+from bench.report.paper.agreement import agreement, overall
+from bench.report.paper.article import ClaimRow, Frameworks, article
+from bench.report.paper.regenerated import RegeneratedPaper, regenerate_paper, write_tables
+from tests.bench.report.paper.runs import SMALL, made, run, table_of
+
+HOSTILE = r"50 % of a_b & c # $ ~ ^ {x} \end{document} λ ≤ 1e-5 Ā 数"
+
+
+def article_of(records: list[Record], *, folder: Path, **more) -> tuple[str, RegeneratedPaper]:
+    folder.mkdir(exist_ok=True)
+    frame = trials_frame(records)
+    with house_style():
+        paper = regenerate_paper(frame, store=Store(folder / "results"))
+        for picture in paper.figures:
+            save(picture, folder=folder / "figures")
+    write_tables(paper.tables, folder=folder / "paper")
+    values = {"sweep": "a_sweep", "description": HOSTILE, "facts": [("processor", "100 % & more")], "frameworks": None}
+    text = article(paper, frame, **(values | more))
+    (folder / "paper.tex").write_text(text, encoding="utf-8")
+    return text, paper
+
+
+def all_tables(folder: Path) -> list[Record]:
+    """Two runs in both frameworks of a row of each table, with a curve and gates where a figure has them."""
+    rows = [
+        ("adding", "skip_gru", {"budget_cost": 1e-5}), ("mnist", "skip_gru", {"budget_cost": 1e-4}),
+        ("charades", "gru", {"p_skip": 0.4}), ("frequency", "skip_lstm", {"budget_cost": 1e-4}),
+        ("imdb", "skip_lstm", {"budget_cost": 1e-3}), ("ucf101", "skip_lstm", {"budget_cost": 1e-4}),
+    ]  # fmt: skip
+    records, store = [], Store(folder / "results")
+    for task, cell, fields in rows:
+        for framework, seed in itertools.product(("pytorch", "tensorflow"), (0, 1)):
+            trial = made(task, cell, framework, seed=seed, **fields, **SMALL)
+            records.append(run(trial, quality=0.9, update_ratio=(0.3, 0.9)[seed], updates_std=1.0))
+            store.write(records[-1])
+            write_curve(store.folder_of(trial.id) / "curve.csv", [{"step": 5, "epoch": 1.0, "quality": 0.5}])
+            if task in ("adding", "mnist"):
+                shape = (2, records[-1].length, 2 if task == "adding" else 1)
+                inputs = np.random.Generator(np.random.Philox(0)).random(shape, dtype=np.float32)
+                gates = (inputs[:, :, 0] > 0.5).astype(np.float32)
+                write_arrays(store.folder_of(trial.id) / "gates.npz", {"inputs": inputs, "gates": gates})
+    return records
+
+
+def test_the_abstract_counts_what_came_out_as_published(tmp_path: Path):
+    """LSTM solved as published, Skip LSTM at λ = 0 not; its 51.1 % of updates are 37 % below the published 81.1."""
+    records = [
+        run(made("adding", "lstm"), solved=True),
+        run(made("adding", "skip_lstm"), solved=False, update_ratio=0.511),
+        failure(made("adding", "gru"), status="failed", error="MemoryError"),
+    ]
+    text, paper = article_of(records, folder=tmp_path)
+    assert overall(paper.tables) == [
+        "In 1 of 2 rows the task is solved, or not, as published.",
+        "The state updates of skip cells differ from the published by 37 % in the median of 1 row.",
+    ]
+    assert "In 1 of 2 rows the task is solved, or not, as published." in text
+    assert "3 trials: 2 ok, 1 failed" in text
+    assert agreement(paper.tables[0]) == [
+        "Table 1, PyTorch: 2 of 10 rows have a run that ended ok; in 1 of 2 the task is solved, or not, as published; "
+        "state updates differ by 15.0 points in the median and 30.0 at most."
+    ]
+
+
+def test_accuracy_is_near_within_one_point_and_map_in_its_own_unit():
+    tables = [
+        table_of(2, [run(made("mnist", "lstm"), quality=0.919), run(made("mnist", "gru"), quality=0.9)]),
+        table_of(3, [run(made("charades", "lstm"), quality=0.09), run(made("charades", "gru"), quality=0.2)]),
+    ]
+    assert overall(tables) == [
+        "In 1 of 2 rows accuracy is within one point of the published.",
+        "In 1 of 2 rows mean average precision is within one point of the published.",
+    ]
+
+
+def test_a_departure_from_the_published_protocol_is_told_before_any_number(tmp_path: Path):
+    text, _ = article_of([run(made("adding", "lstm", units=8))], folder=tmp_path)
+    setup = text[text.index(r"\section{Setup}") : text.index(r"\section{The paper's tables}")]
+    assert "not the published protocol, but 8 units for 110; 1 run for 4." in setup
+    assert r"Not at the published protocol, as Section~\ref{sec:setup} tells: Table 1." in text
+
+
+def test_claims_are_a_section_where_there_are_any(tmp_path: Path):
+    claims = [ClaimRow(statement="LSTM solves adding_50", verdict="reproduced", numbers="4 of 4")]
+    text, _ = article_of([run(made("adding", "lstm"))], folder=tmp_path, claims=claims)
+    assert r"LSTM solves adding\_50 & reproduced & 4 of 4 \\" in text
+    assert "Of the paper's statements: 1 reproduced." in text
+
+
+def test_a_sweep_without_a_row_or_a_number_of_the_paper_says_so(tmp_path: Path):
+    text, _ = article_of([run(made("digits", "lstm"))], folder=tmp_path / "digits")
+    assert "This sweep holds no row of a table of Campos et" in text
+    assert "The paper's tables" not in text
+    records = [failure(made("adding", "lstm", seed=seed), status="failed", error="MemoryError") for seed in range(2)]
+    text, _ = article_of(records, folder=tmp_path / "failed")
+    assert "No run of a row of the paper has ended ok with a number beside it yet." in text
+    assert "2 trials: 2 failed" in text
+
+
+needs_latexmk = pytest.mark.skipif(
+    shutil.which("latexmk") is None, reason="typesetting needs latexmk and TeX Live, which are not here"
+)
+
+
+@needs_latexmk
+@pytest.mark.parametrize("kind", ["whole", "empty"])
+def test_latex_takes_it_and_every_table_fits_the_page(tmp_path: Path, kind: str):
+    """All six tables, figures, claims and the comparison; or nothing but one failed trial."""
+    if kind == "whole":
+        comparison = pd.DataFrame({"task": [HOSTILE], "configuration": ["lstm"], "pairs": ["4"],
+                                   "quality_difference": ["+1.0e-4 [−1.0e-4, +3.0e-4]"]})  # fmt: skip
+        more = {
+            "frameworks": Frameworks(direction="differences are b − a", text=comparison),
+            "claims": [ClaimRow(statement=HOSTILE, verdict="inconclusive", numbers="−0.1 ± 0.2")],
+        }
+        text, paper = article_of(all_tables(tmp_path), folder=tmp_path, **more)
+        assert [table.layout.number for table in paper.tables] == [1, 2, 3, 4, 5, 6]
+        assert [picture.name[-1] for picture in paper.figures] == ["2", "3", "4", "5"]
+        assert len(re.findall(r"\\includegraphics", text)) == 4
+    else:
+        article_of([failure(made("digits", "gru"), status="failed", error="MemoryError")], folder=tmp_path)
+    done = subprocess.run(
+        ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    log = (tmp_path / "paper.log").read_text(encoding="utf-8", errors="replace")
+    assert done.returncode == 0, log[-3000:]
+    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
+    assert not re.findall(r"^Overfull .*|^LaTeX Warning: .*", log, re.MULTILINE)
