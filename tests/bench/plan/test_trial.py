@@ -127,6 +127,12 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ),
         ({"protocol": {"steps": 1, "epochs": 1}}, "here: protocol: give exactly one of steps and epochs"),
         ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
+        ({"protocol": {"learning_rate": 0}}, "here: protocol: learning_rate = 0: Input should be greater than 0"),
+        ({"protocol": {"beta_1": 1.0}}, "here: protocol: beta_1 = 1.0: Input should be less than 1"),
+        ({"protocol": {"beta_2": 1.0}}, "here: protocol: beta_2 = 1.0: Input should be less than 1"),
+        ({"protocol": {"epsilon": 0}}, "here: protocol: epsilon = 0: Input should be greater than 0"),
+        ({"protocol": {"clip_norm": -1}}, "here: protocol: clip_norm = -1: Input should be greater than or equal to 0"),
+        ({"protocol": {"dropout": 1.0}}, "here: protocol: dropout = 1.0: Input should be less than 1"),
         (
             {"protocol": {"learning_rate_schedule": "cosin"}},
             "protocol: learning_rate_schedule = 'cosin': not one of constant, linear, cosine; did you mean 'cosine'?",
