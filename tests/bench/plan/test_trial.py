@@ -146,6 +146,14 @@ def test_refusals_name_the_key_and_the_nearest_right_one(changes: dict[str, Any]
     assert "\n" not in str(caught.value)
 
 
+def test_the_least_of_each_value_is_taken() -> None:
+    least = {"steps": 1, "batch_size": 1, "evaluate_every": 1, "evaluation_sequences": 1, "beta_1": 0, "beta_2": 0}
+    least |= {"clip_norm": 0, "dropout": 0}
+    made = trial(cell="lstm", units=[1], seed=0, budget_cost=0, p_skip=0, period=1, gate_layer=-1, protocol=least)
+    assert {key: getattr(made.protocol, key) for key in least} == least
+    assert trial(protocol={"epochs": 1}).protocol.epochs == 1
+
+
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(SweepError, match="here: the key 'cell' is missing"):
         build_trial({"task": "adding", "framework": "pytorch"}, where="here")
