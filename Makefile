@@ -21,7 +21,7 @@ test: $(INSTALLED)  ## Run the whole test suite.
 speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it.
 	$(VENV)/bin/python -m bench speed
 
-mutants: $(INSTALLED)  ## Break the code on purpose, for about an hour, and list what no test noticed.
+mutants: $(INSTALLED)  ## Break the code on purpose and list what no test noticed: about an hour.
 	$(VENV)/bin/python -m tests.mutants --workers $(WORKERS)
 
 lint: $(INSTALLED)  ## Check style and types.
