@@ -27,7 +27,7 @@ test-tracking: $(INSTALLED)  ## Install MLflow and test the export to a server o
 speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it.
 	$(VENV)/bin/python -m bench speed
 
-mutants: $(INSTALLED)  ## Break the code on purpose, for about an hour, and list what no test noticed.
+mutants: $(INSTALLED)  ## Break the code on purpose and list what no test noticed: about an hour.
 	$(VENV)/bin/python -m tests.mutants --workers $(WORKERS)
 paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick) and typeset its article, reports/<sweep>/paper.pdf.
 	@command -v latexmk > /dev/null || { echo "make paper needs latexmk and TeX Live; on Debian or Ubuntu:" \

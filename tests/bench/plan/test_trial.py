@@ -127,6 +127,12 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ),
         ({"protocol": {"steps": 1, "epochs": 1}}, "here: protocol: give exactly one of steps and epochs"),
         ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
+        ({"protocol": {"learning_rate": 0}}, "here: protocol: learning_rate = 0: Input should be greater than 0"),
+        ({"protocol": {"beta_1": 1.0}}, "here: protocol: beta_1 = 1.0: Input should be less than 1"),
+        ({"protocol": {"beta_2": 1.0}}, "here: protocol: beta_2 = 1.0: Input should be less than 1"),
+        ({"protocol": {"epsilon": 0}}, "here: protocol: epsilon = 0: Input should be greater than 0"),
+        ({"protocol": {"clip_norm": -1}}, "here: protocol: clip_norm = -1: Input should be greater than or equal to 0"),
+        ({"protocol": {"dropout": 1.0}}, "here: protocol: dropout = 1.0: Input should be less than 1"),
         (
             {"protocol": {"learning_rate_schedule": "cosin"}},
             "protocol: learning_rate_schedule = 'cosin': not one of constant, linear, cosine; did you mean 'cosine'?",
@@ -138,6 +144,14 @@ def test_refusals_name_the_key_and_the_nearest_right_one(changes: dict[str, Any]
         trial(**changes)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_least_of_each_value_is_taken() -> None:
+    least = {"steps": 1, "batch_size": 1, "evaluate_every": 1, "evaluation_sequences": 1, "beta_1": 0, "beta_2": 0}
+    least |= {"clip_norm": 0, "dropout": 0}
+    made = trial(cell="lstm", units=[1], seed=0, budget_cost=0, p_skip=0, period=1, gate_layer=-1, protocol=least)
+    assert {key: getattr(made.protocol, key) for key in least} == least
+    assert trial(protocol={"epochs": 1}).protocol.epochs == 1
 
 
 def test_a_missing_key_is_named() -> None:

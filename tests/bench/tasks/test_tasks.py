@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.tasks import build_task
+from bench.tasks import build_task, task_class
 from bench.tasks.adding import SOLVED_BELOW
 from bench.tasks.base import Task
+from bench.tasks.protocol import Protocol
 from bench.tasks.randomness import generator, permutation
 from impls.contract import Batch
 
@@ -57,6 +58,44 @@ def test_held_out_data_are_fixed_and_apart(name: str, options: dict[str, Any]) -
     assert same(first("test"), first("test"))
     assert not same(first("test"), first("validation"))
     assert not same(first("test"), build_task(name, options).train_batch(seed=0, step=0, size=32))
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "length", "dropout"),
+    [
+        ("adding", (110,), {"steps": 100_000}, 0.0),
+        ("frequency", (110,), {"steps": 100_000}, 0.0),
+        ("mnist", (110,), {"epochs": 600}, 0.0),
+        ("imdb", (128,), {"epochs": 100}, 0.2),
+        ("charades", (256, 256), {"epochs": 200}, 0.0),
+        ("ucf101", (512, 512), {"epochs": 500}, 0.0),
+    ],
+)
+def test_default_protocols_in_numbers(
+    name: str, units: tuple[int, ...], length: dict[str, int], dropout: float
+) -> None:
+    """One optimizer for all, and what each task sets: a default that moves changes every trial that leaves it open."""
+    task = task_class(name)
+    protocol = task.default_protocol
+    assert task.default_units == units
+    assert {"steps": protocol.steps, "epochs": protocol.epochs} == {"steps": None, "epochs": None} | length
+    assert (protocol.batch_size, protocol.dropout, protocol.clip_norm) == (256, dropout, 1.0)
+    assert (protocol.learning_rate, protocol.learning_rate_schedule) == (1e-4, "constant")
+    assert (protocol.beta_1, protocol.beta_2, protocol.epsilon) == (0.9, 0.999, 1e-8)
+
+
+def test_the_default_protocol_of_digits_is_a_short_one() -> None:
+    task = task_class("digits")
+    assert task.default_units == (64,)
+    assert task.default_protocol == Protocol(epochs=100, batch_size=64, learning_rate=1e-3, evaluate_every=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [("adding", 1), ("frequency", 2), ("digits", 10), ("mnist", 10), ("imdb", 2), ("charades", 157), ("ucf101", 101)],
+)
+def test_an_output_for_each_class(name: str, outputs: int) -> None:
+    assert build_task(name, {}).output_size == outputs
 
 
 @pytest.mark.parametrize("length", [50, 7, 3])
