@@ -129,7 +129,7 @@ def copy_folder(source: Path, target: Path, *, leaving_out: str) -> None:
     """
 
     def copy(one: str, other: str) -> None:
-        with disk_explained(Path(other)), disk_explained(Path(one)):
+        with disk_explained(Path(one)), disk_explained(Path(other)):
             shutil.copy2(one, other, follow_symlinks=False)
 
     try:

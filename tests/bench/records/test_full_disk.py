@@ -135,6 +135,7 @@ def test_a_merge_stops_in_one_line_and_goes_on_when_there_is_room(small_disk: Sm
     with pytest.raises(DiskError, match="the disk is full") as raised:
         merge(ours.results, theirs.results)
     assert len(str(raised.value).splitlines()) == 1
+    assert str(raised.value).startswith(f"{ours.results}/"), "the disk that is full is named, not the other"
     first, *_ = sorted(made.id for made in trials)
     assert ours.trial_ids() == [first], "what was taken in before stays"
     assert ours.read(first) == theirs.read(first)
