@@ -8,12 +8,12 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
 from bench.errors import LeaseError
-from bench.machine.threads import FIXED_ORDER, ORDER_VARIABLE, THREAD_VARIABLES
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
 from bench.records.record import failure
@@ -23,7 +23,17 @@ class StoppedError(BaseException):
     """The parent asked the process to end."""
 
 
-def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path, threads: int) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Imports:
+    """What was imported before the trial's process was forked: the seconds that it took, and what it printed."""
+
+    seconds: float
+    printed: str
+
+
+def run_child(
+    *, connection: Connection, trial: Trial, attempt: Attempt, data: Path, threads: int, imports: Imports
+) -> None:
     """Runs one trial to its record; whatever is raised becomes a record of status `failed`.
 
     Everything that the frameworks print goes to `log.txt` in the trial's folder. If the parent is gone, the process
@@ -32,10 +42,8 @@ def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path
     started = time.perf_counter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     signal.signal(signal.SIGTERM, _stop)
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
-    os.environ.setdefault(ORDER_VARIABLE, FIXED_ORDER)
     _redirect_output(attempt.running / "log.txt")
+    print(imports.printed, end="", flush=True)
 
     def report(progress: object) -> None:
         try:
@@ -47,7 +55,15 @@ def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path
         # Imported here so that an import that fails is recorded like any other failure.
         from bench.train.training import run_trial
 
-        run_trial(trial, store=attempt, data=data, threads=threads, report=report, started=started)
+        run_trial(
+            trial,
+            store=attempt,
+            data=data,
+            threads=threads,
+            report=report,
+            started=started,
+            import_seconds=imports.seconds,
+        )
     except StoppedError:
         sys.exit(128 + signal.SIGTERM)
     except LeaseError:

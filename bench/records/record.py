@@ -93,7 +93,14 @@ class Record(BaseModel):
     evaluate_seconds: float | None = Field(
         default=None, description="all evaluations: the learner's part, without making batches, scoring and files"
     )
-    total_seconds: float | None = Field(default=None, description="the trial's processes, imports included")
+    total_seconds: float | None = Field(
+        default=None, description="the trial's processes; without import_seconds, where those are told"
+    )
+    import_seconds: float | None = Field(
+        default=None,
+        description="what the import of the framework took before the process was forked, once for all trials of the "
+        "command that tell the same; None where it is in total_seconds",
+    )
     step_milliseconds: float | None = Field(default=None, description="median over training steps but the first")
     wait_milliseconds: float | None = Field(
         default=None, description="mean wait for a training batch but the first; in no step's time"

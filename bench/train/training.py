@@ -101,6 +101,7 @@ def run_trial(
     threads: int = 0,
     report: Report | None = None,
     started: float | None = None,
+    import_seconds: float | None = None,
 ) -> Record:
     """Trains and evaluates a trial, writes everything that it leaves, and returns its record.
 
@@ -114,7 +115,8 @@ def run_trial(
         data: the folder of data sets.
         threads: of the framework; 0 leaves its default.
         report: called with the trial's progress now and then.
-        started: `time.perf_counter()` when the trial's process began, so that imports are counted.
+        started: `time.perf_counter()` when the trial's process began, so that what it imports is counted.
+        import_seconds: what was imported before the process was forked took this long; None where nothing was.
     """
     started = time.perf_counter() if started is None else started
     load = processor_load()
@@ -142,6 +144,7 @@ def run_trial(
         "batches_checksum": batches_checksum(trial, task),
         "data_fingerprint": task.data_fingerprint(),
         "processor_load": load,
+        "import_seconds": import_seconds,
         "environment": environment(threads=threads),
     }
     resumption = Resumption(
