@@ -102,6 +102,9 @@ class Record(BaseModel):
         "command that tell the same; None where it is in total_seconds",
     )
     step_milliseconds: float | None = Field(default=None, description="median over training steps but the first")
+    reported_step_milliseconds: float | None = Field(
+        default=None, description="median training step at the reported parameters, timed after training"
+    )
     wait_milliseconds: float | None = Field(
         default=None, description="mean wait for a training batch but the first; in no step's time"
     )
@@ -123,6 +126,9 @@ class Record(BaseModel):
     workers: int | None = Field(default=None, description="trials at a time of that command")
     processor_load: float | None = Field(
         default=None, description="processes that ran or waited to, mean of the minute before the trial started"
+    )
+    beside: int | None = Field(
+        default=None, description="the most other trials that ran on the machine at the same time; 0 is alone"
     )
     environment: dict[str, Any] = Field(default_factory=dict)
     stretches: tuple[Stretch, ...] = Field(

@@ -16,6 +16,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from bench.machine.environment import environment, processor_load
+from bench.machine.neighbours import Neighbours
 from bench.plan.trial import Trial
 from bench.records.record import Record, identity
 from bench.records.store import EVENTS, Store, write_arrays, write_curve
@@ -29,6 +30,7 @@ from bench.train.flops import published_flops
 from bench.train.inference import inference_times
 from bench.train.prefetch import prefetch
 from bench.train.progress import Progress
+from bench.train.reported_step import reported_step_milliseconds
 from bench.train.resumption import Resumption
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
 from impls.parameters import checksum as checksum_of
@@ -37,8 +39,10 @@ from impls.work import work_macs
 
 # Batches whose contents enter a record's checksum.
 CHECKED_BATCHES = 3
-# Seconds between progress messages, and training steps between scalars sent to TensorBoard.
+# Seconds between progress messages and between looks at what else runs, and training steps between scalars sent to
+# TensorBoard.
 PROGRESS_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 TENSORBOARD_STEPS = 10
 
 Report = Callable[[Progress], None]
@@ -62,8 +66,13 @@ class Training:
     best: Evaluated | None = None
     best_step: int = 0
     best_parameters: Parameters | None = None
+    beside: int = 0  # the most trials that were seen to run at the same time
     # Since the last row of the curve.
     recent_losses: list[float] = field(default_factory=list)
+
+    def look(self, neighbours: Neighbours) -> None:
+        """Notes how many other trials run now."""
+        self.beside = max(self.beside, neighbours.count())
 
     @property
     def steps(self) -> int:
@@ -162,13 +171,27 @@ def run_trial(
         shutil.rmtree(folder / EVENTS, ignore_errors=True)
     outcome: dict[str, Any] = {"status": "ok"}
     # Events of steps that are done again are taken back.
-    with SummaryWriter(str(folder / EVENTS), purge_step=training.steps + 1 if training.steps else None) as events:
+    purge_step = training.steps + 1 if training.steps else None
+    with SummaryWriter(str(folder / EVENTS), purge_step=purge_step) as events, Neighbours() as neighbours:
+        training.look(neighbours)
         try:
-            train(trial, task, learner, training, events=events, resumption=resumption, report=report)
+            train(
+                trial,
+                task,
+                learner,
+                training,
+                events=events,
+                resumption=resumption,
+                neighbours=neighbours,
+                report=report,
+            )
             outcome |= final_results(trial, task, learner, training, folder=folder)
             outcome |= inference_times(trial, task, learner)
+            batches = [train_batch(trial, task, step) for step in range(CHECKED_BATCHES)]
+            outcome["reported_step_milliseconds"] = reported_step_milliseconds(learner, batches)
         except DivergedError as error:
             outcome |= {"status": "diverged", "error": str(error)}
+        training.look(neighbours)
 
     write_curve(folder / "curve.csv", training.curve)
     stretches = resumption.stretches(training.steps)
@@ -186,6 +209,7 @@ def run_trial(
         **facts,
         **outcome,
         **training.times(batch_size=protocol.batch_size, starts=starts),
+        beside=training.beside,
         peak_memory_bytes=process_peak_memory_bytes() if memory is None else memory,
         stretches=stretches,
         total_seconds=sum(stretch.seconds for stretch in stretches),
@@ -217,6 +241,7 @@ def train(
     *,
     events: SummaryWriter,
     resumption: Resumption,
+    neighbours: Neighbours,
     report: Report | None,
 ) -> None:
     """Trains to the end of the protocol, evaluating on validation data at its interval and after the last step.
@@ -228,7 +253,7 @@ def train(
     steps = protocol.total_steps(steps_per_epoch=training.steps_per_epoch)
     interval = protocol.evaluation_interval(steps_per_epoch=training.steps_per_epoch)
     done = training.steps
-    told = -math.inf
+    told = looked = -math.inf
     making = prefetch(lambda step: train_batch(trial, task, step), first=done, end=steps)
     with closing(making) as batches:
         for step in range(done + 1, steps + 1):
@@ -249,6 +274,9 @@ def train(
                 events.add_scalar("train/update_ratio", update_ratio, step)
                 events.add_scalar("train/learning_rate", rate, step)
 
+            if time.monotonic() - looked > LOOK_SECONDS:
+                looked = time.monotonic()
+                training.look(neighbours)
             evaluates = step % interval == 0 or step == steps
             if evaluates:
                 evaluated = evaluate(trial, task, learner, "validation", clock=training.evaluation)
