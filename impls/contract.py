@@ -226,6 +226,16 @@ def installed(framework: str) -> bool:
     return importlib.util.find_spec(PACKAGES[framework]) is not None
 
 
+def import_learner(framework: str) -> None:
+    """Imports one framework and its learner, and computes nothing.
+
+    Processes that are forked from this one from now on start the framework's threads themselves, as a fresh process
+    does; nothing of the framework may be computed here.
+    """
+    importlib.import_module(f"impls.{framework}.learner")
+    importlib.import_module(f"impls.{framework}.device").start_threads_in_forks()
+
+
 def build_learner(
     framework: str,
     *,

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -16,7 +17,6 @@ from types import FrameType
 from bench.errors import DiskError, LeaseError
 from bench.launch.heard import DiskTrouble, Message
 from bench.machine.disk import TROUBLES, disk_trouble
-from bench.machine.threads import FIXED_ORDER, ORDER_VARIABLE, THREAD_VARIABLES
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
 from bench.train.progress import Life, Progress
@@ -28,7 +28,17 @@ class StoppedError(BaseException):
     """The parent asked the process to end."""
 
 
-def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path, threads: int) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Imports:
+    """What was imported before the trial's process was forked: the seconds that it took, and what it printed."""
+
+    seconds: float
+    printed: str
+
+
+def run_child(
+    *, connection: Connection, trial: Trial, attempt: Attempt, data: Path, threads: int, imports: Imports
+) -> None:
     """Runs one trial to its record; whatever is raised becomes a record of status `failed`.
 
     Everything that the frameworks print goes to `log.txt` in the trial's folder. If the parent is gone, the process
@@ -38,13 +48,11 @@ def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path
     started = time.perf_counter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     signal.signal(signal.SIGTERM, _stop)
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
-    os.environ.setdefault(ORDER_VARIABLE, FIXED_ORDER)
     parent = _Parent(connection)
     threading.excepthook = lambda raised: _thread_ended(raised, attempt=attempt, parent=parent)
     try:
         _redirect_output(attempt.running / LOG)
+        print(imports.printed, end="", flush=True)
         # Imported here so that an import that fails is recorded like any other failure.
         from bench.train.training import run_trial
 
@@ -56,6 +64,7 @@ def run_child(connection: Connection, trial: Trial, attempt: Attempt, data: Path
             report=parent.progressed,
             alive=parent.lives,
             started=started,
+            import_seconds=imports.seconds,
         )
     except StoppedError:
         sys.exit(128 + signal.SIGTERM)

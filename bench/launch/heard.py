@@ -40,6 +40,7 @@ class Heard:
         self._clock = clock
         self._last = clock()
         self._computing, self._computed = True, 0.0  # it begins with imports
+        self._computed_by: int | None = None
 
     def hear(self, message: Message, *, process_id: int) -> None:
         """Takes in a message of the process."""
@@ -51,6 +52,7 @@ class Heard:
         else:
             self._computing = message.computing
             self._computed = processor_seconds(process_id) if message.computing else 0.0
+            self._computed_by = process_id
             self.conditions = message.conditions or self.conditions
 
     def silent_until(self, seconds: float) -> float:
@@ -62,8 +64,8 @@ class Heard:
         if self._clock() < self.silent_until(seconds):
             return False
         if self._computing:
-            now = processor_seconds(process_id)
-            lives, self._computed = now - self._computed >= LEAST_SHARE * seconds, now
+            now, before = processor_seconds(process_id), self._computed if process_id == self._computed_by else 0.0
+            lives, self._computed, self._computed_by = now - before >= LEAST_SHARE * seconds, now, process_id
             if lives:
                 self._last = self._clock()
             return not lives

@@ -1,11 +1,10 @@
-"""Runs trials on this machine, each in its own spawned process, several at a time.
+"""Runs trials on this machine, each in a process of its own, several at a time.
 
 The parent sleeps until a child speaks or ends, so that it does not disturb what is being measured.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -13,14 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError
-from bench.launch.child import run_child
 from bench.launch.display import Display
 from bench.launch.heard import Heard, Message
 from bench.launch.interrupts import Interrupts
+from bench.launch.servers import ServedProcess, Servers
 from bench.machine.disk import Place
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
@@ -41,16 +39,15 @@ class Child:
 
     trial: Trial
     attempt: Attempt
-    process: SpawnProcess
+    process: ServedProcess
     connection: Connection
     deadline: float
     heard: Heard = field(default_factory=Heard)
 
     @property
     def process_id(self) -> int:
-        """Of its process, which was started."""
-        assert self.process.pid is not None
-        return self.process.pid
+        """Of its process; of the server while that imports, since the trial waits for it."""
+        return self.process.pid or self.process.server_id
 
 
 def threads_per_worker(workers: int) -> int:
@@ -98,7 +95,9 @@ def run_trials(
         before = store.survey(trial.id for trial in trials).records
     beat_due = time.monotonic() + HEARTBEAT_SECONDS
     place, watch = Place(store.results), Watch()
-    with Interrupts(lambda: _kill(running)) as interrupts:
+    with Interrupts(lambda: _kill(running)) as interrupts, Servers(threads=threads) as servers:
+        for framework in dict.fromkeys(trial.framework for trial in trials):
+            servers.open(framework)
         try:
             while waiting or running:
                 interrupts.check()
@@ -117,7 +116,9 @@ def run_trials(
                             attempt.end()
                             _tell_shared(trial, store=store, display=display)
                             continue
-                        running.append(_start(trial, attempt, data=data, threads=threads, timeout=timeout_seconds))
+                        running.append(
+                            _start(trial, attempt, servers, data=data, threads=threads, timeout=timeout_seconds)
+                        )
                     display.started(trial)
                 if running:
                     seconds = POLL_SECONDS if waiting and len(running) < workers else HEARTBEAT_SECONDS
@@ -182,16 +183,13 @@ def _tell_shared(trial: Trial, *, store: Store, display: Display) -> None:
         display.shared(trial, record)
 
 
-def _start(trial: Trial, attempt: Attempt, *, data: Path, threads: int, timeout: float | None) -> Child:
-    context = multiprocessing.get_context("spawn")
-    receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(
-        target=run_child, args=(sending, trial, attempt, data, threads), name=trial.id, daemon=True
-    )
-    process.start()
-    sending.close()
+def _start(
+    trial: Trial, attempt: Attempt, servers: Servers, *, data: Path, threads: int, timeout: float | None
+) -> Child:
+    arguments = {"trial": trial, "attempt": attempt, "data": data, "threads": threads}
+    process, progress = servers.start(trial.framework, arguments)
     deadline = float("inf") if timeout is None else time.monotonic() + timeout
-    return Child(trial=trial, attempt=attempt, process=process, connection=receiving, deadline=deadline)
+    return Child(trial=trial, attempt=attempt, process=process, connection=progress, deadline=deadline)
 
 
 def _wait(running: Sequence[Child], *, seconds: float, stall: float | None, interrupts: Interrupts) -> None:

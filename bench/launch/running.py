@@ -39,8 +39,8 @@ def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Conso
     with_workers = f"with {workers} worker{'s' if workers > 1 else ''}"
     unknown = f", besides {len(missing) - len(known)} whose data are not here yet" if len(known) < len(missing) else ""
     console.print(
-        f"{len(sweep.trials)} trials, {len(missing)} to run, "
-        f"about {duration(sum(known) / workers)} {with_workers}{unknown} (a rough guess)",
+        f"{_trials(len(sweep.trials))}, {len(missing)} to run, "
+        f"about {duration(sum(known) / workers)} {with_workers}{unknown} (an estimate)",
         highlight=False,
         soft_wrap=True,
     )
@@ -78,7 +78,7 @@ def run_sweep(
         done = len(sweep.trials) - len(missing)
         already = f" ({done} done before)" if done else ""
         console.print(
-            f"sweep {sweep.name}: {len(missing)} trials to run{already}, "
+            f"sweep {sweep.name}: {_trials(len(missing))} to run{already}, "
             f"about {duration(sum(guesses.values()) / workers)}, records in {store.folder}",
             highlight=False,
         )
@@ -95,10 +95,15 @@ def run_sweep(
                 stall_seconds=stall_seconds,
             )
     else:
-        console.print(f"sweep {sweep.name}: all {len(sweep.trials)} trials are done, records in {store.folder}")
+        all_done = "its one trial is done" if len(listed) == 1 else f"all {len(listed)} trials are done"
+        console.print(f"sweep {sweep.name}: {all_done}, records in {store.folder}")
     ended = store.survey(listed)
     _name_problems(ended, console=console, but=found.problems())
     return Counter(_standing(trial_id, ended) for trial_id in listed)
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial{'' if count == 1 else 's'}"
 
 
 def _name_problems(found: Survey, *, console: Console, but: Container[str] = ()) -> None:

@@ -74,8 +74,18 @@ class Record(BaseModel):
     evaluate_seconds: float | None = Field(
         default=None, description="all evaluations: the learner's part, without making batches, scoring and files"
     )
-    total_seconds: float | None = Field(default=None, description="the trial's processes, imports included")
+    total_seconds: float | None = Field(
+        default=None, description="the trial's processes; without import_seconds, where those are told"
+    )
+    import_seconds: float | None = Field(
+        default=None,
+        description="what the import of the framework took before the process was forked, once for all trials of the "
+        "command that tell the same; None where it is in total_seconds",
+    )
     step_milliseconds: float | None = Field(default=None, description="median over training steps but the first")
+    reported_step_milliseconds: float | None = Field(
+        default=None, description="median training step at the reported parameters, timed after training"
+    )
     wait_milliseconds: float | None = Field(
         default=None, description="mean wait for a training batch but the first; in no step's time"
     )
@@ -97,6 +107,9 @@ class Record(BaseModel):
     workers: int | None = Field(default=None, description="trials at a time of that command")
     processor_load: float | None = Field(
         default=None, description="processes that ran or waited to, mean of the minute before the trial started"
+    )
+    beside: int | None = Field(
+        default=None, description="the most other trials that ran on the machine at the same time; 0 is alone"
     )
     environment: dict[str, Any] = Field(default_factory=dict)
     stretches: tuple[Stretch, ...] = Field(

@@ -14,5 +14,5 @@ class Stretch(BaseModel):
 
     start_step: int = Field(ge=0, description="training steps done when it began")
     end_step: int = Field(ge=0, description="training steps done when it ended, or at its last checkpoint")
-    seconds: float = Field(ge=0, description="the process until then, imports included")
+    seconds: float = Field(ge=0, description="the process until then, from its fork on where it was forked")
     environment: dict[str, Any] = Field(description="machine, Python and package versions")

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import cycle, islice
-from statistics import median
+from itertools import cycle
 
 from bench.plan.trial import Trial
 from bench.tasks.base import Task
-from bench.train.clocks import Stopwatch
+from bench.train.clocks import MOST_PASSES, median_milliseconds
 from bench.train.evaluation import evaluation_batches
 from impls.contract import Batch, Learner
-
-# What is timed ends at either; the warm-up before it, which may compile, is not counted.
-MOST_PASSES = 25
-SECONDS = 1.0
 
 
 def inference_times(trial: Trial, task: Task, learner: Learner) -> dict[str, float]:
@@ -37,11 +32,5 @@ def sequence(batch: Batch, row: int) -> Batch:
 
 
 def _median_milliseconds(learner: Learner, batches: Sequence[Batch]) -> float:
-    learner.evaluate(batches[0])
-    watch = Stopwatch()
-    for batch in islice(cycle(batches), MOST_PASSES):
-        with watch.running():
-            learner.evaluate(batch)
-        if watch.seconds >= SECONDS:
-            break
-    return 1e3 * median(watch.laps)
+    learner.evaluate(batches[0])  # it may compile
+    return median_milliseconds(learner.evaluate, cycle(batches))

@@ -16,6 +16,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from bench.machine.environment import environment, processor_load
+from bench.machine.neighbours import Neighbours
 from bench.plan.trial import Trial
 from bench.records.record import Record, identity
 from bench.records.store import EVENTS, SO_FAR, Store, write_arrays, write_curve
@@ -29,6 +30,7 @@ from bench.train.flops import published_flops
 from bench.train.inference import inference_times
 from bench.train.prefetch import prefetch
 from bench.train.progress import Life, Progress
+from bench.train.reported_step import reported_step_milliseconds
 from bench.train.resumption import Resumption
 from impls.contract import Array, Batch, Learner, Parameters, build_learner
 from impls.parameters import checksum as checksum_of
@@ -37,8 +39,10 @@ from impls.work import work_macs
 
 # Batches whose contents enter a record's checksum.
 CHECKED_BATCHES = 3
-# Seconds between progress messages, and training steps between scalars sent to TensorBoard.
+# Seconds between progress messages and between looks at what else runs, and training steps between scalars sent to
+# TensorBoard.
 PROGRESS_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 TENSORBOARD_STEPS = 10
 
 Report = Callable[[Progress], None]
@@ -63,8 +67,13 @@ class Training:
     best: Evaluated | None = None
     best_step: int = 0
     best_parameters: Parameters | None = None
+    beside: int = 0  # the most trials that were seen to run at the same time
     # Since the last row of the curve.
     recent_losses: list[float] = field(default_factory=list)
+
+    def look(self, neighbours: Neighbours) -> None:
+        """Notes how many other trials run now."""
+        self.beside = max(self.beside, neighbours.count())
 
     @property
     def steps(self) -> int:
@@ -103,6 +112,7 @@ def run_trial(
     report: Report | None = None,
     alive: Alive = lambda life: None,
     started: float | None = None,
+    import_seconds: float | None = None,
 ) -> Record:
     """Trains and evaluates a trial, writes everything that it leaves, and returns its record.
 
@@ -117,7 +127,8 @@ def run_trial(
         threads: of the framework; 0 leaves its default.
         report: called with the trial's progress now and then.
         alive: called where it shows life otherwise; until the first call it builds and compiles.
-        started: `time.perf_counter()` when the trial's process began, so that imports are counted.
+        started: `time.perf_counter()` when the trial's process began, so that what it imports is counted.
+        import_seconds: what was imported before the process was forked took this long; None where nothing was.
     """
     started = time.perf_counter() if started is None else started
     load = processor_load()
@@ -145,6 +156,7 @@ def run_trial(
         "batches_checksum": batches_checksum(trial, task),
         "data_fingerprint": task.data_fingerprint(),
         "processor_load": load,
+        "import_seconds": import_seconds,
         "environment": environment(threads=threads),
     }
     under = conditions(threads=learner.threads, checksums=f"{facts['parameters_checksum']} {facts['batches_checksum']}")
@@ -164,14 +176,29 @@ def run_trial(
             (folder / name).unlink(missing_ok=True)
     outcome: dict[str, Any] = {"status": "ok"}
     # Events of steps that are done again are taken back.
-    with SummaryWriter(str(folder / EVENTS), purge_step=training.steps + 1 if training.steps else None) as events:
+    purge_step = training.steps + 1 if training.steps else None
+    with SummaryWriter(str(folder / EVENTS), purge_step=purge_step) as events, Neighbours() as neighbours:
+        training.look(neighbours)
         try:
-            train(trial, task, learner, training, events=events, resumption=resumption, report=report, alive=alive)
+            train(
+                trial,
+                task,
+                learner,
+                training,
+                events=events,
+                resumption=resumption,
+                neighbours=neighbours,
+                report=report,
+                alive=alive,
+            )
             alive(Life(computing=True))
             outcome |= final_results(trial, task, learner, training, folder=folder)
             outcome |= inference_times(trial, task, learner)
+            batches = [train_batch(trial, task, step) for step in range(CHECKED_BATCHES)]
+            outcome["reported_step_milliseconds"] = reported_step_milliseconds(learner, batches)
         except DivergedError as error:
             outcome |= {"status": "diverged", "error": str(error)}
+        training.look(neighbours)
 
     write_curve(folder / "curve.csv", training.curve)
     stretches = resumption.stretches(training.steps)
@@ -189,6 +216,7 @@ def run_trial(
         **facts,
         **outcome,
         **training.times(batch_size=protocol.batch_size, starts=starts),
+        beside=training.beside,
         peak_memory_bytes=process_peak_memory_bytes() if memory is None else memory,
         stretches=stretches,
         total_seconds=sum(stretch.seconds for stretch in stretches),
@@ -220,6 +248,7 @@ def train(
     *,
     events: SummaryWriter,
     resumption: Resumption,
+    neighbours: Neighbours,
     report: Report | None,
     alive: Alive,
 ) -> None:
@@ -232,7 +261,7 @@ def train(
     steps = protocol.total_steps(steps_per_epoch=training.steps_per_epoch)
     interval = protocol.evaluation_interval(steps_per_epoch=training.steps_per_epoch)
     done = training.steps
-    told = -math.inf
+    told = looked = -math.inf
     making = prefetch(lambda step: train_batch(trial, task, step), first=done, end=steps)
     with closing(making) as batches:
         for step in range(done + 1, steps + 1):
@@ -255,6 +284,9 @@ def train(
                 events.add_scalar("train/update_ratio", update_ratio, step)
                 events.add_scalar("train/learning_rate", rate, step)
 
+            if time.monotonic() - looked > LOOK_SECONDS:
+                looked = time.monotonic()
+                training.look(neighbours)
             evaluates = step % interval == 0 or step == steps
             if evaluates:
                 alive(Life(computing=True))

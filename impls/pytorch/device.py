@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from impls.contract import DeviceReport
+from impls.pytorch.engines.kernels import workers
 
 
 def describe_device() -> DeviceReport:
@@ -34,3 +37,8 @@ def set_threads(threads: int) -> None:
 def threads_in_use() -> int:
     """The number of threads that an operator may use."""
     return torch.get_num_threads()
+
+
+def start_threads_in_forks() -> None:
+    """Lets processes that are forked from this one use OpenMP's threads, which this process must not have started."""
+    os.register_at_fork(after_in_child=workers.begin_process)

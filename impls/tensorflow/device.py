@@ -37,3 +37,7 @@ def set_threads(threads: int) -> None:
 def threads_in_use() -> int:
     """The number of threads that an operator may use."""
     return tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
+
+
+def start_threads_in_forks() -> None:
+    """Nothing to do: TensorFlow starts its threads when it first computes, which this process must not have done."""

@@ -98,8 +98,16 @@ def _differences(left: dict[str, Any], right: dict[str, Any]) -> dict[str, float
         values[f"{name}_difference"] = right[name] - left[name]
     for name in RATIOS:
         values |= {f"{name}_left": left[name], f"{name}_right": right[name]}
-        values[f"{name}_ratio"] = right[name] / left[name]
+        values[f"{name}_ratio"] = right[name] / left[name] if _company(left) == _company(right) else float("nan")
     return values
+
+
+def _company(side: dict[str, Any]) -> str:
+    """Whether a trial ran alone: times of trials that did and of such that did not are no pair."""
+    beside = side.get("beside")
+    if beside is None or pd.isna(beside):
+        return "not told"
+    return "others beside it" if beside > 0 else "nothing beside it"
 
 
 def _unlike_conditions(left: dict[str, Any], right: dict[str, Any]) -> list[str]:
@@ -108,6 +116,9 @@ def _unlike_conditions(left: dict[str, Any], right: dict[str, Any]) -> list[str]
         values = [side.get(f"environment.{key}") for side in (left, right)]
         if not any(value is None or pd.isna(value) for value in values) and values[0] != values[1]:
             lines.append(f"other {words} ({values[0]} and {values[1]})")
+    company = [_company(side) for side in (left, right)]
+    if company[0] != company[1]:
+        lines.append(f"other company ({company[0]} and {company[1]}): their times are not compared")
     return lines
 
 

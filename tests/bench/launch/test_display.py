@@ -28,6 +28,13 @@ def test_shares_add_up_over_trials_and_the_rest_is_what_is_left() -> None:
     )
 
 
+def test_an_import_that_trials_share_is_counted_once() -> None:
+    shared = record(total_seconds=6.0, train_seconds=6.0, import_seconds=3.0)
+    assert where_time_went([shared, shared], workers=1) == (
+        "where the time of 2 trials went (15 s): imports 20%, training 80%, evaluation 0%, compilation 0%, the rest 0%"
+    )
+
+
 def test_times_of_trials_side_by_side_are_marked() -> None:
     assert where_time_went([record(total_seconds=1.0)], workers=3).endswith("3 workers side by side")
     assert "side by side" not in where_time_went([record(total_seconds=1.0)], workers=1)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -68,8 +69,18 @@ class Watcher:
         self.events.append(("stopping", str(trials)))
 
 
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if "spawn_main" in str(child.cmdline())]
+def servers(parent: int | None = None) -> list[psutil.Process]:
+    """The processes that fork trials."""
+    return [child for child in psutil.Process(parent).children() if "spawn_main" in str(child.cmdline())]
+
+
+def children(parent: int | None = None) -> list[psutil.Process]:
+    """The processes of trials."""
+    found: list[psutil.Process] = []
+    for server in servers(parent):
+        with suppress(psutil.NoSuchProcess):
+            found += server.children()
+    return found
 
 
 def run(trials: list[Trial], store: Store, watcher: Watcher, **options: Any) -> None:
@@ -128,7 +139,7 @@ def test_a_trial_over_its_time_is_stopped(tmp_path: Path) -> None:
     assert record is not None
     assert record.status == "timeout"
     assert record.error == "stopped after 1 seconds, the limit"
-    assert not children()
+    assert not servers(), "nor what would have forked it"
 
 
 def test_an_interrupt_stops_the_children_and_keeps_what_is_done(tmp_path: Path) -> None:
@@ -141,7 +152,7 @@ def test_an_interrupt_stops_the_children_and_keeps_what_is_done(tmp_path: Path) 
 
     with pytest.raises(KeyboardInterrupt):
         run([done, endless], store, Watcher(interrupt))
-    assert not children()
+    assert not servers()
     assert list(store.survey().records) == [done.id]
     assert store.missing([done, endless]) == [endless]
 
@@ -156,15 +167,17 @@ def test_a_child_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
     parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         child = wait_for(lambda: trial_process(parent.pid), seconds=60)
+        (server,) = servers(parent.pid)
         os.kill(parent.pid, signal.SIGKILL)
-        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, seconds=60)
+        for left in (child, server):
+            wait_for(lambda left=left: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE, seconds=60)
     finally:
         parent.kill()
         parent.communicate()
 
 
 def trial_process(parent: int) -> psutil.Process | None:
-    found = [child for child in psutil.Process(parent).children(recursive=True) if "spawn_main" in str(child.cmdline())]
+    found = children(parent)
     return found[0] if found else None
 
 

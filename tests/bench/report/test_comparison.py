@@ -50,6 +50,21 @@ def test_trials_without_an_ok_partner_are_named(comparison):
     assert reasons == {"pytorch: failed, tensorflow: diverged", "tensorflow: not in the sweep"}
 
 
+def test_times_of_a_trial_alone_and_of_one_beside_others_are_not_compared():
+    alone, beside = (
+        ok_record(trial("adding", "lstm", framework), quality=0.1, step_milliseconds=2.0, beside=others)
+        for framework, others in (("pytorch", 0), ("tensorflow", 1))
+    )
+    found = compare_frameworks(trials_frame([alone, beside]))
+    assert found.pairs["step_milliseconds_ratio"].isna().all()
+    assert found.pairs["quality_difference"].tolist() == [0.0], "what does not depend on time is"
+    (line,) = found.conditions
+    assert "nothing beside it and others beside it" in line
+    both = compare_frameworks(trials_frame([alone.model_copy(update={"beside": 3}), beside]))
+    assert both.pairs["step_milliseconds_ratio"].tolist() == [1.0]
+    assert not both.conditions
+
+
 def test_real_differences_of_the_machine_are_noted():
     left = ok_record(trial("adding", "lstm", "pytorch"), quality=0.1)
     other = ENVIRONMENT | {"threads": 4}

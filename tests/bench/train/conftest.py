@@ -29,9 +29,16 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def run_known(store: Store, monkeypatch: pytest.MonkeyPatch) -> RunKnown:
-    """`run_known(learner, task=Known, **fields of the trial)` gives the record."""
+    """`run_known(learner, task=Known, **fields of the trial)` gives the record.
 
-    def run(learner: KnownLearner, *, task: type[Known] = Known, **fields: Any) -> Record:
+    The steps that are timed after training are left out unless asked for, so that a learner's steps are training's.
+    """
+
+    def run(
+        learner: KnownLearner, *, task: type[Known] = Known, times_reported_step: bool = False, **fields: Any
+    ) -> Record:
+        if not times_reported_step:
+            monkeypatch.setattr(training, "reported_step_milliseconds", lambda learner, batches: None)
         monkeypatch.setitem(tasks.TASKS, "known", task)
         monkeypatch.setattr(training, "build_learner", lambda framework, **arguments: learner)
         return training.run_trial(known_trial(**fields), store=store)

@@ -12,9 +12,9 @@ import pytest
 from bench.records.store import Store
 from bench.tasks.base import TaskOptions
 from bench.train import clocks, training
-from bench.train.clocks import Stopwatch
-from bench.train.inference import MOST_PASSES, SECONDS, inference_times
-from impls.contract import Batch, Evaluation
+from bench.train.clocks import MOST_PASSES, SECONDS, Stopwatch
+from bench.train.inference import inference_times
+from impls.contract import Batch, Evaluation, StepResult
 from tests.bench.train.conftest import RunKnown
 from tests.bench.train.known import Known, KnownLearner, Mean, known_trial, outcomes, part_of
 
@@ -149,6 +149,45 @@ def test_what_compiles_is_not_timed_and_the_median_is_taken(clock: SetClock) -> 
     assert times == dict.fromkeys(("inference_milliseconds", "inference_milliseconds_batch_1"), 1000 * middle**2 / 8192)
 
 
-def test_a_diverged_trial_has_no_inference(run_known: RunKnown) -> None:
-    record = run_known(KnownLearner(train_losses={2: float("nan")}))
+class Drifting(KnownLearner):
+    """A step takes as many seconds / 32 as the parameters have been trained for; at a rate of 0 they stay."""
+
+    clock: SetClock
+
+    def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
+        self.clock.advance(self.steps / 32)
+        trained = self.steps
+        result = super().train_step(batch, learning_rate=learning_rate)
+        self.steps = trained if learning_rate == 0 else self.steps
+        return result
+
+
+def test_the_step_of_the_reported_parameters_is_timed_apart(clock: SetClock, run_known: RunKnown) -> None:
+    learner = Drifting(outcomes=outcomes("validation", 0.5, 0.7, 0.9, 0.6))
+    learner.clock = clock
+    record = run_known(learner, times_reported_step=True)
+    assert record.best_step == 3
+    assert record.step_milliseconds == 1000 * 2 / 32, "the median of steps 2 to 4, each at the parameters before it"
+    assert record.reported_step_milliseconds == 1000 * 3 / 32
+    assert record.steps == 4, "what is timed afterwards is no training"
+    timed = len(learner.rates) - 4
+    assert timed == 1 + -(-32 // 3), "a warm-up, then a second of steps"
+    assert learner.rates[4:] == [0.0] * timed
+    assert learner.export_parameters() == {"steps": 3}, "the parameters stay"
+    assert {part_of(batch) for batch in learner.batches[-timed:]} == {"train"}
+
+
+def test_a_diverged_trial_has_no_times_after_training(run_known: RunKnown) -> None:
+    record = run_known(KnownLearner(train_losses={2: float("nan")}), times_reported_step=True)
     assert (record.inference_milliseconds, record.inference_milliseconds_batch_1) == (None, None)
+    assert record.reported_step_milliseconds is None
+
+
+def test_a_record_tells_the_most_trials_that_ran_beside_it(
+    run_known: RunKnown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that were seen before, while and after it trained; a second passes between looks at most."""
+    seen = iter((0, 1, 3, 2, 0))
+    monkeypatch.setattr(training.Neighbours, "count", lambda self: next(seen))
+    monkeypatch.setattr(training, "LOOK_SECONDS", 0)
+    assert run_known(KnownLearner(), protocol={"steps": 3}).beside == 3

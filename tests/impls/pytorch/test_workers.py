@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +70,29 @@ def test_a_forked_process_has_threads_of_its_own(two_threads) -> None:
     assert run(2) == 2
     with multiprocessing.get_context("fork").Pool(1) as pool:
         assert pool.apply_async(run, (3,)).get(timeout=60) == 2
+
+
+FORKS = """
+import multiprocessing, os, torch
+from impls.contract import import_learner
+from impls.pytorch.engines.kernels import workers
+
+def threads_of_openmp(_):
+    torch.set_num_threads(2)
+    done = []
+    workers.in_parallel(lambda: done.append(1), most=2)
+    return len(done), workers._openmp(os.getpid()) is not None
+
+import_learner("pytorch")
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(*pool.apply_async(threads_of_openmp, (0,)).get(timeout=60))
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or "OpenMP" not in torch.__config__.parallel_info(), reason="this PyTorch has no OpenMP"
+)
+def test_a_process_forked_before_anything_was_computed_has_pytorchs_threads() -> None:
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", FORKS], cwd=root, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["2", "True"], done.stderr

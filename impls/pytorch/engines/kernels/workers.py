@@ -20,6 +20,12 @@ _TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _PROCESS = os.getpid()
 
 
+def begin_process() -> None:
+    """Says that OpenMP has started no threads before this process, though it was forked from another."""
+    global _PROCESS
+    _PROCESS = os.getpid()
+
+
 @functools.cache
 def _openmp(process: int) -> Callable[..., Any] | None:
     """`GOMP_parallel` of the OpenMP that PyTorch is linked with; None where it is another, or none.
