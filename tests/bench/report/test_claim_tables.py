@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -146,3 +147,13 @@ def test_claims_in_json(gru: Path):
     code, output = command("table2", *GRU, "--results", str(gru), "--json")
     assert code == 0
     assert len(json.loads(output)) == 26
+
+
+def test_a_record_that_is_left_out_is_named_beside_the_json(gru: Path, tmp_path: Path):
+    shutil.copytree(gru, tmp_path / "results")
+    path = next((tmp_path / "results" / "trials").glob("*/record.json"))
+    path.write_text(path.read_text(encoding="utf-8").replace('"seed": ', '"seed": 1'), encoding="utf-8")
+    words = ["claims", "table2", *GRU, "--results", str(tmp_path / "results"), "--json"]
+    done = CliRunner().invoke(application(), words)
+    assert len(json.loads(done.stdout)) == 26
+    assert f"left out: {path}: was changed after it was written" in done.stderr

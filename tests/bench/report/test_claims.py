@@ -272,6 +272,17 @@ def test_a_run_that_failed_says_nothing():
     assert found.verdict == "inconclusive"
 
 
+@pytest.mark.parametrize(("status", "expected", "reason"), [
+    ("diverged", "inconclusive", "gru: 4 diverged"), ("failed", "inconclusive", "gru: 4 failed"),
+    ("missing", "not run", "gru: 4 without a record"),
+])  # fmt: skip
+def test_a_row_of_which_nothing_ended_well_was_run_all_the_same(status: str, expected: str, reason: str):
+    frame = as_published("table2")
+    gru = frame.assign(status=frame["status"].mask(in_row(frame, 2, "gru"), status))
+    found = [one for one in verdict("mnist-skip-better", gru).findings if one.rows[1] == "gru"]
+    assert {(one.verdict, one.reason) for one in found} == {(expected, reason)}
+
+
 def test_a_claim_with_a_row_missing_is_not_reproduced_by_the_others():
     frame = as_published("table2")
     alone = frame[~in_row(frame, 2, "gru")]
