@@ -52,6 +52,7 @@ def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
     assert "pytorch: reproduced; tensorflow: not reproduced" in text
     assert "tensorflow, skip_lstm λ=1e-5: not reproduced; mean 0.8" in text
     assert "p < 1e-4, of the opposite = 1" in text
+    assert lines.count("  flops of an update, within part, part 0.01 (value)") == 1  # of the four tables, the one here
     assert "n = 4; published 0.5390" in text
     assert "4 of 4 seeds as claimed; published not solved" in text
 
