@@ -79,8 +79,7 @@ def show_claims(
     lines = [to_json(verdicts)] if as_json else claim_lines(verdicts, sweep=sweep)
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if not as_json:
-        _name_problems(survey, console=console)
+    _name_problems(survey, console=Console(stderr=True) if as_json else console)
     return all(verdict.verdict != NOT_REPRODUCED for verdict in verdicts)
 
 

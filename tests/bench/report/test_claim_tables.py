@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -50,6 +51,8 @@ def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
     assert "adding-half (Table 1): At λ = 1e-5 they use about half of the samples." in text
     assert "pytorch: reproduced; tensorflow: not reproduced" in text
     assert "tensorflow, skip_lstm λ=1e-5: not reproduced; mean 0.8" in text
+    assert "p < 1e-4, of the opposite = 1" in text
+    assert lines.count("  flops of an update, within part, part 0.01 (value)") == 1  # of the four tables, the one here
     assert "n = 4; published 0.5390" in text
     assert "4 of 4 seeds as claimed; published not solved" in text
 
@@ -146,3 +149,13 @@ def test_claims_in_json(gru: Path):
     code, output = command("table2", *GRU, "--results", str(gru), "--json")
     assert code == 0
     assert len(json.loads(output)) == 26
+
+
+def test_a_record_that_is_left_out_is_named_beside_the_json(gru: Path, tmp_path: Path):
+    shutil.copytree(gru, tmp_path / "results")
+    path = next((tmp_path / "results" / "trials").glob("*/record.json"))
+    path.write_text(path.read_text(encoding="utf-8").replace('"seed": ', '"seed": 1'), encoding="utf-8")
+    words = ["claims", "table2", *GRU, "--results", str(tmp_path / "results"), "--json"]
+    done = CliRunner().invoke(application(), words)
+    assert len(json.loads(done.stdout)) == 26
+    assert f"left out: {path}: was changed after it was written" in done.stderr

@@ -16,7 +16,9 @@ from bench.plan import sweep as sweeps
 from bench.records.store import Store, write_arrays, write_curve
 from bench.report.frames import trials_frame
 from bench.report.paper.claims.catalogue import Claim, claims
+from bench.report.paper.claims.criteria import published_value
 from bench.report.paper.claims.verdicts import Verdict, judge
+from bench.report.paper.published import table_rows
 from tests.bench.report.claimed import as_published, doctored, in_row, without
 from tests.bench.report.stored import ok_record
 
@@ -272,6 +274,17 @@ def test_a_run_that_failed_says_nothing():
     assert found.verdict == "inconclusive"
 
 
+@pytest.mark.parametrize(("status", "expected", "reason"), [
+    ("diverged", "inconclusive", "gru: 4 diverged"), ("failed", "inconclusive", "gru: 4 failed"),
+    ("missing", "not run", "gru: 4 without a record"),
+])  # fmt: skip
+def test_a_row_of_which_nothing_ended_well_was_run_all_the_same(status: str, expected: str, reason: str):
+    frame = as_published("table2")
+    gru = frame.assign(status=frame["status"].mask(in_row(frame, 2, "gru"), status))
+    found = [one for one in verdict("mnist-skip-better", gru).findings if one.rows[1] == "gru"]
+    assert {(one.verdict, one.reason) for one in found} == {(expected, reason)}
+
+
 def test_a_claim_with_a_row_missing_is_not_reproduced_by_the_others():
     frame = as_published("table2")
     alone = frame[~in_row(frame, 2, "gru")]
@@ -357,12 +370,15 @@ def test_one_case_of_many_is_not_refuted_by_chance():
 
 
 def mnist(store: Store, *, skip_epochs: float, full_epochs: float) -> pd.DataFrame:
-    """Table 2's Skip GRU and GRU, with curves that reach 90 % of their final accuracy at these epochs."""
+    """Table 2's Skip GRU and GRU, with curves that step up to their final accuracy at these epochs.
+
+    GRU ends at 0.85 and never sees 90 % of Skip GRU's 0.98: what both are asked for is 90 % of the lower.
+    """
     frame = as_published("table2")
     for name, reached in (("skip_gru budget_cost=1e-4", skip_epochs), ("gru", full_epochs)):
         for trial, seed in frame.loc[in_row(frame, 2, name), ["trial_id", "seed"]].to_numpy():
             epochs = np.arange(1, 21)
-            quality = np.where(epochs >= reached + seed % 2, 0.95, 0.5)
+            quality = np.where(epochs >= reached + seed % 2, 0.85 if name == "gru" else 0.98, 0.5)
             rows = [{"step": 10 * epoch, "epoch": epoch, "quality": value}
                     for epoch, value in zip(epochs.tolist(), quality.tolist(), strict=True)]  # fmt: skip
             folder = store.folder_of(trial)
@@ -468,6 +484,17 @@ def test_learned_skips_must_beat_periodic_ones(learned: float, periodic: float, 
 
 
 # The file
+
+
+@pytest.mark.parametrize(("table", "row", "measure", "value"), [
+    (1, 4, "update_ratio", 0.539), (1, 4, "updates", 26.95), (1, 4, "flops_of_an_update", 1.33e6 / 26.95),
+    (1, 4, "solved", 1.0), (1, 1, "solved", 0.0), (1, 4, "quality", None),
+    (2, 2, "update_ratio", 379.38 / 784), (2, 2, "quality", 0.973), (3, 0, "quality", 0.084), (3, 0, "updates", 172.9),
+    (3, 0, "update_ratio", None),  # videos differ in length
+])  # fmt: skip
+def test_published_numbers_are_read_in_the_record_s_units(table: int, row: int, measure: str, value: float | None):
+    found = published_value(measure, table_rows(table)[row])
+    assert found == (None if value is None else pytest.approx(value))
 
 
 @pytest.mark.parametrize("claim", claims(), ids=lambda claim: claim.id)

@@ -94,9 +94,11 @@ def _case(
         departed=_departures(criterion, pd.concat(list(trials))),
     )
     usable = FINISHED if criterion.measure == "solved" else ("ok",)
-    absent = [_absence(row, own) for row, own in zip(rows, trials, strict=True) if not own["status"].isin(usable).any()]
-    if absent:
-        return replace(finding, reason="; ".join(absent))
+    lacking = [(row, own) for row, own in zip(rows, trials, strict=True) if not own["status"].isin(usable).any()]
+    if lacking:
+        ran = all((own["status"] != MISSING).any() for _, own in lacking)
+        reason = "; ".join(_absence(row, own) for row, own in lacking)
+        return replace(finding, verdict=INCONCLUSIVE if ran else NOT_RUN, reason=reason)
     samples = samples_of(criterion, trials, store=store)
     n = seeds_in(criterion, samples)
     finding = replace(finding, verdict=INCONCLUSIVE, reason=_seeds(n, claim, trials))

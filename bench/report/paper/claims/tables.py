@@ -64,8 +64,8 @@ def _asked(verdict: Verdict) -> int:
 def stated_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """The verdicts with their statements, sources and, where a protocol is shrunk, in what: for pages and papers."""
     table = verdict_table(verdicts)
-    table.insert(1, "statement", [verdict.claim.statement for verdict in verdicts])
-    table.insert(2, "source", [verdict.claim.source for verdict in verdicts])
+    table.insert(3, "statement", [verdict.claim.statement for verdict in verdicts])
+    table.insert(4, "source", [verdict.claim.source for verdict in verdicts])
     table["protocol"] = [_protocol(verdict) for verdict in verdicts]
     return table
 
@@ -88,10 +88,10 @@ def numbers_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
             "claim": verdict.claim.id,
             "framework": finding.framework,
             "rows": said_rows(finding),
-            "asked": said_criterion(finding.criterion),
+            "verdict": finding.verdict,
             "numbers": said_numbers(finding),
             "published": said_published(finding),
-            "verdict": finding.verdict,
+            "asked": said_criterion(finding.criterion),
             "why": finding.reason or "–",
         }
         for verdict in verdicts

@@ -40,10 +40,11 @@ def _numbers(verdict: Verdict) -> Iterator[str]:
     yield from _folded(frameworks, indent="  ")
     if verdict.departed:
         yield from _folded(f"a shrunk protocol, which shows no value: {verdict.departed}", indent="  ")
-    for criterion in verdict.claim.criteria:
+    shown = [one for one in verdict.findings if verdict.claim.scope == "all" or one.verdict != NOT_RUN]
+    for criterion in dict.fromkeys(finding.criterion for finding in shown):
         yield from _folded(said_criterion(criterion), indent="  ")
-        for finding in verdict.findings:
-            if finding.criterion == criterion and (verdict.claim.scope == "all" or finding.verdict != NOT_RUN):
+        for finding in shown:
+            if finding.criterion == criterion:
                 yield from _folded(_finding(finding), indent="  - ")
 
 
