@@ -15,7 +15,8 @@ from bench.plan.trial import Trial
 from bench.records.listing import read_listing
 from bench.records.record import Record, identity
 from bench.records.store import QUARANTINE, Store, Survey
-from bench.report.labels import add_labels, problem_names
+from bench.report.labels import problem_names, variant_names
+from bench.report.names import configuration_name
 from impls.contract import Array
 from impls.kinds import cells
 
@@ -131,9 +132,14 @@ def trials_frame(
             "units", "framework", "engine", "device", "seed", "trial_id",
         ]
     ).reset_index(drop=True)  # fmt: skip
-    frame = frame.drop(columns="cell_order")
-    add_labels(frame, fields=configuration_fields(frame))
-    return frame
+    return labelled(frame.drop(columns="cell_order"))
+
+
+def labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with `variant` and `label`, which name what differs within its problems and nothing else."""
+    variants = variant_names(frame, fields=configuration_fields(frame))
+    labels = [configuration_name(cell, variant) for cell, variant in zip(frame["cell"], variants, strict=True)]
+    return frame.assign(variant=variants, label=labels)
 
 
 def configuration_fields(frame: pd.DataFrame) -> list[str]:

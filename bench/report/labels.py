@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.names import configuration_name, cost_name, field_name, problem_name, skip_name
+from bench.report.names import cost_name, field_name, problem_name, skip_name
 
 # What a label tells by itself, or leaves to the problem.
 TOLD = ("task", "options", "length", "cell", "framework", "budget_cost", "p_skip", "period")
@@ -29,8 +29,8 @@ def problem_names(problems: Sequence[tuple[str, Mapping[str, Any], int]]) -> lis
     ]
 
 
-def add_labels(frame: pd.DataFrame, *, fields: Iterable[str]) -> None:
-    """Adds `variant` and `label`: λ and skips, then those of the `fields` that differ within the problem."""
+def variant_names(frame: pd.DataFrame, *, fields: Iterable[str]) -> list[str]:
+    """Of each trial: its λ and skips, then those of the `fields` that differ within its problem."""
     others = [name for name in fields if name not in TOLD]
     variants: dict[Any, str] = {}
     for _, group in frame.groupby("problem", sort=False):
@@ -42,10 +42,7 @@ def add_labels(frame: pd.DataFrame, *, fields: Iterable[str]) -> None:
         for row, (p_skip, period, cost, shown), values in zip(group.index, told, further, strict=True):
             others_told = dict(zip(varying, values, strict=True))
             variants[row] = _variant(p_skip, period, cost if shown or cost else None, others_told)
-    frame["variant"] = [variants[row] for row in frame.index]
-    frame["label"] = [
-        configuration_name(cell, variant) for cell, variant in zip(frame["cell"], frame["variant"], strict=True)
-    ]
+    return [variants[row] for row in frame.index]
 
 
 def _variant(p_skip: float, period: int, cost: float | None, others: Mapping[str, Any]) -> str:

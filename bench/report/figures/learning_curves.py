@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
 from bench.report.figures.parts import Part, parts
@@ -14,6 +15,10 @@ from bench.report.figures.style import DASHES, Picture, cell_colours, new_figure
 from bench.report.names import framework_name, listed, metric_head
 
 Look = dict[str, Any]
+# How light a colour is drawn, once all dashes are taken.
+SHADES = (1.0, 0.65, 0.35)
+# Characters of a label beside which the legend has room for another.
+NARROW = 32
 
 
 def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> list[Picture]:
@@ -44,7 +49,8 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     looks = _looks(trials[trials["label"].isin(part.labels)], colours=colours)
     frameworks = sorted(drawn["framework"].unique())
     metric, higher = trials["quality_metric"].iloc[0], bool(trials["higher_is_better"].iloc[0])
-    figure = new_figure(height=2.3 * len(frameworks) + 0.8 + 0.22 * ((len(looks) + 1) // 2))
+    columns = 2 if max(map(len, looks)) <= NARROW else 1
+    figure = new_figure(height=2.3 * len(frameworks) + 0.8 + 0.22 * -(-len(looks) // columns))
     figure.suptitle(part.title(problem), fontsize=11)
     panels = figure.subplots(len(frameworks), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     scale_quality(panels[0], metric=metric, low=drawn["quality_min"].min(), high=drawn["quality_max"].max())
@@ -54,7 +60,7 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     panels[-1].set_xlabel("training step")
     figure.supylabel(f"validation {metric_head(metric, higher_is_better=higher)}", fontsize=10)
     handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
     note = part.note + (f" {lost:,} evaluations of this task were not finite and are not drawn." if lost else "")
     return Picture(
         name=part.name(f"curves-{slug(problem)}"),
@@ -78,11 +84,12 @@ def _draw_panel(axes: Axes, data: pd.DataFrame, *, looks: dict[str, Look]) -> No
 
 
 def _looks(trials: pd.DataFrame, *, colours: dict[str, str]) -> dict[str, Look]:
-    """How each label's line looks: the cell's colour, and dashes (then a width) for each of its variants."""
+    """How each label's line looks: the cell's colour, and dashes (then a darker shade) for each of its variants."""
     looks: dict[str, Look] = {}
     for cell, rows in trials.groupby("cell", sort=False):
         for position, label in enumerate(rows["label"].unique()):
             cycle, pattern = divmod(position, len(DASHES))
             dashes: Any = (0, DASHES[pattern]) if DASHES[pattern] else "-"
-            looks[label] = {"color": colours[str(cell)], "linestyle": dashes, "linewidth": 1.6 + cycle}
+            shade = tuple(SHADES[cycle % len(SHADES)] * part for part in to_rgb(colours[str(cell)]))
+            looks[label] = {"color": shade, "linestyle": dashes, "linewidth": 1.6}
     return looks

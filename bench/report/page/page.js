@@ -156,12 +156,11 @@ form.addEventListener("input", filter);
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("reset", () => setTimeout(() => { paint(); filter(); }));
 
-// The address of a row leads to it also where it is filtered out or folded in.
+// The address of a row leads to it also where it is filtered out; browsers unfold what it is folded into.
 const reveal = () => {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
   if (target.hidden) form.reset();
-  for (let outer = target.closest("details"); outer; outer = outer.parentElement.closest("details")) outer.open = true;
   setTimeout(() => target.scrollIntoView({ block: "nearest" }));
 };
 window.addEventListener("hashchange", reveal);

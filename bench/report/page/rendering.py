@@ -13,6 +13,9 @@ import jinja2
 from bench.report.figures.style import Picture, slug
 from bench.report.page.tables import Identifiers, LaidOut, PageTable, lay_out
 
+# What a section is built from; tables are laid out in a file of their own.
+__all__ = ["Details", "PageTable", "Section", "render"]
+
 # A larger drawing goes into the page as pixels.
 LARGEST_SVG_BYTES = 200_000
 # What a figure is had as, by ending.

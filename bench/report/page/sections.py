@@ -22,8 +22,7 @@ from bench.report.names import (
 )
 from bench.report.numbers import NONE, number
 from bench.report.page.glossary import evaluation_words, glossary
-from bench.report.page.rendering import Details, Section
-from bench.report.page.tables import PageTable
+from bench.report.page.rendering import Details, PageTable, Section
 from bench.report.tables.results import ReadableTable
 
 QUALITY_IS = "quality is of the evaluation that stands beside it"

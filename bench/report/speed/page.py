@@ -10,8 +10,7 @@ import pandas as pd
 from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
 from bench.report.names import head
-from bench.report.page.rendering import Section, render
-from bench.report.page.tables import PageTable
+from bench.report.page.rendering import PageTable, Section, render
 from bench.report.speed.figures import time_against_update_ratio
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, readable_times, times_table
 from bench.report.tables.formats import to_latex, to_markdown
