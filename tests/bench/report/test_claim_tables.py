@@ -138,7 +138,7 @@ def test_claims_exits_1_where_one_is(gru: Path, tmp_path: Path):
     for trial_id in Store(gru).trial_ids():
         record = Store(gru).read(trial_id)
         assert record is not None
-        worse = {"quality": (record.quality or 0) - 0.5} if record.cell == "skip_gru" else {}
+        worse = {"quality": (record.quality or 0) - 0.5} if record.trial.cell == "skip_gru" else {}
         Store(tmp_path).write(record.model_copy(update=worse))
     code, output = command("table2", *GRU, "--results", str(tmp_path))
     assert code == 1
