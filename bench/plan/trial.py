@@ -138,7 +138,7 @@ class Trial(BaseModel):
     @property
     def label(self) -> str:
         """A few words for terminals: task, cell, framework, seed and whatever sets this trial apart."""
-        parts = [self.task, *(f"{key}={value:g}" for key, value in self.options.items() if _is_number(value))]
+        parts = [self.task, *(f"{key}={_short(value)}" for key, value in self.options.items())]
         parts.append(self.cell)
         if self.p_skip:
             parts.append(f"p_skip={self.p_skip:g}")
@@ -192,8 +192,8 @@ class Trial(BaseModel):
         return self.model_copy(update={"framework": "any"}).id
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def build_trial(content: Mapping[str, Any], *, where: str) -> Trial:

@@ -57,6 +57,8 @@ def test_a_period_of_one_is_no_skip() -> None:
     assert len({trial(cell="lstm", period=period).id for period in (1, 2, 3)}) == 3
     assert "period=3" in trial(cell="lstm", period=3).label
     assert "period" not in trial(cell="lstm").label
+    fashion = trial(task="mnist", cell="gru", options={"variant": "fashion_mnist", "downsample": 2})
+    assert fashion.label.startswith("mnist variant=fashion_mnist downsample=2 gru")
 
 
 def test_a_default_valued_field_added_later_leaves_old_ids() -> None:
