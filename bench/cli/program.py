@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import typer
 
+from bench.cli.archive import archive
 from bench.cli.claims import claims
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "merge": merge,
     "adopt": adopt,
+    "archive": archive,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,6 +11,9 @@ from typing import Literal, get_args
 # What a record vouches for. Events and the log are for people, and nothing is computed from them.
 FileName = Literal["curve.csv", "steps.npz", "gates.npz", "best.npz", "final.npz"]
 FILES: tuple[FileName, ...] = get_args(FileName)
+
+# Beside a record in an archive: the names of the files that it does without.
+LEFT_OUT = "left_out.json"
 
 AGAIN = "delete the trial's folder and run its sweep again"
 
@@ -40,10 +44,21 @@ def disagreement(path: Path, told: Mapping[FileName, str]) -> str:
     try:
         found = _checksum(path)
     except FileNotFoundError:
+        if path.name in left_out(path.parent):
+            return ""
         return f"{path}: is gone, though its record tells of it; {AGAIN}"
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror})"
     return "" if found == checksum else f"{path}: was changed after it was written (its checksum differs); {AGAIN}"
+
+
+def left_out(folder: Path) -> frozenset[str]:
+    """The files that an archive does without, by name; none where nothing, or nothing sound, says so."""
+    try:
+        names = json.loads((folder / LEFT_OUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return frozenset()
+    return frozenset(name for name in names if name in FILES) if isinstance(names, list) else frozenset()
 
 
 def _checksum(path: Path) -> str:

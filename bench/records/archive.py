@@ -1,0 +1,127 @@
+"""Copying trials to a folder that is kept: records, curves and gates of all, parameters of the best seed alone.
+
+An archive is a results folder: it is reported, verified and merged like any other. What a trial's folder there does
+without is listed in its `left_out.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.errors import RecordError
+from bench.machine.disk import disk_explained, write_atomically
+from bench.plan.trial import Trial
+from bench.records.files import LEFT_OUT, FileName, disagreements, left_out
+from bench.records.format import encode
+from bench.records.listing import Listing, read_listing, write_listing
+from bench.records.record import FINISHED, Record
+from bench.records.store import RECORD, Store
+
+# Parameters make up most of a trial's bytes, and times of single steps most of the rest.
+PARAMETERS: tuple[FileName, ...] = ("best.npz", "final.npz")
+OF_ALL: tuple[FileName, ...] = ("curve.csv", "gates.npz")
+
+
+@dataclass
+class Archived:
+    """What became of the trials.
+
+    Attributes:
+        copied: ids of those that were copied, or had other files there.
+        skipped: ids of those that stand there as they should.
+        refused: one line for each that was not copied, and why.
+    """
+
+    copied: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def archive(sweep: str, trials: Sequence[Trial], *, results: Path, target: Path) -> Archived:
+    """Copies the records of these trials that can be believed, and the sweep's list; what did not finish stays behind.
+
+    Where another seed is the best of its configuration by now, the parameters that are no longer the best go.
+
+    Raises `RecordError` where none of the trials has finished, and `DiskError` where the disk takes no more: no trial
+    is there by halves, and the same again goes on.
+    """
+    source, archived = Store(results), Archived()
+    found = source.survey(trial.id for trial in trials)
+    finished = [record for record in found.records.values() if record.status in FINISHED]
+    archived.refused += found.problems().values()
+    if not finished and not archived.refused:
+        raise RecordError(f"{results}: none of the {len(trials)} trials has finished; run the sweep first")
+    best = best_seeds(finished)
+    for record in finished:
+        kept = (*OF_ALL, *PARAMETERS) if record.trial_id in best else OF_ALL
+        _copy(record, kept, source=source, target=target, archived=archived)
+    listing = read_listing(results, sweep) or Listing(sweep=sweep, trials=tuple(trial.id for trial in trials))
+    write_listing(target, listing)
+    return archived
+
+
+def best_seeds(records: Iterable[Record]) -> frozenset[str]:
+    """The ids of the trials of best quality in their configuration and framework; of equal ones, the first seed."""
+    best: dict[str, Record] = {}
+    for record in records:
+        if record.status != "ok" or record.quality is None:
+            continue
+        configuration = record.trial.model_copy(update={"seed": 0}).id
+        have = best.get(configuration)
+        if have is None or _goes_before(record, have):
+            best[configuration] = record
+    return frozenset(record.trial_id for record in best.values())
+
+
+def _goes_before(record: Record, other: Record) -> bool:
+    sign = -1.0 if record.higher_is_better else 1.0
+    return (sign * (record.quality or 0.0), record.trial.seed) < (sign * (other.quality or 0.0), other.trial.seed)
+
+
+def _copy(record: Record, kept: Sequence[FileName], *, source: Store, target: Path, archived: Archived) -> None:
+    folder, store = source.folder_of(record.trial_id), Store(target)
+    there = store.survey([record.trial_id])
+    place, have = store.folder_of(record.trial_id), there.records.get(record.trial_id)
+    if record.trial_id in there.left_alone:
+        archived.refused.append(there.left_alone[record.trial_id])
+        return
+    if have is not None and have != record and have.status in FINISHED:
+        archived.refused.append(f"{folder}: differs from {place}, and both finished; delete the one not wanted")
+        return
+    without = left_out(folder)  # it may be an archive itself
+    present = {name: told for name, told in record.files.items() if name in kept and name not in without}
+    absent = [name for name in record.files if name not in present]
+    if have == record and left_out(place) == set(absent) and not disagreements(place, record.files):
+        archived.skipped.append(record.trial_id)
+        return
+    if off := disagreements(folder, present):
+        archived.refused += off.values()
+        return
+    incoming, before = (target / f".{when}-{record.trial_id}" for when in ("incoming", "before"))
+    with disk_explained(incoming):
+        shutil.rmtree(incoming, ignore_errors=True)
+        incoming.mkdir(parents=True)
+        try:
+            for name in present:
+                shutil.copy2(folder / name, incoming / name)
+            _write_text(incoming / LEFT_OUT, json.dumps(absent))
+            _write_text(incoming / RECORD, encode(record))
+            place.parent.mkdir(exist_ok=True)
+            if place.exists():
+                place.rename(before)
+            incoming.rename(place)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+            shutil.rmtree(before, ignore_errors=True)
+    archived.copied.append(record.trial_id)
+
+
+def _write_text(path: Path, text: str) -> None:
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)

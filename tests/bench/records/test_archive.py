@@ -1,0 +1,125 @@
+"""Archives: what is kept of a sweep, that it can be verified, and that parameters are those of the best seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.errors import RecordError
+from bench.plan.trial import Trial
+from bench.records.archive import OF_ALL, PARAMETERS, archive, best_seeds
+from bench.records.files import FILES, LEFT_OUT
+from bench.records.listing import read_listing
+from bench.records.merge import merge
+from bench.records.store import Store, write_arrays, write_curve
+from bench.records.verify import findings
+from tests.bench.records.test_records import record, rewrite, trial
+
+SEEDS = [trial(seed=seed) for seed in range(3)]
+ERRORS = (0.3, 0.1, 0.2)  # of adding: lower is better
+
+
+def fill(store: Store, made: Trial, **changes: object) -> Path:
+    """A trial with every file that one may leave; returns its folder."""
+    folder = store.folder_of(made.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_curve(folder / "curve.csv", [{"step": 1, "quality": 0.5}])
+    for name in FILES[1:]:
+        write_arrays(folder / name, {"values": np.arange(made.seed + 3)})
+    store.write(record(made, finished="", **changes))
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "results")
+    for made, quality in zip(SEEDS, ERRORS, strict=True):
+        fill(store, made, quality=quality)
+    return store
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"record.json", LEFT_OUT}
+
+
+def kept(tmp_path: Path, made: Trial) -> set[str]:
+    return names(Store(tmp_path / "kept").folder_of(made.id))
+
+
+def test_parameters_of_the_best_seed_are_kept_and_curves_and_gates_of_all(store: Store, tmp_path: Path) -> None:
+    done = archive("mine", SEEDS, results=store.results, target=tmp_path / "kept")
+    assert (done.copied, done.skipped, done.refused) == ([made.id for made in SEEDS], [], [])
+    assert [kept(tmp_path, made) for made in SEEDS] == [set(OF_ALL), {*OF_ALL, *PARAMETERS}, set(OF_ALL)]
+    assert Store(tmp_path / "kept").survey().records == store.survey().records
+    listing = read_listing(tmp_path / "kept", "mine")
+    assert listing is not None
+    assert listing.trials == tuple(made.id for made in SEEDS)
+
+
+def test_the_best_seed_is_by_direction_and_of_one_configuration_and_framework() -> None:
+    higher = [trial(task="digits", seed=seed) for seed in range(3)]
+    records = [record(made, quality=quality) for made, quality in zip(higher, (0.7, 0.9, 0.9), strict=True)]
+    other = record(trial(task="digits", framework="tensorflow", seed=5), quality=0.1)
+    failed = record(trial(task="digits", seed=3), quality=0.95, status="diverged")
+    assert best_seeds([*reversed(records), other, failed]) == {higher[1].id, other.trial_id}
+
+
+def test_an_archive_verifies_until_more_is_gone_than_it_says(store: Store, tmp_path: Path) -> None:
+    archive("mine", SEEDS, results=store.results, target=tmp_path / "kept")
+    assert findings(tmp_path / "kept") == []
+    folder = Store(tmp_path / "kept").folder_of(SEEDS[1].id)
+    (folder / "best.npz").unlink()
+    assert [line for line in findings(tmp_path / "kept") if "best.npz: is gone" in line]
+    (folder / LEFT_OUT).write_text("{")
+    assert len(findings(tmp_path / "kept")) == 2  # steps.npz too, now that nothing says that it was left out
+
+
+def test_the_same_again_copies_nothing_and_mends_what_is_damaged(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "kept"
+    archive("mine", SEEDS, results=store.results, target=target)
+    assert archive("mine", SEEDS, results=store.results, target=target).skipped == [made.id for made in SEEDS]
+    (Store(target).folder_of(SEEDS[0].id) / "gates.npz").write_bytes(b"")
+    rewrite(Store(target).folder_of(SEEDS[2].id) / "record.json", quality=0.0)
+    assert archive("mine", SEEDS, results=store.results, target=target).copied == [SEEDS[0].id, SEEDS[2].id]
+    assert findings(target) == []
+
+
+def test_parameters_follow_a_seed_that_is_better(store: Store, tmp_path: Path) -> None:
+    target, better = tmp_path / "kept", trial(seed=3)
+    archive("mine", SEEDS, results=store.results, target=target)
+    fill(store, better, quality=0.05)
+    done = archive("mine", [*SEEDS, better], results=store.results, target=target)
+    assert done.copied == [SEEDS[1].id, better.id]
+    assert (kept(tmp_path, SEEDS[1]), kept(tmp_path, better)) == (set(OF_ALL), {*OF_ALL, *PARAMETERS})
+    assert findings(target) == []
+    assert not [path for path in target.iterdir() if path.name.startswith(".")]
+
+
+def test_what_differs_and_what_is_damaged_is_refused_by_name(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "kept"
+    fill(Store(target), SEEDS[0], quality=0.31)
+    (store.folder_of(SEEDS[2].id) / "curve.csv").write_text("edited")
+    done = archive("mine", SEEDS, results=store.results, target=target)
+    assert done.copied == [SEEDS[1].id]
+    assert ["both finished" in done.refused[0], "was changed after" in done.refused[1]] == [True, True]
+    kept_record = Store(target).read(SEEDS[0].id)
+    assert kept_record is not None
+    assert kept_record.quality == 0.31
+
+
+def test_what_did_not_finish_stays_behind(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    fill(store, SEEDS[0], status="failed", error="out of memory")
+    with pytest.raises(RecordError, match="none of the 3 trials has finished"):
+        archive("mine", SEEDS, results=store.results, target=tmp_path / "kept")
+
+
+def test_an_archive_is_archived_and_merged_like_any_other(store: Store, tmp_path: Path) -> None:
+    archive("mine", SEEDS, results=store.results, target=tmp_path / "kept")
+    archive("mine", SEEDS, results=tmp_path / "kept", target=tmp_path / "again")
+    merge(tmp_path / "merged", tmp_path / "again")
+    for results in (tmp_path / "again", tmp_path / "merged"):
+        assert findings(results) == []
+        assert Store(results).survey().records == store.survey().records
