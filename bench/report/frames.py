@@ -107,7 +107,7 @@ def trials_frame(
             "units", "framework", "engine", "device", "seed", "trial_id",
         ]
     ).reset_index(drop=True)  # fmt: skip
-    return _labelled(frame.drop(columns="cell_order"))
+    return labelled(frame.drop(columns="cell_order"))
 
 
 def configuration_fields(frame: pd.DataFrame) -> list[str]:
@@ -187,7 +187,8 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
+def labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Adds `problem`, `variant` and `label`, which name what differs within the frame and nothing else."""
     frame["problem"] = [
         f"{task} ({options})" if options else task
         for task, options in zip(frame["task"], frame["options"], strict=True)

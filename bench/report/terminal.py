@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.plan.trial import Trial
-from bench.records.store import Survey
-from bench.report.comparison.pairs import compare_frameworks, readable_summary
-from bench.report.frames import read_records, rows_of, sweep_frame
+from bench.records.store import Store, Survey
+from bench.report.comparison import words
+from bench.report.comparison.comparisons import compare_all
+from bench.report.comparison.tables import cost_table, null_table, outcome_table, skipping_table
+from bench.report.frames import curves_frame, read_records, sweep_frame
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, times_table
 from bench.report.tables.results import aggregate, readable
 
@@ -25,6 +27,8 @@ SHOWN = (
 
 # Characters; wider than any table.
 UNBOUNDED = 10_000
+# Cells of a comparison hold intervals or several pairs, and fold.
+COMPARISON_WIDTH = 100
 
 
 def show_results(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
@@ -39,22 +43,34 @@ def show_results(sweep: str, *, results: Path, console: Console, trials: Sequenc
 
 
 def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
-    """Prints the paired differences, then what was not compared and why."""
+    """Prints frameworks, frameworks beside engines and what skipping saves, then what was not compared and why."""
     survey = read_records(sweep, results=results, trials=trials)
-    comparison = compare_frameworks(sweep_frame(survey))
-    summary = readable_summary(comparison)
-    if summary.empty:
-        console.print(f"{sweep}: no pairs to compare")
+    frame = sweep_frame(survey)
+    compared = compare_all(frame, curves=curves_frame(frame, store=Store(results)))
+    frameworks = compared.frameworks
+    nothing = words.nothing_to_compare(frame, frameworks)
+    if nothing:
+        _say(nothing, console=console)
     else:
-        first = comparison.summary.iloc[0]
-        title = f"{sweep}: {first['right']} against {first['left']}, mean [95 % bootstrap interval]"
-        _print(summary, title=title, console=console)
-    for words, rows in (("not a pair", comparison.refused), ("not compared", comparison.incomplete)):
-        for row in rows_of(rows):
-            line = f"{words}: {row['problem']} {row['label']} seed={row['seed']} ({row['reason']})"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for line in comparison.conditions:
-        console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+        title = f"{sweep}: {words.signs(frameworks)}; means [95 % interval], pairs themselves below five"
+        outcome = outcome_table(frameworks).drop(columns=["metric", "reported", "updates", "FLOPs"])
+        _print(outcome, title=title, console=console, width=COMPARISON_WIDTH)
+        _print(cost_table(frameworks), title="times and memory: ratios", console=console, width=COMPARISON_WIDTH)
+    if len(compared.null.sizes):
+        title = "root mean squared differences (pairs), and where pairs part"
+        _print(null_table(compared.null), title=title, console=console, width=COMPARISON_WIDTH)
+    for line in [*words.agreement(frameworks), *words.against_null(compared.null)]:
+        _say(line, console=console)
+    if len(compared.skipping.summary):
+        title = "does skipping pay? time / time of the plain cell"
+        _print(skipping_table(compared.skipping), title=title, console=console, width=COMPARISON_WIDTH)
+    for line in words.payment(compared.skipping):
+        _say(line, console=console)
+    for reason, rows in (("not a pair", frameworks.refused), ("not compared", frameworks.incomplete)):
+        for line in words.uncompared(rows):
+            _say(f"{reason}: {line}", console=console)
+    for line in [*words.unlike(frameworks), *words.not_numbers(frameworks)]:
+        _say(f"note: {line}", console=console)
     _name_problems(survey, console=console)
 
 
@@ -66,16 +82,22 @@ def show_speed(*, results: Path, console: Console) -> None:
 
 def _name_problems(survey: Survey, *, console: Console) -> None:
     for problem in survey.problems().values():
-        console.print(f"left out: {problem}", markup=False, highlight=False, soft_wrap=True)
+        _say(f"left out: {problem}", console=console)
 
 
-def _print(text: pd.DataFrame, *, title: str, console: Console) -> None:
+def _say(line: str, *, console: Console) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print(text: pd.DataFrame, *, title: str, console: Console, width: int | None = None) -> None:
     table = Table(title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
     for name in text:
-        table.add_column(str(name).replace("_", " "), overflow="fold")
+        head = str(name).replace("_", " ")
+        longest = max(len(word) for cell in [head, *map(str, text[name])] for word in cell.split())
+        table.add_column(head, overflow="fold", min_width=longest if width else None)
     for row in text.astype(str).to_numpy().tolist():
         table.add_row(*map(Text, row))
     if not console.is_terminal:  # rich would fold it into 80 columns
         unbounded = console.options.update(width=UNBOUNDED)
-        console.width = max(console.width, console.measure(table, options=unbounded).maximum)
+        console.width = width or max(console.width, console.measure(table, options=unbounded).maximum)
     console.print(table)

@@ -9,8 +9,10 @@ import pandas as pd
 
 from bench.plan.trial import Trial
 from bench.records.store import Store
-from bench.report.comparison.pairs import Comparison, compare_frameworks
-from bench.report.figures import differences, learning_curves, quality, sequences, step_times
+from bench.report.comparison.comparisons import Comparisons, compare_all
+from bench.report.comparison.files import write_comparison
+from bench.report.comparison.sections import comparison_sections
+from bench.report.figures import learning_curves, quality, sequences, step_times
 from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
 from bench.report.frames import LABELS, curves_frame, read_records, sweep_frame
@@ -36,10 +38,14 @@ def write(
 def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, command: str, description: str) -> None:
     table = aggregate(frame)
     text = readable(table)
-    comparison = compare_frameworks(frame)
-    _write_tables(folder, frame, table=table, text=text, comparison=comparison, sweep=sweep)
+    curves = curves_frame(frame, store=store)
+    compared = compare_all(frame, curves=curves)
+    _write_tables(folder, frame, table=table, text=text, sweep=sweep)
+    write_comparison(folder, compared, sweep=sweep)
     with house_style():
-        parts = page_sections(frame, text=text, comparison=comparison, store=store, sweep=sweep, command=command)
+        parts = page_sections(
+            frame, text=text, compared=compared, curves=curves, store=store, sweep=sweep, command=command
+        )
         parts += _speed_sections(folder, results=store.results)
         for part in parts:
             for picture in part.pictures:
@@ -51,16 +57,23 @@ def _write_into(folder: Path, frame: pd.DataFrame, *, store: Store, sweep: str, 
 
 
 def page_sections(
-    frame: pd.DataFrame, *, text: ReadableTable, comparison: Comparison, store: Store, sweep: str, command: str
+    frame: pd.DataFrame,
+    *,
+    text: ReadableTable,
+    compared: Comparisons,
+    curves: pd.DataFrame,
+    store: Store,
+    sweep: str,
+    command: str,
 ) -> list[Section]:
     """The page's sections in order; a new part of the report is a line here. Draws the figures."""
     return [
-        sections.summary(frame, comparison),
+        sections.summary(frame, compared.frameworks),
         sections.what_ran(frame, sweep=sweep, command=command),
         sections.results(text),
         sections.figures(
             "Learning curves",
-            learning_curves.learning_curves(curves_frame(frame, store=store), frame),
+            learning_curves.learning_curves(curves, frame),
             otherwise="No trial left a learning curve.",
         ),
         sections.figures(
@@ -75,11 +88,18 @@ def page_sections(
             otherwise="No skip cell skipped anything.",
             prose=["What learned gates look at: skip cells that skip something, on the same test sequences."],
         ),
-        sections.framework_comparison(comparison, differences.framework_differences(comparison, frame)),
+        *comparison_sections(compared, frame, times=_speed_times(store.results)),
         sections.holes(frame),
         sections.meanings([*text.varying.columns, *text.constant]),
         sections.provenance(frame),
     ]
+
+
+def _speed_times(results: Path) -> pd.DataFrame | None:
+    """The benchmarks' times, where they were run."""
+    if not (results / "speed" / "benchmarks.json").exists():
+        return None
+    return times_table(passes_frame(read_benchmarks(results)))
 
 
 def _speed_sections(folder: Path, *, results: Path) -> list[Section]:
@@ -98,13 +118,10 @@ def _write_tables(
     *,
     table: pd.DataFrame,
     text: ReadableTable,
-    comparison: Comparison,
     sweep: str,
 ) -> None:
     frame.drop(columns=list(LABELS)).to_csv(folder / "records.csv", index=False)
     table.drop(columns=list(LABELS)).to_csv(folder / "results.csv", index=False)
-    comparison.summary.to_csv(folder / "comparison.csv", index=False)
-    comparison.pairs.to_csv(folder / "pairs.csv", index=False)
     (folder / "results.md").write_text(to_markdown(text.varying), encoding="utf-8")
     caption = f"Sweep {sweep}: mean ± sample standard deviation over seeds; {sections.QUALITY_IS}."
     latex = to_latex(text.varying, caption=caption, label=f"tab:{sweep}")

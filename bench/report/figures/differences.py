@@ -7,7 +7,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bench.report.comparison.pairs import Comparison
+from bench.report.comparison.intervals import LEAST_PAIRS
+from bench.report.comparison.margins import margins
+from bench.report.comparison.paired_differences import Comparison
 from bench.report.figures.style import (
     FAINT,
     Picture,
@@ -18,12 +20,8 @@ from bench.report.figures.style import (
 from bench.report.frames import rows_of
 from bench.report.page.glossary import evaluation_words
 
-# What the comparison draws, with the axis label and the value that means "no difference".
-PANELS = (
-    ("quality_difference", "difference of {metric}", 0.0),
-    ("update_ratio_difference", "difference of update ratio", 0.0),
-    ("step_milliseconds_ratio", "ratio of step times", 1.0),
-)
+# What the comparison draws, with the axis label; quality is on the scale of its metric.
+PANELS = {"quality": "{metric}", "update_ratio": "update ratio", "step_milliseconds": "step time"}
 
 
 def framework_differences(comparison: Comparison, trials: pd.DataFrame) -> list[Picture]:
@@ -32,45 +30,67 @@ def framework_differences(comparison: Comparison, trials: pd.DataFrame) -> list[
     if comparison.pairs.empty:
         return []
     colours = cell_colours(list(trials["cell"].unique()))
-    for (problem, left, right), pairs in comparison.pairs.groupby(["problem", "left", "right"], sort=False):
+    several = trials["engine"].nunique() > 1
+    naming = ["problem", "left", "right"]
+    summaries = dict(list(_named(comparison.summary, several=several).groupby(naming, sort=False)))
+    for (problem, left, right), pairs in _named(comparison.pairs, several=several).groupby(naming, sort=False):
+        summary = summaries[problem, left, right]
         labels = list(pairs["label"].unique())
-        summary = comparison.summary[
-            (comparison.summary["problem"] == problem)
-            & (comparison.summary["left"] == left)
-            & (comparison.summary["right"] == right)
-        ]
-        metric = str(pairs["quality_metric"].iloc[0]).replace("_", " ")
-        figure = new_figure(height=0.5 + len(PANELS) * (0.75 + 0.24 * len(labels)))
+        metric = str(pairs["quality_metric"].iloc[0])
+        panels = [name for name in PANELS if (summary["pairs"] > 0)[summary["measure"] == name].any()]
+        if not panels:
+            continue
+        figure = new_figure(height=0.5 + len(panels) * (0.75 + 0.24 * len(labels)))
         figure.suptitle(f"{problem}: {right} against {left}", fontsize=11)
-        for axes, (name, words, neutral) in zip(figure.subplots(len(PANELS), 1), PANELS, strict=True):
-            _difference_panel(axes, pairs=pairs, summary=summary, name=name, labels=labels, colours=colours)
-            axes.axvline(neutral, color=FAINT, linewidth=1.2, zorder=0)
-            if name.endswith("_ratio"):
-                sign = f"{right} / {left}"
+        for axes, name in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
+            of_measure = summary[summary["measure"] == name]
+            ratio = of_measure["scale"].iloc[0] == "ratio"
+            column = f"{name}_{'ratio' if ratio else 'difference'}"
+            _difference_panel(axes, pairs=pairs, summary=of_measure, name=column, labels=labels, colours=colours)
+            margin = _margin(name, metric=metric)
+            if margin is not None:
+                axes.axvspan(*margin, color=FAINT, alpha=0.15, linewidth=0, zorder=0)
+            axes.axvline(1.0 if ratio else 0.0, color=FAINT, linewidth=1.2, zorder=0)
+            words = PANELS[name].format(metric=metric.replace("_", " "))
+            if ratio:
                 axes.set_xscale("log")
                 axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 axes.xaxis.set_minor_locator(NullLocator())
             else:
-                sign = f"{right} − {left}"
                 axes.xaxis.set_major_locator(MaxNLocator(4))
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.3g}" if value else "0"))
-            axes.set(ylabel="", xlabel=f"{words.format(metric=metric)} ({sign})")
+            sign = f"{right} / {left}" if ratio else f"{right} − {left}"
+            axes.set(ylabel="", xlabel=f"{'ratio' if ratio else 'difference'} of {words} ({sign})")
         pictures.append(
             Picture(
                 name=f"frameworks-{slug(str(problem))}",
                 title=f"{problem}: {right} against {left}",
                 caption=f"On test data, {evaluation_words(pairs['reported'])}. "
-                "A dot is one pair (same seed, initial parameters and batches); the diamond is the mean, "
-                "its bar the 95 % bootstrap interval where there are three pairs or more. The grey line is no "
-                "difference; ratios are on a logarithmic scale.",
+                "A dot is one pair (same seed, initial parameters and batches); the diamond is the mean and its bar "
+                f"the 95 % interval (Student's t), from {LEAST_PAIRS} pairs on. The grey line is no difference, the "
+                "band the margin of equivalence; ratios are on a logarithmic scale.",
                 alternative=f"Paired differences between {left} and {right} on {problem}; "
                 "the numbers are in the table of the framework comparison.",
                 figure=figure,
-                data=pairs.drop(columns=["budget", "engine", "device"], errors="ignore"),
+                data=pairs,
             )
         )
     return pictures
+
+
+def _named(rows: pd.DataFrame, *, several: bool) -> pd.DataFrame:
+    """With a label for every line of dots: the configuration, and its engine where there are several."""
+    labels = rows["configuration"] + (", " + rows["engine"] if several else "")
+    return rows.assign(label=labels)
+
+
+def _margin(measure: str, *, metric: str) -> tuple[float, float] | None:
+    """The band of equivalence on the axis; None for what has none."""
+    name, known = metric if measure == "quality" else measure, margins()
+    if known.is_ratio(name):
+        return 1 / known.ratio[name], known.ratio[name]
+    return (-known.difference[name], known.difference[name]) if name in known.difference else None
 
 
 def _difference_panel(
@@ -98,7 +118,8 @@ def _difference_panel(
     )
     for row in rows_of(summary):
         place = labels.index(row["label"])
-        if not pd.isna(row[f"{name}_low"]):
-            axes.plot([row[f"{name}_low"], row[f"{name}_high"]], [place, place], color="#222222", linewidth=1.4)
-        axes.plot(row[f"{name}_mean"], place, marker="D", markersize=4.5, color="#222222", markerfacecolor="white")
+        if pd.isna(row["low"]):
+            continue
+        axes.plot([row["low"], row["high"]], [place, place], color="#222222", linewidth=1.4)
+        axes.plot(row["mean"], place, marker="D", markersize=4.5, color="#222222", markerfacecolor="white")
     axes.set_ylim(len(labels) - 0.5, -0.5)

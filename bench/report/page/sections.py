@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from bench.report.comparison.pairs import Comparison, readable_summary
+from bench.report.comparison.paired_differences import Comparison
+from bench.report.comparison.words import agreement
 from bench.report.figures.style import Picture
 from bench.report.frames import STATUSES, rows_of
 from bench.report.numbers import number
@@ -51,16 +52,7 @@ def _many(count: int, thing: str) -> str:
 
 
 def _agreement(comparison: Comparison) -> list[str]:
-    prose = []
-    if len(comparison.pairs):
-        for (left, right), pairs in comparison.pairs.groupby(["left", "right"], sort=False):
-            ratio = pairs["step_milliseconds_ratio"].median()
-            gap = pairs["update_ratio_difference"].abs().max()
-            line = f"{_many(len(pairs), 'pair')} of {left} and {right}: "
-            line += f"update ratios differ by at most {number(gap, digits=2)}"
-            if pd.notna(ratio):
-                line += f"; a training step of {right} takes {number(ratio, digits=3)} times that of {left} (median)"
-            prose.append(line + ".")
+    prose = agreement(comparison)
     if len(comparison.refused):
         prose.append(f"{_many(len(comparison.refused), 'pair')} refused: they differ in more than the framework.")
     return prose
@@ -122,42 +114,6 @@ def results(table: ReadableTable) -> Section:
 def figures(title: str, pictures: Sequence[Picture], *, otherwise: str, prose: Sequence[str] = ()) -> Section:
     """A section of figures, or a sentence on why there are none."""
     return Section(title=title, prose=list(prose) if pictures else [otherwise], pictures=pictures)
-
-
-def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) -> Section:
-    """Paired differences, and by name everything that was not compared."""
-    prose = [
-        "A pair is two trials that differ in the framework alone: the same seed, initial parameters and batches, "
-        "by checksum. In brackets the 95 % bootstrap interval of the mean over pairs, where there are three or "
-        "more; with so few it lies between the lowest and highest pair. Mean ratios are geometric."
-    ]
-    tables = []
-    text = readable_summary(comparison)
-    if text.empty:
-        prose = ["No two ok trials form a pair, so there is nothing to compare."]
-    else:
-        directions = sorted({(row["left"], row["right"]) for row in rows_of(comparison.summary)})
-        signs = "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in directions)
-        tables.append(PageTable(caption=f"Paired differences: {signs}; {QUALITY_IS}", text=text))
-    prose += [f"{line}: compare times with care." for line in comparison.conditions]
-    for frame, caption in (
-        (comparison.refused, "Not pairs: these differ in more than the framework"),
-        (comparison.incomplete, "Without a partner that ended ok"),
-    ):
-        if len(frame):
-            tables.append(PageTable(caption=caption, text=_named(frame)))
-    return Section(title="Framework comparison", prose=prose, tables=tables, pictures=pictures)
-
-
-def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    wanted = {
-        "problem": "task",
-        "label": "configuration",
-        "seed": "seed",
-        "pair_id": "pair_id",
-        "reason": "reason",
-    }
-    return frame[list(wanted)].rename(columns=wanted)
 
 
 def holes(trials: pd.DataFrame) -> Section:

@@ -118,6 +118,7 @@ def test_every_figure_has_its_formats_and_data(page):
         "frameworks-adding-length-10",
         "quality-update-ratio-adding-length-10",
         "quality-update-ratio-digits",
+        "skipping-adding-length-10",
         "step-times-adding-length-10",
         "step-times-digits",
         "used-adding-length-10-skip-lstm-lambda-0.01",
@@ -144,7 +145,15 @@ def test_tables_are_written_for_machines(page):
     assert len(records) == 16
     assert records["status"].value_counts().to_dict() == {"ok": 13, "diverged": 1, "failed": 1, "missing": 1}
     assert (records.loc[records["task"] == "adding", "options"] == "length=10").all()
-    for name in ("results.csv", "results.md", "results.tex", "comparison.csv", "pairs.csv"):
+    for name in (
+        "results.csv",
+        "results.md",
+        "results.tex",
+        "comparison.csv",
+        "pairs.csv",
+        "comparison.md",
+        "comparison.tex",
+    ):
         assert (page.parent / name).stat().st_size > 0
 
 
@@ -258,7 +267,18 @@ def test_the_terminal_shows_results_and_comparison(stored):
     lines = output.getvalue().splitlines()
     assert any("skip_lstm λ=0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines)
     assert any("lstm" in line and line.rstrip().endswith("missing") for line in lines)
-    assert any(line.startswith("not a pair: digits skip_gru seed=0 (different training batches)") for line in lines)
+    refused = "not a pair: digits skip_gru, fast, seed 0 (different training batches)"
+    assert any(line.startswith(refused) for line in lines)
+
+
+def test_the_comparison_s_tables_fit_100_columns_and_break_no_word(stored):
+    output = io.StringIO()
+    report.print_comparison(SWEEP, results=stored.results, console=Console(file=output, width=80))
+    lines = output.getvalue().splitlines()
+    tables = lines[: next(number for number, line in enumerate(lines) if line.startswith("pytorch and tensorflow"))]
+    assert max(map(len, tables)) <= 100
+    words = " ".join(tables).split()
+    assert {"configuration", "training", "inference", "undecided", "×0.500;"} <= set(words)
 
 
 def test_results_table_and_compare_are_frames(stored):
