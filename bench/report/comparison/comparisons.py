@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.report.comparison.null_pairs import NullComparison, compare_with_null
 from bench.report.comparison.paired_differences import Comparison, compare
+from bench.report.comparison.pairing import with_configuration
 from bench.report.comparison.skipping import Skipping, skipping_against_plain
 
 
@@ -23,6 +24,7 @@ class Comparisons:
 
 def compare_all(trials: pd.DataFrame, *, curves: pd.DataFrame | None = None) -> Comparisons:
     """Compares frameworks, engines and skipping; `curves` tell where pairs part."""
+    trials = with_configuration(trials)
     frameworks = compare(trials, apart="framework", curves=curves)
     engines = compare(trials, apart="engine", curves=curves)
     return Comparisons(

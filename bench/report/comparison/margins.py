@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 FILE = Path(__file__).parent / "margins.toml"
+Factor = Annotated[float, Field(gt=1)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Margins:
+class BetweenEngines(BaseModel):
+    """`ratio`: up to how many times those of two engines the differences of frameworks count as no larger."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ratio: Factor
+
+
+class Margins(BaseModel):
     """What counts as equivalent.
 
     Attributes:
         difference: the largest |right − left|, by metric.
         ratio: the largest right / left, either way, by metric; above 1.
-        between_engines: how many times as large as the differences of two engines those of frameworks may be, to count
-            as no larger.
+        between_engines: the bound for differences of frameworks against those of engines.
     """
 
-    difference: dict[str, float]
-    ratio: dict[str, float]
-    between_engines: float
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    difference: dict[str, PositiveFloat]
+    ratio: dict[str, Factor]
+    between_engines: BetweenEngines
 
     def is_ratio(self, metric: str) -> bool:
         """Whether a metric is compared by its ratio; by its difference otherwise."""
@@ -40,7 +51,4 @@ class Margins:
 @cache
 def margins() -> Margins:
     """What the file says."""
-    content = tomllib.loads(FILE.read_text(encoding="utf-8"))
-    return Margins(
-        difference=content["difference"], ratio=content["ratio"], between_engines=content["between_engines"]["ratio"]
-    )
+    return Margins.model_validate(tomllib.loads(FILE.read_text(encoding="utf-8")))

@@ -49,7 +49,7 @@ def compare_with_null(frameworks: Comparison, engines: Comparison) -> NullCompar
     """Takes the pairs of frameworks and those of engines together."""
     units = pd.DataFrame(
         [row for measure in TESTED for row in _units(frameworks.pairs, engines.pairs, measure=measure)],
-        columns=["problem", "configuration", "seed", "left", "right", "measure", "frameworks", "engines"],
+        columns=[*NAMES, "seed", "measure", "frameworks", "engines"],
     )
     ratios = {
         str(measure): size_ratio(rows["frameworks"].to_numpy(float), rows["engines"].to_numpy(float))
@@ -76,41 +76,34 @@ def _scaled(row: dict[str, Any], measure: str) -> float:
 
 
 def _units(frameworks: pd.DataFrame, engines: pd.DataFrame, *, measure: str) -> list[dict[str, Any]]:
+    """The seeds that have all four trials: pairs of frameworks on both engines, of engines in both frameworks."""
     if frameworks.empty or engines.empty:
         return []
     keys = [*NAMES, "seed"]
-    between = frameworks.assign(value=in_margins(frameworks, measure)).dropna(subset=["value"])
-    within = engines.assign(value=in_margins(engines, measure)).dropna(subset=["value"])
-    by_seed = dict(list(within.groupby(keys, sort=False)))
-    units: list[dict[str, Any]] = []
-    for key, rows in between.groupby([*keys, "left", "right"], sort=False):
-        *of_seed, left, right = key
-        null = by_seed.get(tuple(of_seed))
-        if null is None:
-            continue
-        null = null[null["framework"].isin((left, right)) & null["left"].isin(rows["engine"])]
-        null = null[null["right"].isin(rows["engine"])]
-        if len(rows) != 2 or len(null) != 2:
-            continue
-        unit = dict(zip([*keys, "left", "right"], key, strict=True))
-        units.append(unit | {"measure": measure, "frameworks": rows["value"].mean(), "engines": null["value"].mean()})
-    return units
+    sides = []
+    for name, pairs in (("frameworks", frameworks), ("engines", engines)):
+        valued = pairs.assign(value=in_margins(pairs, measure)).dropna(subset=["value"])
+        of_seed = valued.groupby([*keys, "left", "right"], sort=False)["value"].agg(["mean", "count"]).reset_index()
+        complete = of_seed[of_seed["count"] == 2].rename(columns={"mean": name})
+        sides.append(complete[[*keys, name]])
+    return rows_of(sides[0].merge(sides[1], on=keys).assign(measure=measure))
 
 
 def _sizes(frameworks: pd.DataFrame, engines: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     if engines.empty:
         return pd.DataFrame(rows)
-    both = {"frameworks": frameworks, "engines": engines}
-    for key, _ in engines.groupby(list(NAMES), sort=False):
+    by_name = {
+        side: dict(list(pairs.groupby(list(NAMES), sort=False))) if len(pairs) else {}
+        for side, pairs in (("frameworks", frameworks), ("engines", engines))
+    }
+    for key in by_name["engines"]:
         named = dict(zip(NAMES, key, strict=True))
         for measure in TESTED:
             row: dict[str, Any] = {**named, "measure": measure}
-            for name, pairs in both.items():
-                chosen = pairs
-                for column, value in named.items():
-                    chosen = chosen[chosen[column] == value] if len(chosen) else chosen
-                row |= {f"{name}_{what}": value for what, value in _size(chosen, measure).items()}
+            for side, groups in by_name.items():
+                sizes = _size(groups.get(key, pd.DataFrame()), measure)
+                row |= {f"{side}_{what}": value for what, value in sizes.items()}
             row["quality_is_ratio"] = margins().is_ratio(str(named["quality_metric"]))
             if row["engines_pairs"]:
                 rows.append(row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -72,14 +72,23 @@ def paired(trials: pd.DataFrame, *, apart: Apart) -> Pairing:
 
 def with_configuration(trials: pd.DataFrame) -> pd.DataFrame:
     """Adds `configuration`: the label of a trial, with neither framework nor engine in it."""
+    if "configuration" in trials:
+        return trials
     return trials.assign(configuration=labelled(trials.assign(engine="", framework=""))["label"])
 
 
-def _configurations(trials: pd.DataFrame, *, apart: Apart) -> Iterator[list[Row]]:
+def _configurations(trials: pd.DataFrame, *, apart: Apart) -> list[list[Row]]:
     """The rows of each seed of each configuration, which differ in `apart` alone."""
     keys = ["pair_id"]
     if apart == "engine":  # of which a pair id is
         others = [name for name in configuration_fields(trials) if name not in (apart, "reported")]
         keys = ["framework", "seed", *others]
-    for _, group in trials.groupby(keys, sort=False, dropna=False):
-        yield rows_of(group)
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows_of(trials):
+        groups.setdefault(values_of(row, keys), []).append(row)
+    return list(groups.values())
+
+
+def values_of(row: Row, names: Sequence[str]) -> tuple[Any, ...]:
+    """A key of some columns, in which missing values are equal, as NaN would not be."""
+    return tuple(None if row[name] != row[name] else row[name] for name in names)

@@ -78,13 +78,16 @@ def _null(compared: Comparisons) -> Section:
                 "single steps are not recorded, so the step is known to the nearest evaluation. × are factors.",
             )
         )
+    if len(compared.engines.summary):
+        caption = f"Times and memory of two engines of one framework: {words.signs(compared.engines)}"
+        tables.append(PageTable(caption=caption, text=cost_table(compared.engines)))
     return Section(
         title="Frameworks beside engines",
         prose=[
             "Two computations of the same training part by rounding alone. Two engines of one framework are such a "
             "pair; what frameworks differ by is to be seen beside it."
         ],
-        points=words.against_null(compared.null),
+        points=[*words.against_null(compared.null), *words.unlike(compared.engines)],
         tables=tables,
         pictures=frameworks_beside_engines(compared.frameworks, compared.engines),
     )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.report.comparison.conditions import unlike_conditions
 from bench.report.comparison.intervals import LEAST_PAIRS, mean_interval
-from bench.report.comparison.pairing import with_configuration
+from bench.report.comparison.pairing import values_of, with_configuration
 from bench.report.frames import configuration_fields, rows_of
 
 # The compared times, and what people call them.
@@ -73,8 +73,7 @@ def _plain(cell: str) -> str:
 
 
 def _key(row: dict[str, Any], keys: list[str]) -> tuple[Any, ...]:
-    # Missing values are equal here; NaN would not be.
-    return (_plain(row["cell"]), *(None if row[name] is None or row[name] != row[name] else row[name] for name in keys))
+    return (_plain(row["cell"]), *values_of(row, keys))
 
 
 def _summary(trials: pd.DataFrame) -> pd.DataFrame:

@@ -42,22 +42,28 @@ def outcome_table(comparison: Comparison) -> pd.DataFrame:
 
 def cost_table(comparison: Comparison) -> pd.DataFrame:
     """Ratios of times and memory, with what either side ran, one row a configuration."""
+    within = _within(comparison)
     rows = []
     for named, by_measure in _configurations(comparison):
         step = by_measure["step_milliseconds"]
         runs = dict.fromkeys(step[f"implementation_{side}"] or NONE for side in ("right", "left"))
-        if list(runs) != [named.get("engine")]:
-            named = {**named, "engine": f"{named['engine']}: {' / '.join(runs)}"}
+        if list(runs) != [named[within]]:
+            named = {**named, within: f"{named[within]}: {' / '.join(runs)}"}
         costs = {measure.words: interval_text(by_measure[measure.name]) for measure in COSTS}
         rows.append(named | {"pairs": str(step["pairs"])} | costs)
     return pd.DataFrame(rows)
+
+
+def _within(comparison: Comparison) -> str:
+    """What both sides of a pair share, and a row names."""
+    return "engine" if comparison.apart == "framework" else "framework"
 
 
 def _configurations(comparison: Comparison) -> list[tuple[dict[str, str], dict[str, dict[str, Any]]]]:
     """How each configuration is named, and its rows of the summary by measure."""
     if comparison.summary.empty:
         return []
-    within = "engine" if comparison.apart == "framework" else "framework"
+    within = _within(comparison)
     found = []
     several = comparison.summary[["left", "right"]].drop_duplicates().shape[0] > 1
     for key, group in comparison.summary.groupby([*NAMES, within], sort=False):

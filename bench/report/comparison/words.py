@@ -169,7 +169,7 @@ def against_null(null: NullComparison) -> list[str]:
 
 
 def _against_null(words: str, size: SizeRatio) -> str:
-    start, most = words[0].upper() + words[1:], margins().between_engines
+    start, most = words[0].upper() + words[1:], margins().between_engines.ratio
     over = f"over {many(size.units, 'seed')} of configurations"
     if math.isnan(size.ratio):
         return f"{start}: neither frameworks nor engines differ, {over}."
