@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.plan.trial import Trial
 from bench.records.store import Store, Survey
-from bench.report.comparison import words
+from bench.report.comparison import left_out, words
 from bench.report.comparison.comparisons import compare_all
 from bench.report.comparison.tables import cost_table, null_table, outcome_table, skipping_table
 from bench.report.frames import curves_frame, read_records, sweep_frame
@@ -29,6 +29,8 @@ SHOWN = (
 UNBOUNDED = 10_000
 # Cells of a comparison hold intervals or several pairs, and fold.
 COMPARISON_WIDTH = 100
+# Between two columns.
+GAP = 2
 
 
 def show_results(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
@@ -48,7 +50,7 @@ def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequ
     frame = sweep_frame(survey)
     compared = compare_all(frame, curves=curves_frame(frame, store=Store(results)))
     frameworks = compared.frameworks
-    nothing = words.nothing_to_compare(frame, frameworks)
+    nothing = left_out.nothing_to_compare(frame, frameworks)
     if nothing:
         _say(nothing, console=console)
     else:
@@ -67,9 +69,9 @@ def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequ
     for line in words.payment(compared.skipping):
         _say(line, console=console)
     for reason, rows in (("not a pair", frameworks.refused), ("not compared", frameworks.incomplete)):
-        for line in words.uncompared(rows):
+        for line in left_out.uncompared(rows):
             _say(f"{reason}: {line}", console=console)
-    for line in [*words.unlike(frameworks), *words.not_numbers(frameworks)]:
+    for line in [*left_out.unlike(frameworks), *left_out.not_numbers(frameworks)]:
         _say(f"note: {line}", console=console)
     _name_problems(survey, console=console)
 
@@ -90,14 +92,29 @@ def _say(line: str, *, console: Console) -> None:
 
 
 def _print(text: pd.DataFrame, *, title: str, console: Console, width: int | None = None) -> None:
+    """Prints a table: as wide as it is, or folded into `width` columns where words leave it that room."""
     table = Table(title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
-    for name in text:
-        head = str(name).replace("_", " ")
-        longest = max(len(word) for cell in [head, *map(str, text[name])] for word in cell.split())
-        table.add_column(head, overflow="fold", min_width=longest if width else None)
-    for row in text.astype(str).to_numpy().tolist():
+    heads = [str(name).replace("_", " ") for name in text]
+    rows = text.astype(str).to_numpy().tolist()
+    widths: Sequence[int | None] = [None] * len(heads)
+    if width:
+        room = console.width if console.is_terminal else width
+        widths = _folded([list(cells) for cells in zip(heads, *rows, strict=True)], room=room)
+    for head, wide in zip(heads, widths, strict=True):
+        table.add_column(head, overflow="fold", width=wide)
+    for row in rows:
         table.add_row(*map(Text, row))
     if not console.is_terminal:  # rich would fold it into 80 columns
         unbounded = console.options.update(width=UNBOUNDED)
-        console.width = width or max(console.width, console.measure(table, options=unbounded).maximum)
+        console.width = max(console.width, console.measure(table, options=unbounded).maximum)
     console.print(table)
+
+
+def _folded(columns: Sequence[Sequence[str]], *, room: int) -> list[int]:
+    """The widths of columns of cells, so that no word breaks; what room is left goes where most is folded."""
+    widths = [max(len(word) for cell in cells for word in cell.split()) for cells in columns]
+    wanted = [max(map(len, cells)) for cells in columns]
+    for _ in range(room - sum(widths) - GAP * len(columns)):
+        most = max(range(len(widths)), key=lambda number: wanted[number] - widths[number])
+        widths[most] += wanted[most] > widths[most]
+    return widths

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.report.comparison import words
+from bench.report.comparison import left_out, words
 from bench.report.comparison.comparisons import Comparisons
 from bench.report.comparison.other_engines import framework_ratios
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.skipping import Skipping
-from bench.report.comparison.tables import cost_table, null_table, outcome_table, skipping_table
+from bench.report.comparison.tables import cost_table, null_table, outcome_table, skipping_table, uncompared_table
 from bench.report.figures.differences import framework_differences
 from bench.report.figures.null_pairs import frameworks_beside_engines
 from bench.report.figures.skipping import time_against_updates
@@ -29,7 +29,7 @@ def comparison_sections(
 
 def _frameworks(comparison: Comparison, trials: pd.DataFrame, *, times: pd.DataFrame | None) -> Section:
     prose, tables = [], []
-    nothing = words.nothing_to_compare(trials, comparison)
+    nothing = left_out.nothing_to_compare(trials, comparison)
     if nothing:
         prose.append(nothing)
     else:
@@ -50,21 +50,16 @@ def _frameworks(comparison: Comparison, trials: pd.DataFrame, *, times: pd.DataF
         (comparison.incomplete, "Without a partner that ended ok"),
     ):
         if len(frame):
-            tables.append(PageTable(caption=caption, text=_named(frame)))
+            tables.append(PageTable(caption=caption, text=uncompared_table(frame)))
     return Section(
         title="Framework comparison",
         prose=prose,
-        points=[*words.unlike(comparison), *words.not_numbers(comparison)],
+        points=[*left_out.unlike(comparison), *left_out.not_numbers(comparison)],
         tables=tables,
         pictures=framework_differences(comparison, trials),
         links=[("comparison.csv (every measure, with p-values)", "comparison.csv"), ("pairs.csv", "pairs.csv"),
                ("comparison.md", "comparison.md"), ("comparison.tex", "comparison.tex")],
     )  # fmt: skip
-
-
-def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    names = ["problem", "configuration", "engine", "seed", "reason"]
-    return frame[names].rename(columns={"problem": "task"})
 
 
 def _null(compared: Comparisons) -> Section:
@@ -87,7 +82,7 @@ def _null(compared: Comparisons) -> Section:
             "Two computations of the same training part by rounding alone. Two engines of one framework are such a "
             "pair; what frameworks differ by is to be seen beside it."
         ],
-        points=[*words.against_null(compared.null), *words.unlike(compared.engines)],
+        points=[*words.against_null(compared.null), *left_out.unlike(compared.engines)],
         tables=tables,
         pictures=frameworks_beside_engines(compared.frameworks, compared.engines),
     )

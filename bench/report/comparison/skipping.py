@@ -24,7 +24,7 @@ OF_SKIPS = (
     "cell", "budget", "budget_cost", "budget_target", "p_skip", "period", "update_bias", "gate", "gate_layer",
     "initial_state", "reported",
 )  # fmt: skip
-PAYS, COSTS, UNDECIDED = "pays", "does not pay", "undecided"
+PAYS, DOES_NOT_PAY, UNDECIDED = "pays", "does not pay", "undecided"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,9 @@ def skipping_against_plain(trials: pd.DataFrame) -> Skipping:
         names = ("problem", "configuration", "cell", "framework", "engine", "implementation", "device", "seed",
                  "update_ratio")  # fmt: skip
         unlike = ", ".join(unlike_conditions(plain, row))
-        ratios = {f"{time}_ratio": np.nan if unlike else row[time] / plain[time] for time in TIMES}
+        ratios = {
+            f"{time}_ratio": row[time] / plain[time] if plain[time] > 0 and not unlike else np.nan for time in TIMES
+        }
         rows.append({name: row[name] for name in names} | ratios | {"unlike": unlike})
     table = pd.DataFrame(rows)
     return Skipping(trials=table, summary=_summary(table), alone=tuple(alone))
@@ -99,7 +101,7 @@ def _summary(trials: pd.DataFrame) -> pd.DataFrame:
                     "ratio": float(np.exp(np.log(ratios).mean())),
                     "low": low,
                     "high": high,
-                    "verdict": PAYS if high < 1 else COSTS if low > 1 else UNDECIDED,
+                    "verdict": PAYS if high < 1 else DOES_NOT_PAY if low > 1 else UNDECIDED,
                 }
             )
     return pd.DataFrame(rows)

@@ -92,6 +92,16 @@ def _number(value: float, *, ratio: bool, mark: bool = True) -> str:
     return signed(value, digits=2)
 
 
+def uncompared_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """What was refused or lacks a partner, one row a configuration and reason, with its seeds."""
+    names = ["problem", "configuration", "engine", "reason"]
+    if rows.empty:
+        return pd.DataFrame(columns=["task", *names[1:3], "seeds", "reason"])
+    seeds = rows.groupby(names, sort=False)["seed"].agg(lambda each: ", ".join(map(str, each)))
+    table = seeds.rename("seeds").reset_index().rename(columns={"problem": "task"})
+    return table[["task", "configuration", "engine", "seeds", "reason"]]
+
+
 def null_table(null: NullComparison) -> pd.DataFrame:
     """Root mean squared differences of frameworks beside those of engines, one row a configuration and measure."""
     rows = []

@@ -10,7 +10,7 @@ from bench.report.comparison.intervals import LEAST_PAIRS
 from bench.report.comparison.margins import margins
 from bench.report.comparison.null_pairs import NullComparison
 from bench.report.comparison.paired_differences import Comparison
-from bench.report.comparison.skipping import COSTS, PAYS, TIMES, UNDECIDED, Skipping
+from bench.report.comparison.skipping import DOES_NOT_PAY, PAYS, TIMES, UNDECIDED, Skipping
 from bench.report.comparison.typical_values import SizeRatio
 from bench.report.comparison.verdicts import DIFFERENT, EQUIVALENT
 from bench.report.comparison.verdicts import UNDECIDED as OPEN
@@ -96,66 +96,6 @@ def _runs(implementation: str) -> str:
     return f" ({implementation})" if implementation else ""
 
 
-def unlike(comparison: Comparison) -> list[str]:
-    """Which pairs' times are not compared, and why."""
-    if comparison.pairs.empty:
-        return []
-    rows = comparison.pairs[comparison.pairs["unlike"] != ""]
-    told = []
-    for why, group in rows.groupby("unlike", sort=True):
-        names = [f"{row['configuration']} seed {row['seed']}" for row in rows_of(group)]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        told.append(
-            f"Times and memory of {len(group)} of {many(len(comparison.pairs), 'pair')} are not compared: "
-            f"the two sides ran with other {why} ({shown})."
-        )
-    return told
-
-
-def not_numbers(comparison: Comparison) -> list[str]:
-    """Pairs whose quality or update ratio is no number, by seed."""
-    if comparison.summary.empty:
-        return []
-    rows = comparison.summary[
-        comparison.summary["measure"].isin(list(MEASURES)) & (comparison.summary["left_out"] != "")
-    ]
-    return [
-        f"{row['problem']} {row['configuration']}: {MEASURES[row['measure']]} left out of {row['left_out']}."
-        for row in rows_of(rows)
-    ]
-
-
-def uncompared(rows: pd.DataFrame) -> list[str]:
-    """Refused or incomplete pairs by name: a line a configuration and reason, with its seeds."""
-    told = []
-    if len(rows):
-        for key, group in rows.groupby(["problem", "configuration", "engine", "reason"], sort=False):
-            problem, configuration, engine, reason = key
-            seeds = ", ".join(map(str, group["seed"]))
-            told.append(f"{problem} {configuration}, {engine}, seed {seeds} ({reason})")
-    return told
-
-
-def nothing_to_compare(trials: pd.DataFrame, comparison: Comparison) -> str:
-    """Why there is no pair, in a sentence; empty where there is one."""
-    if len(comparison.pairs):
-        return ""
-    frameworks = sorted(set(trials["framework"]))
-    if len(frameworks) == 1:
-        return f"All trials are of {frameworks[0]}, so there is nothing to compare."
-    ok = trials[trials["status"] == "ok"]
-    if ok.empty:
-        return "No trial ended ok, so there is nothing to compare."
-    if len(comparison.refused):
-        return "No two ok trials form a pair: those that would be one differ in more than the framework."
-    if ok["framework"].nunique() == 1:
-        return f"Only trials of {ok['framework'].iloc[0]} ended ok, so there is nothing to compare."
-    seeds = [set(rows["seed"]) for _, rows in ok.groupby("framework")]
-    if not set.intersection(*seeds):
-        return "The frameworks have no seed in common, so no two trials form a pair."
-    return "No two ok trials form a pair: no configuration and seed ended ok in both frameworks."
-
-
 def against_null(null: NullComparison) -> list[str]:
     """Whether frameworks differ by more than engines of one framework do, a sentence a measure."""
     if null.sizes.empty:
@@ -198,7 +138,7 @@ def payment(skipping: Skipping) -> list[str]:
     if len(skipping.summary):
         naming = ["framework", "engine", "implementation", "time"]
         for (framework, engine, implementation, time), rows in skipping.summary.groupby(naming, sort=False):
-            counts = [_counted(rows[rows["verdict"] == kind], kind) for kind in (PAYS, COSTS, UNDECIDED)]
+            counts = [_counted(rows[rows["verdict"] == kind], kind) for kind in (PAYS, DOES_NOT_PAY, UNDECIDED)]
             name = f"{framework}, {engine}{_runs('' if implementation == engine else str(implementation))}"
             told.append(f"{name}, {TIMES[str(time)]}: skipping {'; '.join(filter(None, counts))}.")
     return told
@@ -207,7 +147,7 @@ def payment(skipping: Skipping) -> list[str]:
 def _counted(rows: pd.DataFrame, verdict: str) -> str:
     if rows.empty:
         return ""
-    words = {PAYS: "pays", COSTS: "does not pay", UNDECIDED: "leaves it undecided"}[verdict]
+    words = {PAYS: "pays", DOES_NOT_PAY: "does not pay", UNDECIDED: "leaves it undecided"}[verdict]
     times, updates = (_range(rows[name]) for name in ("ratio", "update_ratio"))
     return f"{words} in {many(len(rows), 'configuration')} (×{times} the time at {updates} of the updates)"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.report.comparison.left_out import not_numbers, nothing_to_compare, uncompared, unlike
 from bench.report.comparison.paired_differences import Comparison, compare
 from bench.report.comparison.tables import cost_table, outcome_table
-from bench.report.comparison.words import not_numbers, nothing_to_compare, uncompared, unlike
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
 
