@@ -87,6 +87,16 @@ def test_one_framework_on_two_engines_has_null_pairs_and_no_test():
     assert frameworks_beside_engines(compared.frameworks, compared.engines) == []
 
 
+def test_a_seed_of_which_one_of_the_four_is_missing_counts_for_nothing():
+    records = [
+        ok_record(trial("digits", "gru", framework, seed=seed).model_copy(update={"engine": engine}), quality=0.5)
+        for seed in range(2)
+        for framework in FRAMEWORKS
+        for engine in ENGINES
+    ]
+    assert compare_all(trials_frame(records[:-1])).null.units["seed"].tolist() == [0]
+
+
 def test_sizes_are_root_mean_squares_of_paired_differences():
     compared = four_ways(seeds=6, frameworks=0.1, engines=0.2)
     sizes = compared.null.sizes.set_index("measure").loc["quality"]
