@@ -54,14 +54,16 @@ def results_table(records: Iterable[Record], *, missing: Sequence[Trial] = ()) -
 
 
 def compare(sweep: str, *, results: Path, trials: Sequence[Trial] | None = None) -> DataFrame:
-    """Paired differences between frameworks, as a terminal shows them: one row a configuration.
+    """Paired differences between frameworks, with their verdicts, as text: one row a configuration.
 
     Records that cannot be believed are named and left out. Raises `RecordError` where no others are left.
     """
-    from bench.report.comparison.pairs import compare_frameworks, readable_summary
+    from bench.report.comparison.paired_differences import compare
+    from bench.report.comparison.tables import outcome_table
     from bench.report.frames import read_records, sweep_frame
 
-    return readable_summary(compare_frameworks(sweep_frame(read_records(sweep, results=results, trials=trials))))
+    frame = sweep_frame(read_records(sweep, results=results, trials=trials))
+    return outcome_table(compare(frame, apart="framework"))
 
 
 def write_speed_report(*, results: Path, reports: Path, command: str = "") -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from bench.plan.trial import Trial
 from bench.records.listing import read_listing
 from bench.records.record import Record, identity
 from bench.records.store import QUARANTINE, Store, Survey
+from bench.report.company import company
 from bench.report.labels import problem_names, variant_names
 from bench.report.names import configuration_name
 from impls.contract import Array
@@ -44,6 +46,8 @@ CORE = (
 )
 # Columns that only name things in plots and prose.
 LABELS = ("problem", "variant", "label")
+# An option's name and value in the text of all of them; a value may hold a comma.
+OPTION = re.compile(r"(\w+)=(.*?)(?=, \w+=|$)")
 # What tells seeds and twins of one configuration apart.
 WITHIN = ("seed", "framework")
 
@@ -51,6 +55,11 @@ WITHIN = ("seed", "framework")
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dictionaries by column name."""
     return cast(list[dict[str, Any]], frame.to_dict("records"))
+
+
+def options_of(text: str) -> dict[str, str]:
+    """A trial's options by name, from a frame's text of all of them, such as `length=50`."""
+    return dict(OPTION.findall(text))
 
 
 def read_records(sweep: str, *, results: Path, trials: Sequence[Trial] | None = None) -> Survey:
@@ -107,9 +116,10 @@ def trials_frame(
     """One row a trial, columns by the record's field names; trials without a record have the status `missing`.
 
     `options` becomes text such as `length=50`, `units` text such as `32` or `16x24`; the protocol and environment
-    are spread over columns such as `protocol.batch_size` and `environment.threads`. Three columns are added for
-    people: `problem` (the task at its length, and what else tells it apart), `variant` (what sets a trial apart from
-    others of its cell and problem) and `label` (cell and variant).
+    are spread over columns such as `protocol.batch_size` and `environment.threads`. `company` tells from `beside`
+    whether a trial ran alone. Three columns are added for people: `problem` (the task at its length, and what else
+    tells it apart), `variant` (what sets a trial apart from others of its cell and problem) and `label` (cell and
+    variant).
     """
     contents = [record.model_dump(mode="json") for record in records]
     known = problems or {}
@@ -122,6 +132,7 @@ def trials_frame(
         frame[name] = pd.Series(frame.get(name, np.nan), index=frame.index).astype(float)
     for name in ("error", "traceback", "implementation", "parameters_checksum", "batches_checksum"):
         frame[name] = (frame[name] if name in frame else pd.Series("", index=frame.index)).fillna("").astype(str)
+    frame["company"] = frame["beside"].map(company)
     if "solved" not in frame:
         frame["solved"] = None
     frame["solved"] = frame["solved"].astype(object).where(frame["solved"].notna(), None)
@@ -207,7 +218,7 @@ def _row(content: dict[str, Any]) -> dict[str, Any]:
     flat = content["trial"] | {name: value for name, value in content.items() if name not in ("trial", "task_options")}
     for name, value in (flat | {"options": content["task_options"]}).items():
         if name == "options":
-            row[name] = ", ".join(f"{key}={_text(inner)}" for key, inner in value.items())
+            row[name] = ", ".join(f"{key}={option_text(inner)}" for key, inner in value.items())
         elif name == "units":
             row[name] = "x".join(map(str, value))
         elif isinstance(value, dict):
@@ -225,5 +236,6 @@ def _spread(prefix: str, value: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def option_text(value: Any) -> str:
+    """An option's value as `options` has it: two values that differ have two texts."""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

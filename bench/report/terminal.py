@@ -12,9 +12,11 @@ from rich.text import Text
 
 from bench.plan.trial import Trial
 from bench.records.store import Store, Survey
-from bench.report.comparison.pairs import compare_frameworks, readable_summary
-from bench.report.frames import read_records, rows_of, sweep_frame
-from bench.report.names import framework_name, head
+from bench.report.comparison import left_out, words
+from bench.report.comparison.comparisons import compare_all
+from bench.report.comparison.tables import cost_table, null_table, outcome_table, skipping_table
+from bench.report.frames import curves_frame, read_records, sweep_frame
+from bench.report.names import head
 from bench.report.paper.claims.findings import NOT_REPRODUCED
 from bench.report.paper.claims.tables import to_json
 from bench.report.paper.claims.terminal import claim_lines
@@ -30,6 +32,10 @@ SHOWN = (
 
 # Characters; wider than any table.
 UNBOUNDED = 10_000
+# Cells of a comparison hold intervals or several pairs, and fold.
+COMPARISON_WIDTH = 100
+# Between two columns.
+GAP = 2
 
 
 def show_results(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
@@ -44,23 +50,34 @@ def show_results(sweep: str, *, results: Path, console: Console, trials: Sequenc
 
 
 def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
-    """Prints the paired differences, then what was not compared and why."""
+    """Prints frameworks, frameworks beside engines and what skipping saves, then what was not compared and why."""
     survey = read_records(sweep, results=results, trials=trials)
-    comparison = compare_frameworks(sweep_frame(survey))
-    summary = readable_summary(comparison)
-    if summary.empty:
-        console.print(f"{sweep}: no pairs to compare")
+    frame = sweep_frame(survey)
+    compared = compare_all(frame, curves=curves_frame(frame, store=Store(results)))
+    frameworks = compared.frameworks
+    nothing = left_out.nothing_to_compare(frame, frameworks)
+    if nothing:
+        _say(nothing, console=console)
     else:
-        first = comparison.summary.iloc[0]
-        sides = f"{framework_name(first['right'])} against {framework_name(first['left'])}"
-        title = f"{sweep}: {sides}, mean [95 % bootstrap interval]"
-        _print(summary, title=title, console=console)
-    for words, rows in (("not a pair", comparison.refused), ("not compared", comparison.incomplete)):
-        for row in rows_of(rows):
-            line = f"{words}: {row['problem']}, {row['label']}, seed {row['seed']} ({row['reason']})"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for line in comparison.conditions:
-        console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+        title = f"{sweep}: {words.signs(frameworks)}; means [95 % interval], pairs themselves below five"
+        outcome = outcome_table(frameworks).drop(columns=["reported", "updates_difference", "flops_ratio"])
+        _print(outcome, title=title, console=console, width=COMPARISON_WIDTH)
+        _print(cost_table(frameworks), title="times and memory: ratios", console=console, width=COMPARISON_WIDTH)
+    if len(compared.null.sizes):
+        title = "root mean squared differences (pairs), and where pairs part"
+        _print(null_table(compared.null), title=title, console=console, width=COMPARISON_WIDTH)
+    for line in [*words.agreement(frameworks), *words.against_null(compared.null)]:
+        _say(line, console=console)
+    if len(compared.skipping.summary):
+        title = "does skipping pay? time / time of the plain cell"
+        _print(skipping_table(compared.skipping), title=title, console=console, width=COMPARISON_WIDTH)
+    for line in words.payment(compared.skipping):
+        _say(line, console=console)
+    for reason, rows in (("not a pair", frameworks.refused), ("not compared", frameworks.incomplete)):
+        for line in left_out.uncompared(rows):
+            _say(f"{reason}: {line}", console=console)
+    for line in [*left_out.unlike(frameworks), *left_out.not_numbers(frameworks)]:
+        _say(f"note: {line}", console=console)
     _name_problems(survey, console=console)
 
 
@@ -85,16 +102,37 @@ def show_claims(
 
 def _name_problems(survey: Survey, *, console: Console) -> None:
     for problem in survey.problems().values():
-        console.print(f"left out: {problem}", markup=False, highlight=False, soft_wrap=True)
+        _say(f"left out: {problem}", console=console)
 
 
-def _print(text: pd.DataFrame, *, title: str, console: Console) -> None:
+def _say(line: str, *, console: Console) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print(text: pd.DataFrame, *, title: str, console: Console, width: int | None = None) -> None:
+    """Prints a table: as wide as it is, or folded into `width` columns where words leave it that room."""
     table = Table(title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
-    for name in text:
-        table.add_column(head(str(name)), overflow="fold")
-    for row in text.astype(str).to_numpy().tolist():
+    heads = [head(str(name)) for name in text]
+    rows = text.astype(str).to_numpy().tolist()
+    widths: Sequence[int | None] = [None] * len(heads)
+    if width:
+        room = console.width if console.is_terminal else width
+        widths = _folded([list(cells) for cells in zip(heads, *rows, strict=True)], room=room)
+    for name, wide in zip(heads, widths, strict=True):
+        table.add_column(name, overflow="fold", width=wide)
+    for row in rows:
         table.add_row(*map(Text, row))
     if not console.is_terminal:  # rich would fold it into 80 columns
         unbounded = console.options.update(width=UNBOUNDED)
         console.width = max(console.width, console.measure(table, options=unbounded).maximum)
     console.print(table)
+
+
+def _folded(columns: Sequence[Sequence[str]], *, room: int) -> list[int]:
+    """The widths of columns of cells, so that no word breaks; what room is left goes where most is folded."""
+    widths = [max(len(word) for cell in cells for word in cell.split()) for cells in columns]
+    wanted = [max(map(len, cells)) for cells in columns]
+    for _ in range(room - sum(widths) - GAP * len(columns)):
+        most = max(range(len(widths)), key=lambda number: wanted[number] - widths[number])
+        widths[most] += wanted[most] > widths[most]
+    return widths

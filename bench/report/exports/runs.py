@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 
 from bench.errors import RecordError
 from bench.records.store import RECORD, Store
-from bench.report.frames import MISSING, NUMBERS, configuration_fields, curves_frame, rows_of
+from bench.report.frames import MISSING, NUMBERS, configuration_fields, curves_frame, options_of, rows_of
 
 # Columns that say what a record stood on and how it ended.
 TAGS = (
@@ -22,6 +23,10 @@ TAGS = (
     "parameters_checksum", "batches_checksum", "data_fingerprint", "command", "finished",
 )  # fmt: skip
 FILES = (RECORD, "curve.csv")
+# What has a place of its own in a run's name; the length is told by the options or follows from the data.
+PLACED = ("task", "options", "length", "cell", "framework")
+# The values of fields that say nothing where others of a task have some: no cost, no skips.
+UNSET = {"budget_cost": 0, "p_skip": 0, "period": 1}
 # Columns of a curve that are no metric of it.
 POSITION = ("problem", "cell", "variant", "label", "framework", "seed", "trial_id", "quality_metric", "step")
 
@@ -32,7 +37,8 @@ class ExportedRun:
 
     Attributes:
         trial_id, checksum: which trial, and the checksum of its record: of equal ones nothing is to be done again.
-        name: `task/cell/variant/framework/seed=0`, another for each trial of a sweep.
+        name: `task/cell/variant/framework/seed=0`, another for each trial of a sweep, in the record's words: it stays
+            when people's names for tasks and cells change. The variant is what sets configurations of a task apart.
         ok: whether it ended ok.
         finished: when its record was written; None where that is not known.
         parameters: what decides the trial, the same names for all of a sweep.
@@ -80,17 +86,25 @@ def exported_runs(frame: pd.DataFrame, *, store: Store, sweep: str) -> Iterator[
 
 
 def _names(frame: pd.DataFrame) -> dict[str, str]:
-    """A readable name for each trial; the options stand in it where a task has several, the id where two are alike."""
-    several = frame.groupby("task")["problem"].transform("nunique") > 1
-    tasks = frame["problem"].where(several, frame["task"])
-    rows = zip(tasks, frame["cell"], frame["variant"], frame["framework"], frame["seed"], frame["device"], strict=True)
-    devices = frame["device"].nunique() > 1
-    parts = [[*row[:4], f"seed={row[4]}", row[5] if devices else ""] for row in rows]
-    names = pd.Series(["/".join(part.replace("/", "_") for part in some if part) for some in parts])
-    twice = names.duplicated(keep=False)
+    """A readable name for each trial; the id stands in it where two are alike."""
+    names: dict[str, str] = {}
+    for task, rows in frame.groupby("task", sort=False):
+        told = pd.DataFrame([_told(row, configuration_fields(frame)) for row in rows_of(rows)]).fillna("")
+        varying = told.columns[told.nunique() > 1]
+        for row, variant in zip(rows_of(rows), told[varying].to_numpy().tolist(), strict=True):
+            parts = (str(task), row["cell"], ",".join(filter(None, variant)), row["framework"], f"seed={row['seed']}")
+            names[row["trial_id"]] = "/".join(part.replace("/", "_") for part in parts if part)
+    alike = Counter(names.values())
+    return {trial_id: name if alike[name] == 1 else f"{name}/{trial_id}" for trial_id, name in names.items()}
+
+
+def _told(row: Mapping[str, Any], fields: Sequence[str]) -> dict[str, str]:
+    """Fields and options as a record has them, such as `budget_cost=1e-05`; nothing for one that is unset."""
+    values = {name.removeprefix("protocol."): row[name] for name in fields if name not in PLACED}
+    values |= options_of(row["options"])
+    unset = {name for name, value in UNSET.items() if values[name] == value}
     return {
-        trial_id: f"{name}/{trial_id}" if again else name
-        for trial_id, name, again in zip(frame["trial_id"], names, twice, strict=True)
+        name: f"{name}={_text(value)}" if name not in unset and _text(value) else "" for name, value in values.items()
     }
 
 

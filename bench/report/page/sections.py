@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.comparison.pairs import Comparison, readable_summary
+from bench.report.comparison.paired_differences import Comparison
+from bench.report.comparison.words import agreement
 from bench.report.figures.style import Picture
 from bench.report.frames import STATUSES, rows_of
 from bench.report.names import (
@@ -23,13 +24,15 @@ from bench.report.names import (
 from bench.report.numbers import NONE, number
 from bench.report.page.glossary import evaluation_words, glossary
 from bench.report.page.rendering import Details, PageTable, Section
+from bench.report.paper.claims.tables import counted
+from bench.report.paper.claims.verdicts import Verdict
 from bench.report.tables.results import ReadableTable
 
 QUALITY_IS = "quality is of the evaluation that stands beside it"
 
 
-def summary(trials: pd.DataFrame, comparison: Comparison) -> Section:
-    """In words: how many trials ended how, the best of each task, and whether the frameworks agree."""
+def summary(trials: pd.DataFrame, comparison: Comparison, *, verdicts: Sequence[Verdict]) -> Section:
+    """In words: how many trials ended how, the best of each task, whether the frameworks agree, and the claims."""
     counts = {status: int((trials["status"] == status).sum()) for status in STATUSES}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     points = []
@@ -38,7 +41,7 @@ def summary(trials: pd.DataFrame, comparison: Comparison) -> Section:
         points.append(_best(str(problem), rows, total=int((trials["problem"] == problem).sum())))
     silent = [problem for problem in trials["problem"].unique() if problem not in set(ok["problem"])]
     points += [f"{problem}: no trial ended ok." for problem in silent]
-    points += _agreement(comparison)
+    points += [*_agreement(comparison), f"{counted(verdicts)}."]
     return Section(title="Summary", prose=[f"{many(len(trials), 'trial')}: {told}."], points=points)
 
 
@@ -73,20 +76,10 @@ def _used(best: dict[str, Any], trial: dict[str, Any]) -> str:
 
 
 def _agreement(comparison: Comparison) -> list[str]:
-    prose = []
-    if len(comparison.pairs):
-        for (left, right), pairs in comparison.pairs.groupby(["left", "right"], sort=False):
-            one, other = framework_name(str(left)), framework_name(str(right))
-            ratio = pairs["step_milliseconds_ratio"].median()
-            gap = 100 * pairs["update_ratio_difference"].abs().max()
-            line = f"{many(len(pairs), 'pair')} of {one} and {other}: "
-            line += f"updates differ by at most {number(gap, digits=2)} percentage points"
-            if pd.notna(ratio):
-                line += f"; a training step of {other} takes {number(ratio, digits=3)} times that of {one} (median)"
-            prose.append(line + ".")
+    told = agreement(comparison)
     if len(comparison.refused):
-        prose.append(f"{many(len(comparison.refused), 'pair')} refused: they differ in more than the framework.")
-    return prose
+        told.append(f"{many(len(comparison.refused), 'pair')} refused: they differ in more than the framework.")
+    return told
 
 
 def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
@@ -163,46 +156,6 @@ def figures(
     without = [problem for problem in problems if problem not in drawn]
     told = [f"Without a figure, for want of such trials: {'; '.join(without)}."] if without else []
     return Section(title=title, prose=[*prose, *told], pictures=pictures)
-
-
-def framework_comparison(comparison: Comparison, pictures: Sequence[Picture]) -> Section:
-    """Paired differences, and by name everything that was not compared."""
-    prose = [
-        "A pair is two trials that differ in the framework alone: the same seed, initial parameters and batches, "
-        "by checksum. In brackets the 95 % bootstrap interval of the mean over pairs, where there are three or "
-        "more; with so few it lies between the lowest and highest pair. Mean ratios are geometric."
-    ]
-    tables = []
-    text = readable_summary(comparison)
-    if text.empty:
-        prose = ["No two ok trials form a pair, so there is nothing to compare."]
-    else:
-        tables.append(PageTable(caption=f"Paired differences: {directions(comparison)}; {QUALITY_IS}", text=text))
-    prose += [f"{line}: compare times with care." for line in comparison.conditions]
-    for frame, caption in (
-        (comparison.refused, "Not pairs: these differ in more than the framework"),
-        (comparison.incomplete, "Without a partner that ended ok"),
-    ):
-        if len(frame):
-            tables.append(PageTable(caption=caption, text=_named(frame)))
-    return Section(title="Framework comparison", prose=prose, tables=tables, pictures=pictures)
-
-
-def directions(comparison: Comparison) -> str:
-    """What differences and ratios are of, by pair of frameworks."""
-    pairs = sorted({(row["left"], row["right"]) for row in rows_of(comparison.summary)})
-    return "; ".join(f"differences are {right} − {left}, ratios {right} / {left}" for left, right in pairs)
-
-
-def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    wanted = {
-        "problem": "task",
-        "label": "configuration",
-        "seed": "seed",
-        "pair_id": "pair_id",
-        "reason": "reason",
-    }
-    return frame[list(wanted)].rename(columns=wanted)
 
 
 def holes(trials: pd.DataFrame, *, problems: Mapping[str, str]) -> Section:

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from bench.report.frames import rows_of
+from bench.report.names import framework_name, many
 from bench.report.paper.cells import QUALITY_DECIMALS
 from bench.report.paper.measured import agrees
-from bench.report.paper.models import framework_name
 from bench.report.paper.tables import RegeneratedTable
 
 MEASURES = {"accuracy": "accuracy differs", "map_percent": "mAP differs"}
@@ -47,7 +47,7 @@ def overall(tables: Sequence[RegeneratedTable]) -> list[str]:
 
 
 def _rows(found: Sequence[object]) -> str:
-    return f"{len(found)} {'row' if len(found) == 1 else 'rows'}"
+    return many(len(found), "row")
 
 
 def agreement(table: RegeneratedTable) -> list[str]:

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
+from bench.report.comparison import words
+from bench.report.comparison.left_out import nothing_to_compare
+from bench.report.comparison.paired_differences import Comparison
+from bench.report.comparison.tables import cost_table, outcome_table
+from bench.report.content import Content
 from bench.report.figures.style import Picture
 from bench.report.frames import STATUSES
+from bench.report.names import framework_name, head, listed, many
+from bench.report.page.sections import what_ran
 from bench.report.paper.agreement import agreement, overall
-from bench.report.paper.latex import fill, table_line
-from bench.report.paper.models import framework_name
-from bench.report.paper.regenerated import RegeneratedPaper
+from bench.report.paper.claims.findings import NOT_RUN
+from bench.report.paper.claims.tables import counted, said_framework, said_numbers, said_rows
+from bench.report.paper.claims.verdicts import Verdict
+from bench.report.paper.latex import Latex, fill, table_line
 from bench.report.paper.tables import RegeneratedTable
 
-# Of the comparison's columns, those that an article has room for: their heads, and their shares of the line.
-COMPARED = {
-    "task": ("Task", 0.17), "configuration": ("Configuration", 0.15), "pairs": ("Pairs", 0.05),
-    "quality_difference": ("Quality, difference", 0.21), "update_ratio_difference": ("Update ratio, difference", 0.19),
-    "step_milliseconds_ratio": ("Training step, ratio", 0.15),
+# Of the comparison's columns, those that an article has room for, and their shares of the line.
+OUTCOMES = {
+    "task": 0.17, "configuration": 0.15, "engine": 0.08, "pairs": 0.05, "quality_difference": 0.15,
+    "quality_verdict": 0.095, "update_ratio_difference": 0.11, "update_ratio_verdict": 0.095,
+}  # fmt: skip
+COSTS = {
+    "task": 0.18, "configuration": 0.17, "engine": 0.15, "training step": 0.15, "inference": 0.13, "memory": 0.13,
 }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimRow:
-    """One of the paper's statements, with what the records say of it."""
+    """A statement with what the records say of it."""
 
     statement: str
     verdict: str
@@ -34,44 +43,25 @@ class ClaimRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frameworks:
-    """The framework comparison as text.
+class ArticleTable:
+    """A table of text whose columns have shares of the line."""
 
-    Attributes:
-        direction: what differences and ratios are of.
-        text: one row a configuration; an article shows the columns named in `COMPARED`.
-    """
-
-    direction: str
-    text: pd.DataFrame
+    caption: str
+    widths: Sequence[float]
+    heads: Latex
+    lines: Sequence[Latex]
 
 
-def article(
-    paper: RegeneratedPaper,
-    trials: pd.DataFrame,
-    *,
-    sweep: str,
-    description: str,
-    facts: Sequence[tuple[str, str]],
-    frameworks: Frameworks | None,
-    claims: Sequence[ClaimRow] = (),
-) -> str:
-    """The article's LaTeX, which stands beside the folders `paper` and `figures` of a report.
-
-    Args:
-        paper: its tables and figures.
-        trials: all of the sweep's, a row each.
-        sweep, description: its name, and what its file says of it.
-        facts: the machine and the versions, as names and values.
-        frameworks: the comparison of the frameworks; None where no two trials form a pair.
-        claims: the paper's statements, judged; none leaves that section out.
-    """
+def article(content: Content) -> str:
+    """The article's LaTeX, which stands beside the folders `paper` and `figures` of a report."""
+    paper, trials, compared = content.paper, content.trials, content.compared
+    claims = [row for verdict in content.verdicts if (row := _claim(verdict)) is not None]
     return fill(
         "article.tex",
-        sweep=sweep,
-        description=description,
+        sweep=content.sweep,
+        description=content.description,
         counts=_counts(trials),
-        named_frameworks=_listed([framework_name(name) for name in sorted(trials["framework"].unique())]),
+        named_frameworks=listed([framework_name(name) for name in sorted(trials["framework"].unique())]),
         tables=paper.tables,
         numbers=_numbers(paper.tables),
         shrunk=_numbers([table for table in paper.tables if table.departures]),
@@ -79,10 +69,13 @@ def article(
         agreements=[sentence for table in paper.tables for sentence in agreement(table)],
         figures=[_numbered(picture) for picture in paper.figures],
         claims=claims,
-        verdicts=_verdicts(claims),
-        frameworks=frameworks,
-        compared=None if frameworks is None else _compared(frameworks.text),
-        facts=facts,
+        verdicts=counted(content.verdicts),
+        nothing=nothing_to_compare(trials, compared.frameworks),
+        said=[*words.agreement(compared.frameworks), *words.against_null(compared.null)],
+        payment=words.payment(compared.skipping),
+        compared=_compared(compared.frameworks),
+        margins=words.margins_text(),
+        facts=what_ran(trials, sweep=content.sweep, command=content.command).facts,
     )
 
 
@@ -90,17 +83,14 @@ def _counts(trials: pd.DataFrame) -> str:
     """Such as `16 trials: 13 ok, 1 failed, 2 missing`."""
     counts = {status: int((trials["status"] == status).sum()) for status in STATUSES}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    return f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}: {told}"
+    return f"{many(len(trials), 'trial')}: {told}"
 
 
 def _numbers(tables: Sequence[RegeneratedTable]) -> str:
     """Such as `Table 1` or `Tables 1, 2 and 4`; empty for none."""
-    listed = _listed([str(table.layout.number) for table in tables])
-    return f"{'Table' if len(tables) == 1 else 'Tables'} {listed}" if tables else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    if not tables:
+        return ""
+    return f"{'Table' if len(tables) == 1 else 'Tables'} {listed(str(table.layout.number) for table in tables)}"
 
 
 def _numbered(picture: Picture) -> tuple[int, str, str]:
@@ -110,15 +100,36 @@ def _numbered(picture: Picture) -> tuple[int, str, str]:
     return number, picture.name, caption[0].upper() + caption[1:]
 
 
-def _verdicts(claims: Sequence[ClaimRow]) -> str:
-    """How many claims came out how, such as `3 reproduced, 1 inconclusive`."""
-    verdicts = [claim.verdict for claim in claims]
-    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+def _claim(verdict: Verdict) -> ClaimRow | None:
+    """A claim that was run, with a line of numbers for every finding of it."""
+    if verdict.verdict == NOT_RUN:
+        return None
+    told = [
+        f"{said_framework(one.framework)}, {said_rows(one)}: {said_numbers(one)}"
+        for one in verdict.findings
+        if one.evidence
+    ]
+    return ClaimRow(
+        statement=f"{verdict.claim.statement} ({verdict.claim.source})",
+        verdict=verdict.verdict + (f" ({verdict.kinds})" if verdict.departed else ""),
+        numbers="; ".join(told),
+    )
 
 
-def _compared(text: pd.DataFrame) -> dict[str, Any]:
-    """The columns that an article has room for, typeset."""
-    known = [name for name in COMPARED if name in text]
-    rows = text[known].astype(str).to_numpy().tolist()
-    heads, widths = zip(*(COMPARED[name] for name in known), strict=True)
-    return {"widths": widths, "heads": table_line(heads), "lines": [table_line(row) for row in rows]}
+def _compared(comparison: Comparison) -> list[ArticleTable]:
+    """The comparison's tables, typeset, with the columns that an article has room for."""
+    signs = words.signs(comparison)
+    wanted = (
+        (f"Quality and updates: {signs}", outcome_table(comparison), OUTCOMES),
+        (f"Times and memory: {signs}", cost_table(comparison), COSTS),
+    )
+    return [
+        ArticleTable(
+            caption=f"{caption}.",
+            widths=list(widths.values()),
+            heads=table_line([head(name) for name in widths]),
+            lines=[table_line(row) for row in text[list(widths)].astype(str).to_numpy().tolist()],
+        )
+        for caption, text, widths in wanted
+        if len(text)
+    ]

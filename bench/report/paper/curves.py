@@ -14,10 +14,12 @@ from matplotlib.lines import Line2D
 from bench.records.store import Store
 from bench.report.figures.style import DASHES, Picture, new_figure, topics
 from bench.report.frames import curves_frame, rows_of
+from bench.report.names import SKIP, cell_name, configuration_name, cost_name, framework_name
 from bench.report.paper.layout import PaperTable, paper_tables
-from bench.report.paper.models import cell_name, framework_name, model_name, small
+from bench.report.paper.models import model_name
+from bench.report.paper.protocol import described, setting_departures
 from bench.report.paper.published import trials_of
-from bench.report.paper.settings import phrase, setting_departures, trial_settings, varying_settings
+from bench.report.paper.settings import phrase, trial_settings, varying_settings
 
 # Okabe and Ito's, in an order that stays apart in grey; dashes and markers tell lines apart without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -70,8 +72,8 @@ def _figure(wanted: CurveFigure, trials: pd.DataFrame, *, store: Store) -> Pictu
     data = _means(curves, by="epoch" if by_epoch else "step")
     if data.empty:
         return None
-    departed = [] if words else setting_departures(table, list(settings.values()))
-    told = [f"{words}." if words else "", f"Not the published protocol: {'; '.join(departed)}." if departed else ""]
+    departed = "" if words else described(setting_departures(table, list(settings.values())))
+    told = [f"{words}." if words else "", f"Not the published protocol: {departed}." if departed else ""]
     left_out = len(shown) - len(ended)
     told.append(f"{left_out} of {len(shown)} runs did not end ok and are left out." if left_out else "")
     title = f"{' and '.join(dict.fromkeys(map(cell_name, wanted.cells)))} on {words or table.title}"
@@ -109,7 +111,7 @@ def _of_stand_in(wanted: CurveFigure, trials: pd.DataFrame) -> pd.DataFrame:
     rows = trials[(trials["task"] == wanted.stand_in) & trials["cell"].isin(wanted.cells)]
     rows = rows[(rows["p_skip"] == 0) & (rows["period"] == 1)]
     names = [
-        f"{cell_name(cell)}, λ = {small(cost)}" if cell.startswith("skip_") else cell_name(cell)
+        configuration_name(cell, cost_name(cost) if cell.startswith(SKIP) else "")
         for cell, cost in zip(rows["cell"], rows["budget_cost"], strict=True)
     ]
     return rows.assign(model=names)

@@ -22,11 +22,12 @@ from bench.report.figures.sequences import (
 )  # fmt: skip
 from bench.report.figures.style import WIDTH, Picture, new_figure, topics
 from bench.report.frames import rows_of
+from bench.report.names import configuration_name, cost_name, framework_name
 from bench.report.page.glossary import evaluation_words
 from bench.report.paper.layout import paper_tables
-from bench.report.paper.models import cell_name, framework_name, model_name, small
+from bench.report.paper.models import model_name
+from bench.report.paper.protocol import departures, described
 from bench.report.paper.published import PublishedRow, trials_of
-from bench.report.paper.settings import setting_departures, trial_settings
 
 SIGNALS, IMAGES = 3, 8
 # Images a line; those with more pixels a side than LARGE need room.
@@ -97,7 +98,7 @@ def _candidates(wanted: GateFigure, trials: pd.DataFrame) -> Iterator[Candidate]
     learned = trials[(trials["task"] == wanted.stand_in) & trials["cell"].str.startswith("skip_")]
     for cell, of_cell in sorted(learned.groupby("cell"), reverse=True):
         for cost in sorted(of_cell["budget_cost"].unique()):
-            name = f"{cell_name(str(cell))}, λ = {small(cost)}"
+            name = configuration_name(str(cell), cost_name(cost))
             yield Candidate(model=name, words=wanted.stand_in_words, trials=of_cell[of_cell["budget_cost"] == cost])
 
 
@@ -127,7 +128,7 @@ def _picture(wanted: GateFigure, candidate: Candidate, found: list[tuple[dict[st
     images = all(examples.are_images for _, examples in found)
     kind = "pixels" if images else "samples"
     rows = [row for row, _ in found]
-    departed = setting_departures(table, [trial_settings(row) for row in rows]) if rows[0]["task"] == table.task else []
+    departed = described(departures(table, pd.DataFrame(rows))) if rows[0]["task"] == table.task else ""
     sides = " and ".join(dict.fromkeys(f"{examples.side} × {examples.side}" for _, examples in found))
     seeds = ", ".join(f"seed {row['seed']} in {framework_name(row['framework'])}" for row in rows)
     look = "with a blank edge" if images else "open"
@@ -136,7 +137,7 @@ def _picture(wanted: GateFigure, candidate: Candidate, found: list[tuple[dict[st
         f"and {look}; {evaluation_words(row['reported'] for row in rows)}, {seeds}.",
         f"Images of {sides} pixels." if images else "",
         f"{candidate.words}." if candidate.words else "",
-        f"Not the published protocol: {'; '.join(departed)}." if departed else "",
+        f"Not the published protocol: {departed}." if departed else "",
     ]
     data = pd.concat(
         examples_data(examples, _shown(examples)).assign(framework=row["framework"], seed=row["seed"])

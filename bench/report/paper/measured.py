@@ -11,8 +11,9 @@ import pandas as pd
 from bench.records.record import FINISHED
 from bench.report.frames import STATUSES, configuration_fields, rows_of
 from bench.report.paper.layout import PaperTable
+from bench.report.paper.protocol import described, setting_departures
 from bench.report.paper.published import PublishedRow, trials_of
-from bench.report.paper.settings import phrase, setting_departures, trial_settings, varying_settings
+from bench.report.paper.settings import phrase, trial_settings, varying_settings
 
 # How records call what a table measures, and how many of the table's units theirs is.
 QUALITY_SCALE = {"solved": 1.0, "accuracy": 1.0, "map_percent": 100.0}
@@ -79,7 +80,7 @@ def _measured(
     measured: dict[str, Any] = {
         "framework": framework,
         "settings": ", ".join(phrase(name, settings[name]) for name in naming if name in settings),
-        "protocol": "; ".join(setting_departures(table, [settings])) or "published" if settings else "",
+        "protocol": described(setting_departures(table, [settings])) or "published" if settings else "",
         "runs": len(ok),
         "asked": len(group),
         **{status: int((group["status"] == status).sum()) for status in STATUSES},

@@ -1,16 +1,16 @@
-"""How trials were trained, in words, and how that differs from the published protocol of a table."""
+"""How trials were trained, and how a table of the paper was, in words: setting by setting."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bench.report.frames import configuration_fields, rows_of
+from bench.report.frames import option_text, options_of
+from bench.report.names import plain
 from bench.report.page.glossary import evaluation_words
-from bench.report.paper.layout import PUBLISHED_RUNS, PaperTable
+from bench.report.paper.layout import PaperTable
 
 # How a setting is told, around its value; a setting without an entry is told by its name.
 PHRASES = {
@@ -44,13 +44,11 @@ VALUES: Mapping[str, Mapping[str, str]] = {
 }
 # Told together, as the setting of the right-hand name.
 LENGTHS = {"protocol.steps": "training", "protocol.epochs": "training", "protocol.evaluate_every": "evaluation"}
-# An option's name and value in a frame's text of all of them; a value may hold a comma.
-OPTION = re.compile(r"(\w+)=(.*?)(?=, \w+=|$)")
 
 
 def trial_settings(trial: Mapping[str, Any]) -> dict[str, str]:
     """Every setting of a trial (a frame's row) as text, by name: the data, the size, the training, who computes."""
-    options: dict[str, str] = {f"option.{name}": value for name, value in OPTION.findall(trial["options"])}
+    options: dict[str, str] = {f"option.{name}": value for name, value in options_of(trial["options"]).items()}
     protocol = {name: trial[name] for name in map(str, trial) if name.startswith("protocol.")}
     settings = {"length": f"{trial['length']:,}"} | options | {"units": trial["units"].replace("x", " × ")}
     settings |= _training(protocol)
@@ -61,7 +59,7 @@ def trial_settings(trial: Mapping[str, Any]) -> dict[str, str]:
 def published_settings(table: PaperTable) -> dict[str, str]:
     """The settings that a table was published with; those that its rows differ in are left out."""
     settings: dict[str, str] = {} if table.length is None else {"length": f"{table.length:,}"}
-    settings |= {f"option.{name}": _option_text(value) for name, value in table.options.items()}
+    settings |= {f"option.{name}": option_text(value) for name, value in table.options.items()}
     settings |= {"units": " × ".join(map(str, table.units))}
     settings |= _training({f"protocol.{name}": value for name, value in table.protocol.items()})
     return _worded(settings)
@@ -69,33 +67,6 @@ def published_settings(table: PaperTable) -> dict[str, str]:
 
 def _worded(settings: Mapping[str, str]) -> dict[str, str]:
     return {name: VALUES[name].get(value, value) if name in VALUES else value for name, value in settings.items()}
-
-
-def departures(table: PaperTable, trials: pd.DataFrame) -> list[str]:
-    """How these trials of a table differ from its published protocol, such as `64 units for 110`; empty if nowhere."""
-    if trials.empty:
-        return []
-    told = setting_departures(table, [trial_settings(trial) for trial in rows_of(trials)])
-    runs = trials.groupby([*configuration_fields(trials), "framework"], dropna=False)["seed"].nunique()
-    if runs.min() < PUBLISHED_RUNS:
-        several = " to ".join(dict.fromkeys(map(str, (runs.min(), runs.max()))))
-        told.append(f"{several} {'run' if several == '1' else 'runs'} for {PUBLISHED_RUNS}")
-    return told
-
-
-def setting_departures(table: PaperTable, found: Sequence[Mapping[str, str]]) -> list[str]:
-    """The same of settings, without the number of runs."""
-    told = []
-    for name, published in published_settings(table).items():
-        values = list(dict.fromkeys(settings[name] for settings in found))
-        if values != [published]:
-            silent = " (the paper does not say)" if name in table.left_open else ""
-            told.append(f"{phrase(name, _listed(values))} for {published}{silent}")
-    return told
-
-
-def _listed(values: Sequence[str]) -> str:
-    return " and ".join(part for part in (", ".join(values[:-1]), values[-1]) if part)
 
 
 def varying_settings(
@@ -119,20 +90,5 @@ def _training(protocol: Mapping[str, Any]) -> dict[str, str]:
     length, unit = (epochs, "epochs") if pd.isna(steps) else (steps, "steps")
     every = int(protocol["protocol.evaluate_every"])
     settings = {"training": f"{int(length):,} {unit}"}
-    settings |= {name: _text(value) for name, value in protocol.items() if name not in LENGTHS}
+    settings |= {name: plain(value) for name, value in protocol.items() if name not in LENGTHS}
     return settings | {"evaluation": f"every {unit.removesuffix('s') if every == 1 else f'{every:,} {unit}'}"}
-
-
-def _option_text(value: Any) -> str:
-    """As a frame's text of options has it."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _text(value: Any) -> str:
-    """A protocol's value: thousands with commas, small numbers such as 1e-4."""
-    if isinstance(value, str):
-        return value
-    if value == 0 or abs(value) >= 1e-2:
-        return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
-    mantissa, _, power = f"{value:.6e}".partition("e")
-    return f"{float(mantissa):g}e{int(power)}"

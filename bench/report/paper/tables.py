@@ -10,14 +10,15 @@ from typing import Any
 import pandas as pd
 
 from bench.report.frames import MISSING, STATUSES, rows_of
+from bench.report.names import framework_name
 from bench.report.numbers import NONE
 from bench.report.page.glossary import evaluation_words
 from bench.report.paper.cells import measured_cells, published_cells, runs_text
 from bench.report.paper.layout import PUBLISHED_RUNS, PaperTable, paper_tables
 from bench.report.paper.measured import measured_rows
-from bench.report.paper.models import framework_name, model_name
+from bench.report.paper.models import model_name
+from bench.report.paper.protocol import departures, fewer_runs
 from bench.report.paper.published import trials_of
-from bench.report.paper.settings import departures
 
 HEADS = {"solved": "task solved", "accuracy": "accuracy", "map_percent": "mAP (%)"}
 PAPER, OURS = "paper", "ours"
@@ -66,7 +67,7 @@ def regenerate(table: PaperTable, trials: pd.DataFrame) -> RegeneratedTable | No
     if measured.empty:
         return None
     of_table = pd.concat([trials_of(row, trials) for row in table.rows if row.of_this_project])
-    told = tuple(departures(table, of_table))
+    told = tuple(filter(None, [*map(str, departures(table, of_table)), fewer_runs(of_table)]))
     columns = _columns(table)
     groups = [f"T = {length}" for length in table.lengths] or [""]
     heads = [*NAMING_COLUMNS, *(f"{group}: {name}" if group else name for group in groups for name in columns)]

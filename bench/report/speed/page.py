@@ -12,7 +12,7 @@ from bench.report.folder import replacing
 from bench.report.names import head
 from bench.report.page.rendering import PageTable, Section, render
 from bench.report.speed.figures import time_against_update_ratio
-from bench.report.speed.times import glance, passes_frame, read_benchmarks, readable_times, times_table
+from bench.report.speed.times import Benchmarks, glance, passes_frame, read_benchmarks, readable_times, times_table
 from bench.report.tables.formats import to_latex, to_markdown
 
 HOW = (
@@ -66,6 +66,11 @@ def speed_sections(content: dict[str, Any], table: pd.DataFrame, *, command: str
         ),
         Section(title="Speed: what was measured", facts=_facts(content, table, command=command)),
     ]
+
+
+def benchmark_sections(benchmarks: Benchmarks | None) -> list[Section]:
+    """What the benchmarks measured beside a sweep; no sections where they were not run."""
+    return [] if benchmarks is None else speed_sections(benchmarks.content, benchmarks.times)
 
 
 def write_speed_tables(folder: Path, table: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,22 @@ NATIVE_LAYERS = {"pytorch": "torch.nn", "tensorflow": "keras.layers"}
 WORKLOAD = (
     "step", "framework", "batch_size", "length", "input_size", "units", "cell", "subject", "updates_every",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmarks:
+    """What the benchmarks measured: the file's content, and its times as `times_table` makes them."""
+
+    content: dict[str, Any]
+    times: pd.DataFrame
+
+
+def benchmarks_beside(results: Path) -> Benchmarks | None:
+    """The benchmarks beside the records; None where they were not run. Raises `SpeedError`."""
+    if not (results / "speed" / "benchmarks.json").exists():
+        return None
+    content = read_benchmarks(results)
+    return Benchmarks(content=content, times=times_table(passes_frame(content)))
 
 
 def read_benchmarks(results: Path) -> dict[str, Any]:

@@ -7,12 +7,28 @@ from pathlib import Path
 import pytest
 
 from bench import report
+from bench.report import writing
+from bench.report.figures.style import Picture
 from tests.bench.report.stored import SWEEP, Stored, write_stored
 
 
 @pytest.fixture(scope="session")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     return write_stored(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are laid out, as for every report, but not written in each format, which is most of its time."""
+
+    def lay_out(picture: Picture, *, folder: Path) -> None:
+        picture.figure.draw_without_rendering()
+        folder.mkdir(exist_ok=True)
+        (folder / f"{picture.name}.svg").write_text("<svg/>")
+        for ending in ("png", "pdf", "csv"):
+            (folder / f"{picture.name}.{ending}").touch()
+
+    monkeypatch.setattr(writing, "save", lay_out)
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,8 @@ def verdicts() -> list[Verdict]:
 
 def test_a_row_says_what_where_and_how_much(verdicts: list[Verdict]):
     table = verdict_table(verdicts).set_index("claim")
-    assert table.loc["adding-half"].tolist() == ["not reproduced", "tensorflow", "direction, value", "6 of 8", "4"]
-    assert table.loc["adding-baselines", "in"] == "pytorch, tensorflow"
+    assert table.loc["adding-half"].tolist() == ["not reproduced", "TensorFlow", "direction, value", "6 of 8", "4"]
+    assert table.loc["adding-baselines", "in"] == "PyTorch, TensorFlow"
     assert table.loc["mnist-half"].tolist() == ["not run", "–", "–", "–", "–"]
 
 
@@ -49,8 +49,8 @@ def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
     text = re.sub(r"\s+", " ", " ".join(lines))
     assert lines[0].startswith("table1: 26 claims: ")
     assert "adding-half (Table 1): At λ = 1e-5 they use about half of the samples." in text
-    assert "pytorch: reproduced; tensorflow: not reproduced" in text
-    assert "tensorflow, skip_lstm λ=1e-5: not reproduced; mean 0.8" in text
+    assert "PyTorch: reproduced; TensorFlow: not reproduced" in text
+    assert "TensorFlow, Skip LSTM, λ = 1e-5: not reproduced; mean 0.8" in text
     assert "p < 1e-4, of the opposite = 1" in text
     assert lines.count("  flops of an update, within part, part 0.01 (value)") == 1  # of the four tables, the one here
     assert "n = 4; published 0.5390" in text
@@ -60,9 +60,9 @@ def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
 def test_a_shrunk_protocol_is_said_with_what_it_shrinks():
     shrunk = judge(as_published("table1").assign(units="64"), store=NOWHERE)
     text = re.sub(r"\s+", " ", " ".join(claim_lines(shrunk, sweep="table1")))
-    assert "a shrunk protocol, which shows no value: units 64 for 110" in text
+    assert "a shrunk protocol, which shows no value: 64 units for 110" in text
     table = stated_table(shrunk).set_index("claim")
-    assert table.loc["adding-half", "protocol"] == "shrunk: units 64 for 110"
+    assert table.loc["adding-half", "protocol"] == "shrunk: 64 units for 110"
     assert table.loc["mnist-half", "protocol"] == "–"
     assert stated_table(judge(as_published("table1"), store=NOWHERE))["protocol"].iloc[0] == "published"
 

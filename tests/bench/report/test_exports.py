@@ -34,13 +34,13 @@ def runs_of(stored: Stored) -> dict[str, ExportedRun]:
 
 def test_names_tell_task_cell_variant_framework_and_seed(stored: Stored):
     names = set(runs_of(stored))
-    assert "adding/skip_lstm/λ=0.01/tensorflow/seed=2" in names
+    assert "adding/skip_lstm/budget_cost=0.01/tensorflow/seed=2" in names
     assert "digits/lstm/pytorch/seed=0" in names
     assert len(names) == len(stored.store.trial_ids())
 
 
 def test_a_run_has_what_the_record_has(stored: Stored):
-    run = runs_of(stored)["adding/skip_lstm/λ=0.01/pytorch/seed=1"]
+    run = runs_of(stored)["adding/skip_lstm/budget_cost=0.01/pytorch/seed=1"]
     assert run.ok
     assert (run.parameters["budget_cost"], run.parameters["seed"], run.parameters["batch_size"]) == (0.01, 1, 4)
     assert (run.metrics["quality"], run.metrics["update_ratio"]) == (0.2, 0.5)
@@ -60,14 +60,16 @@ def test_a_failure_is_a_failed_run_with_its_error(stored: Stored):
 
 
 def test_two_trials_of_one_name_are_told_apart_by_their_ids(tmp_path: Path):
-    """Two engines stand in the variant; two p_skip of the same text would not."""
-    first = trial("adding", "lstm", "pytorch").model_copy(update={"p_skip": 0.50000001})
-    second = first.model_copy(update={"p_skip": 0.50000002})
+    """What sets two trials apart stands in their names; a slash, which parts a name, is written as another letter."""
+    made = trial("imdb", "lstm", "pytorch")
+    first, second = (
+        made.model_copy(update={"options": {**made.options, "word_vectors": name}}) for name in ("a/b.bin", "a_b.bin")
+    )
     for one in (first, second):
         write_run(Store(tmp_path), ok_record(one, quality=0.1))
     list_sweep(tmp_path, [first, second])
     names = set(runs_of(Stored(results=tmp_path, trials=(first, second))))
-    assert names == {f"adding/lstm/p_skip=0.5/pytorch/seed=0/{one.id}" for one in (first, second)}
+    assert names == {f"imdb/lstm/word_vectors=a_b.bin/pytorch/seed=0/{one.id}" for one in (first, second)}
 
 
 # TensorBoard
@@ -92,7 +94,7 @@ def values_in(folder: Path) -> Iterator[tuple[int, Any]]:
 
 def test_tensorboard_has_a_run_a_trial_with_parameters_and_metrics(stored: Stored, tmp_path: Path):
     assert export_runs(SWEEP, tool="tensorboard", place=str(tmp_path), results=stored.results) == (15, 0)
-    folder = tmp_path / "adding/skip_lstm/λ=0.01/pytorch/seed=1"
+    folder = tmp_path / "adding/skip_lstm/budget_cost=0.01/pytorch/seed=1"
     scalars = {
         (step, value.tag): value.simple_value for step, value in values_in(folder) if not value.HasField("metadata")
     }
@@ -227,7 +229,7 @@ def test_mlflow_holds_every_trial_once(stored: Stored, server: str):
     assert len(runs) == 15
     by_name = {run.info.run_name: run for run in runs}
 
-    good = by_name["adding/skip_lstm/λ=0.01/pytorch/seed=1"]
+    good = by_name["adding/skip_lstm/budget_cost=0.01/pytorch/seed=1"]
     assert good.info.status == "FINISHED"
     assert good.data.metrics["quality"] == pytest.approx(0.2)
     assert good.data.params["budget_cost"] == "0.01"

@@ -7,7 +7,7 @@ import pstats
 
 import pytest
 
-from bench.report.comparison.pairs import compare_frameworks
+from bench.report.comparison.paired_differences import compare
 from bench.report.figures.parts import LARGEST, MOST, parts
 from bench.report.frames import trials_frame
 from bench.report.page import sections
@@ -26,10 +26,10 @@ def calls(costs: int, tmp_path) -> int:
         frame = trials_frame(records)
         table = aggregate(frame)
         text = readable(table)
-        comparison = compare_frameworks(frame)
+        comparison = compare(frame, apart="framework")
         to_markdown(text.varying)
         to_long_latex(printed(table), caption="", label="")
-        told = [sections.summary(frame, comparison), sections.results(text), sections.provenance(frame)]
+        told = [sections.summary(frame, comparison, verdicts=[]), sections.results(text), sections.provenance(frame)]
         render(title="", description="", sections=told, figures=tmp_path)
     return pstats.Stats(profile).total_calls
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.plan.trial import build_trial
 from bench.report import names
-from bench.report.comparison.pairs import compare_frameworks
+from bench.report.comparison.paired_differences import compare
 from bench.report.frames import trials_frame
 from bench.report.labels import problem_names
 from bench.report.page import sections
@@ -84,7 +84,7 @@ def test_heads_have_units() -> None:
 
 def test_the_summary_is_a_sentence() -> None:
     frame = trials_frame([made(budget_cost=1e-5), made(budget_cost=1e-5, seed=1)])
-    points = sections.summary(frame, compare_frameworks(frame)).points
+    points = sections.summary(frame, compare(frame, apart="framework"), verdicts=[]).points
     assert points[0] == (
         "adding problem, T = 50: lowest mean squared error 0.1000, the mean of 2 seeds, by Skip LSTM, λ = 1e-5 in "
         "PyTorch, with 50 % of the steps used, after the last training step; 2 of 2 trials solved the task."
@@ -93,6 +93,6 @@ def test_the_summary_is_a_sentence() -> None:
 
 def test_the_summary_tells_samples_where_the_paper_does() -> None:
     frame = trials_frame([ok_record(trial("digits", "skip_gru", "tensorflow"), quality=0.9123, update_ratio=0.25)])
-    points = sections.summary(frame, compare_frameworks(frame)).points
+    points = sections.summary(frame, compare(frame, apart="framework"), verdicts=[]).points
     assert points[0].startswith("sequential digits, T = 64: highest accuracy 91.23 % by Skip GRU in TensorFlow, ")
     assert "with 16 of 64 samples used" in points[0]

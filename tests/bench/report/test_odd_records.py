@@ -14,7 +14,7 @@ from bench import report
 from bench.plan.trial import Trial
 from bench.records.record import Record, failure
 from bench.records.store import Store, write_curve
-from bench.report.comparison.pairs import compare_frameworks
+from bench.report.comparison.paired_differences import compare
 from bench.report.figures import differences, learning_curves, parts, quality, sequences, step_times
 from bench.report.figures.style import house_style
 from bench.report.frames import curves_frame, read_records, trials_frame
@@ -26,6 +26,8 @@ from tests.bench.report.outline import Outline
 from tests.bench.report.stored import SWEEP, list_sweep, ok_record, trial, write_run
 
 Reported = Callable[..., str]
+
+pytestmark = pytest.mark.usefixtures("unsaved")
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def run(task: str, cell: str, framework: str, *, seed: int = 0, cost: float = 0.
 
 def test_one_framework_alone(reported: Reported) -> None:
     text = reported([run("adding", cell, "pytorch", update_ratio=0.5) for cell in ("skip_lstm", "skip_gru")])
-    assert "No two ok trials form a pair, so there is nothing to compare." in text
+    assert "All trials are of PyTorch, so there is nothing to compare." in text
 
 
 def test_one_run(reported: Reported) -> None:
@@ -78,7 +80,7 @@ def test_all_failed(reported: Reported) -> None:
         "No trial ended ok with a finite quality.",
         "No trial ended ok with a measured step.",
         "No skip cell skipped anything.",
-        "No two ok trials form a pair",
+        "No trial ended ok, so there is nothing to compare.",
     ):
         assert otherwise in text
 
@@ -87,7 +89,7 @@ def test_seeds_that_agree_to_the_last_digit(reported: Reported) -> None:
     several = [run("adding", "lstm", name, seed=seed) for name in ("pytorch", "tensorflow") for seed in range(3)]
     text = reported(several)
     assert "0.1000 ± 0" in text
-    assert "updates differ by at most 0 percentage points" in text
+    assert "PyTorch and TensorFlow, 3 pairs in 1 configuration: quality 1 undecided." in text
 
 
 def test_quality_of_exactly_zero_on_a_logarithmic_axis(reported: Reported) -> None:
@@ -117,8 +119,8 @@ def test_only_curves_that_are_not_finite(reported: Reported, tmp_path: Path) -> 
 
 def test_no_seeds_in_common(reported: Reported) -> None:
     text = reported([run("adding", "lstm", "pytorch", seed=0), run("adding", "lstm", "tensorflow", seed=1)])
-    assert "No two ok trials form a pair" in text
-    assert "tensorflow: not in the sweep" in text
+    assert "The frameworks have no seed in common, so no two trials form a pair." in text
+    assert "TensorFlow: not in the sweep" in text
 
 
 def test_a_record_in_quarantine(reported: Reported, tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_figures_of_many_configurations_can_be_read(tmp_path: Path, monkeypatch:
     write_many(tmp_path, costs=15)  # 30 configurations of each task
     store = Store(tmp_path)
     frame = trials_frame(read_records(SWEEP, results=tmp_path).records.values())
-    comparison = compare_frameworks(frame)
+    comparison = compare(frame, apart="framework")
     with house_style():
         drawn = {
             "curves": learning_curves.learning_curves(curves_frame(frame, store=store), frame),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bench.report.comparison.pairs import compare_frameworks, readable_summary
+from bench.report.comparison.paired_differences import compare
+from bench.report.comparison.tables import outcome_table
 from bench.report.figures import differences, quality
 from bench.report.frames import read_records, trials_frame
 from bench.report.names import evaluation_name
@@ -25,7 +26,7 @@ def frame(stored: Stored) -> pd.DataFrame:
 
 
 def test_tables_have_a_column_for_it(frame: pd.DataFrame) -> None:
-    for shown in (readable(aggregate(frame)).varying, readable_summary(compare_frameworks(frame))):
+    for shown in (readable(aggregate(frame)).varying, outcome_table(compare(frame, apart="framework"))):
         for task, rows in shown.groupby("task"):
             reported = "last" if str(task).startswith("adding problem") else "best validation"
             assert {evaluation_name(name) for name in rows["reported"]} == {reported}
@@ -37,12 +38,12 @@ def test_the_column_stays_where_every_row_has_the_same() -> None:
 
 
 def test_captions_and_sentences_say_it_in_words(frame: pd.DataFrame) -> None:
-    comparison = compare_frameworks(frame)
+    comparison = compare(frame, apart="framework")
     pictures = quality.quality_against_update_ratio(frame) + differences.framework_differences(comparison, frame)
     assert {picture.name.split("-")[0] for picture in pictures} == {"quality", "frameworks"}
     for picture in pictures:
         assert WORDS[picture.title.partition(",")[0]] in picture.caption
-    for task, point in zip(WORDS, sections.summary(frame, comparison).points, strict=False):
+    for task, point in zip(WORDS, sections.summary(frame, comparison, verdicts=[]).points, strict=False):
         assert WORDS[task] in point
 
 
@@ -55,6 +56,6 @@ def test_numbers_of_two_evaluations_are_neither_averaged_nor_paired() -> None:
     table = aggregate(frame)
     means = dict(zip(zip(table["framework"], table["reported"], strict=True), table["quality_mean"], strict=True))
     assert means == {("pytorch", "best_validation"): 0.1, ("pytorch", "last"): 0.3, ("tensorflow", "last"): 0.2}
-    comparison = compare_frameworks(frame)
+    comparison = compare(frame, apart="framework")
     assert comparison.pairs.empty
     assert comparison.refused["reason"].tolist() == ["different reported evaluations"]

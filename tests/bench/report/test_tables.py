@@ -189,7 +189,7 @@ def test_numbers_stand_to_the_right_and_ids_do_not():
 
 def test_markup_in_a_name_stays_in_its_cell():
     text = pd.DataFrame({"name": ["a|b\nc <img src=x>"]})
-    assert to_markdown(text).splitlines()[2] == r"| a\|b c &lt;img src=x> |"
+    assert to_markdown(text).splitlines()[2] == r"| a\|b c &lt;img src=x&gt; |"
 
 
 def test_the_printed_table_tells_updates_as_the_paper_does(table):

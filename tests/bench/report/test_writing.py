@@ -87,6 +87,7 @@ def test_every_figure_has_its_formats_and_data(page):
         "paper-figure-3",
         "quality-update-ratio-adding-problem-t-10",
         "quality-update-ratio-sequential-digits-t-64",
+        "skipping-adding-problem-t-10",
         "step-times-adding-problem-t-10",
         "step-times-sequential-digits-t-64",
         "used-adding-problem-t-10-skip-lstm-lambda-0.01",
@@ -113,7 +114,15 @@ def test_tables_are_written_for_machines(page):
     assert len(records) == 16
     assert records["status"].value_counts().to_dict() == {"ok": 13, "diverged": 1, "failed": 1, "missing": 1}
     assert (records.loc[records["task"] == "adding", "options"] == "length=10").all()
-    for name in ("results.csv", "results.md", "results.tex", "comparison.csv", "pairs.csv"):
+    for name in (
+        "results.csv",
+        "results.md",
+        "results.tex",
+        "comparison.csv",
+        "pairs.csv",
+        "comparison.md",
+        "comparison.tex",
+    ):
         assert (page.parent / name).stat().st_size > 0
 
 
@@ -160,6 +169,7 @@ def small(tmp_path) -> Path:
     return tmp_path / "results"
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_report_replaces_the_one_before_and_leaves_nothing_else(small, tmp_path):
     reports = tmp_path / "reports"
     (reports / SWEEP).mkdir(parents=True)
@@ -193,6 +203,7 @@ def test_no_records_is_one_clear_line(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["curve.csv", "gates.npz"])
+@pytest.mark.usefixtures("unsaved")
 def test_a_damaged_file_is_named(tmp_path, name):
     made = trial("digits", "skip_lstm", "pytorch")
     record = ok_record(made, quality=0.8)
@@ -205,6 +216,7 @@ def test_a_damaged_file_is_named(tmp_path, name):
         report.write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_record_that_was_edited_is_left_out_and_named(tmp_path, stored):
     results = tmp_path / "results"
     shutil.copytree(stored.results, results)
@@ -219,6 +231,7 @@ def test_a_record_that_was_edited_is_left_out_and_named(tmp_path, stored):
     assert f"left out: {edited}: was changed after it was written" in output.getvalue()
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_report_shows_what_its_sweep_asks_for_and_no_other_record(tmp_path, stored):
     asked = [made for made in stored.trials if made.task == "adding"]
     page = report.write_report(SWEEP, results=stored.results, reports=tmp_path, trials=asked)
@@ -226,6 +239,7 @@ def test_a_report_shows_what_its_sweep_asks_for_and_no_other_record(tmp_path, st
         assert {row["trial_id"] for row in csv.DictReader(file)} == {made.id for made in asked}
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_only_failures_still_make_a_report(tmp_path, stored):
     made = trial("adding", "lstm", "pytorch", seed=2)
     record = stored.store.read(made.id)
@@ -248,10 +262,18 @@ def test_the_terminal_shows_results_and_comparison(stored):
         "Skip LSTM, λ = 0.01" in line and "0.20 ± 0.10" in line and line.rstrip().endswith("ok") for line in lines
     )
     assert any("LSTM" in line and line.rstrip().endswith("missing") for line in lines)
-    assert any(
-        line.startswith("not a pair: sequential digits, T = 64, Skip GRU, seed 0 (different training batches)")
-        for line in lines
-    )
+    refused = "not a pair: sequential digits, T = 64, Skip GRU, fast, seed 0 (different training batches)"
+    assert any(line.startswith(refused) for line in lines)
+
+
+def test_the_comparison_s_tables_fit_100_columns_and_break_no_word(stored):
+    output = io.StringIO()
+    report.print_comparison(SWEEP, results=stored.results, console=Console(file=output, width=80))
+    lines = output.getvalue().splitlines()
+    tables = lines[: next(number for number, line in enumerate(lines) if line.startswith("PyTorch and TensorFlow"))]
+    assert max(map(len, tables)) <= 100
+    words = " ".join(tables).split()
+    assert {"configuration", "training", "inference", "undecided", "×0.500;"} <= set(words)
 
 
 def test_results_table_and_compare_are_frames(stored):

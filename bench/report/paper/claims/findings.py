@@ -17,12 +17,12 @@ from bench.report.paper.claims.pairs import PairedDifferences, paired_difference
 from bench.report.paper.claims.samples import TIMES, sample
 from bench.report.paper.claims.settings import Standing
 from bench.report.paper.claims.statistics import no_larger
+from bench.report.paper.layout import paper_tables
+from bench.report.paper.models import row_name
 from bench.report.paper.protocol import Departure, departures, described
 
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN = "reproduced", "not reproduced", "inconclusive", "not run"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)
-# What decides the cost of an update; how long a cell was trained does not.
-SIZES = ("units", "options")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,20 +162,20 @@ def _at_equal_updates(finding: Finding, trials: Sequence[pd.DataFrame], *, store
 def _departures(criterion: Criterion, trials: pd.DataFrame) -> tuple[Departure, ...]:
     if criterion.table is None or trials.empty:
         return ()
-    found = departures(criterion.table, trials)
-    if criterion.measure == "flops_of_an_update":
-        return tuple(departure for departure in found if departure.part in SIZES)
+    found = departures(paper_tables()[criterion.table - 1], trials)
+    if criterion.measure == "flops_of_an_update":  # how long a cell was trained does not decide it
+        return tuple(departure for departure in found if departure.of_size)
     return found
 
 
 def _absence(row: Row, trials: pd.DataFrame) -> str:
     if trials.empty:
-        return f"{row.name} is not in the sweep"
+        return f"{row_name(row.name)} is not in the sweep"
     counts = {status: int((trials["status"] == status).sum()) for status in dict.fromkeys(trials["status"])}
     words = ", ".join(
         f"{count} {'without a record' if status == MISSING else status}" for status, count in counts.items()
     )
-    return f"{row.name}: {words}"
+    return f"{row_name(row.name)}: {words}"
 
 
 def _seeds(n: int, claim: Claim, trials: Sequence[pd.DataFrame]) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.report.frames import configuration_fields
+from bench.report.frames import configuration_fields, options_of
+from bench.report.names import field_name
 from bench.report.paper.claims.catalogue import Row
-from bench.report.paper.protocol import options_of
 from bench.report.paper.published import BY_LENGTH
 
 # What a row chooses itself.
@@ -19,6 +19,7 @@ LENGTHS = ("length", "sample_milliseconds")
 # What times depend on beside the trial.
 CONDITIONS = (
     "environment.processor", "environment.cores", "environment.gpu", "environment.threads", "threads", "workers",
+    "company",
 )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def _names(settings: pd.DataFrame) -> list[str]:
     """Each setting by what is not the same in all of them."""
     varying = [name for name in settings if settings[name].nunique(dropna=False) > 1]
     return [
-        ", ".join(f"{str(name).rpartition('.')[2]}={value}" for name, value in zip(varying, row, strict=True))
+        ", ".join(field_name(str(name).rpartition(".")[2], value) for name, value in zip(varying, row, strict=True))
         for row in settings[varying].astype(object).to_numpy().tolist()
     ]
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.names import framework_name
 from bench.report.numbers import number
 from bench.report.paper.claims.catalogue import Criterion
 from bench.report.paper.claims.evidence import Evidence
 from bench.report.paper.claims.findings import NOT_RUN, REPRODUCED, VERDICTS, Finding
 from bench.report.paper.claims.verdicts import Verdict
+from bench.report.paper.models import row_name
 from bench.report.paper.protocol import described
 
 # A p-value below this is written so: t and F of a few seeds say no more.
@@ -52,7 +54,7 @@ def _where(verdict: Verdict) -> str:
     if verdict.verdict == NOT_RUN:
         return "–"
     names = [name for name, own in verdict.frameworks.items() if own == verdict.verdict]
-    return ", ".join(names).replace(" and ", ", ") or "–"
+    return said_framework(" and ".join(names)).replace(" and ", ", ") or "–"
 
 
 def _asked(verdict: Verdict) -> int:
@@ -86,7 +88,7 @@ def numbers_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     rows = [
         {
             "claim": verdict.claim.id,
-            "framework": finding.framework,
+            "framework": said_framework(finding.framework),
             "rows": said_rows(finding),
             "verdict": finding.verdict,
             "numbers": said_numbers(finding),
@@ -124,8 +126,14 @@ def to_json(verdicts: Sequence[Verdict]) -> str:
 
 def said_rows(finding: Finding) -> str:
     """The rows of a finding in words, with its setting where there are several."""
-    rows = " against ".join(name.replace("budget_cost=", "λ=") for name in finding.rows) or "–"
+    names = map(row_name, finding.rows) if finding.criterion.cases else finding.rows
+    rows = " against ".join(names) or "–"
     return f"{rows} ({finding.setting})" if finding.setting else rows
+
+
+def said_framework(frameworks: str) -> str:
+    """A framework for people, or several that are judged together."""
+    return " and ".join(map(framework_name, frameworks.split(" and ")))
 
 
 def said_criterion(criterion: Criterion) -> str:

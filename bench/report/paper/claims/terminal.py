@@ -9,6 +9,7 @@ from bench.report.paper.claims.findings import NOT_RUN, Finding
 from bench.report.paper.claims.tables import (
     counted,
     said_criterion,
+    said_framework,
     said_numbers,
     said_published,
     said_rows,
@@ -36,7 +37,7 @@ def claim_lines(verdicts: Sequence[Verdict], *, sweep: str) -> Iterator[str]:
 
 def _numbers(verdict: Verdict) -> Iterator[str]:
     yield from _folded(f"{verdict.claim.id} ({verdict.claim.source}): {verdict.claim.statement}", indent="")
-    frameworks = "; ".join(f"{name}: {own}" for name, own in verdict.frameworks.items())
+    frameworks = "; ".join(f"{said_framework(name)}: {own}" for name, own in verdict.frameworks.items())
     yield from _folded(frameworks, indent="  ")
     if verdict.departed:
         yield from _folded(f"a shrunk protocol, which shows no value: {verdict.departed}", indent="  ")
@@ -49,7 +50,7 @@ def _numbers(verdict: Verdict) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    parts = [f"{finding.framework}, {said_rows(finding)}: {finding.verdict}"]
+    parts = [f"{said_framework(finding.framework)}, {said_rows(finding)}: {finding.verdict}"]
     if finding.evidence is not None:
         parts.append(said_numbers(finding))
     if (published := said_published(finding)) != "–":

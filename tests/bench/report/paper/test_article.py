@@ -9,33 +9,39 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from bench.records.record import Record, failure
 from bench.records.store import Store, write_arrays, write_curve
+from bench.report.content import content_of
 from bench.report.figures.style import house_style, save
 from bench.report.frames import trials_frame
+from bench.report.names import FRAMEWORKS
 from bench.report.paper.agreement import agreement, overall
-from bench.report.paper.article import ClaimRow, Frameworks, article
-from bench.report.paper.regenerated import RegeneratedPaper, regenerate_paper, write_tables
+from bench.report.paper.article import article
+from bench.report.paper.regenerated import RegeneratedPaper, write_tables
 from tests.bench.report.paper.runs import SMALL, made, run, table_of
 
 HOSTILE = r"50 % of a_b & c # $ ~ ^ {x} \end{document} λ ≤ 1e-5 Ā 数"
 
 
-def article_of(records: list[Record], *, folder: Path, **more) -> tuple[str, RegeneratedPaper]:
+def article_of(records: list[Record], *, folder: Path) -> tuple[str, RegeneratedPaper]:
     folder.mkdir(exist_ok=True)
-    frame = trials_frame(records)
     with house_style():
-        paper = regenerate_paper(frame, store=Store(folder / "results"))
-        for picture in paper.figures:
+        content = content_of(
+            trials_frame(records),
+            store=Store(folder / "results"),
+            problems={},
+            sweep="a_sweep",
+            command="100 % & more",
+            description=HOSTILE,
+        )
+        for picture in content.paper.figures:
             save(picture, folder=folder / "figures")
-    write_tables(paper.tables, folder=folder / "paper")
-    values = {"sweep": "a_sweep", "description": HOSTILE, "facts": [("processor", "100 % & more")], "frameworks": None}
-    text = article(paper, frame, **(values | more))
+    write_tables(content.paper.tables, folder=folder / "paper")
+    text = article(content)
     (folder / "paper.tex").write_text(text, encoding="utf-8")
-    return text, paper
+    return text, content.paper
 
 
 def all_tables(folder: Path) -> list[Record]:
@@ -46,6 +52,7 @@ def all_tables(folder: Path) -> list[Record]:
         ("imdb", "skip_lstm", {"budget_cost": 1e-3}), ("ucf101", "skip_lstm", {"budget_cost": 1e-4}),
     ]  # fmt: skip
     records, store = [], Store(folder / "results")
+    rows.append(("adding", "gru", {}))  # what skipping is timed against
     for task, cell, fields in rows:
         for framework, seed in itertools.product(("pytorch", "tensorflow"), (0, 1)):
             trial = made(task, cell, framework, seed=seed, **fields, **SMALL)
@@ -98,11 +105,24 @@ def test_a_departure_from_the_published_protocol_is_told_before_any_number(tmp_p
     assert r"Not at the published protocol, as Section~\ref{sec:setup} tells: Table 1." in text
 
 
-def test_claims_are_a_section_where_there_are_any(tmp_path: Path):
-    claims = [ClaimRow(statement="LSTM solves adding_50", verdict="reproduced", numbers="4 of 4")]
-    text, _ = article_of([run(made("adding", "lstm"))], folder=tmp_path, claims=claims)
-    assert r"LSTM solves adding\_50 & reproduced & 4 of 4 \\" in text
-    assert "Of the paper's statements: 1 reproduced." in text
+def test_claims_are_a_section_of_those_that_were_run(tmp_path: Path):
+    records = [run(made("adding", cell, seed=seed), solved=True) for cell in ("lstm", "gru") for seed in range(4)]
+    text, _ = article_of(records, folder=tmp_path)
+    claims = text[text.index(r"\section{Claims}") : text.index(r"\section{The frameworks}")]
+    assert re.search(r"Table 1\) & reproduced & PyTorch, .*4 of 4 seeds as claimed", claims)
+    assert "Kinetics" not in claims, "a claim of rows that were not run"
+    assert re.search(r"\d+ claims: 1 reproduced, .*\d+ not run", text)
+
+
+def test_frameworks_are_compared_in_two_tables_with_their_margins(tmp_path: Path):
+    """Five pairs that are equal to the last digit are equivalent; four say nothing yet."""
+    five = [run(made("adding", "lstm", name, seed=seed)) for name in FRAMEWORKS for seed in range(5)]
+    text, _ = article_of(five, folder=tmp_path)
+    assert re.search(r"LSTM & fast & 5 & .* & equivalent & ", text)
+    assert "mean squared error a factor of 2" in text
+    four = [record for record in five if record.trial.seed < 4]
+    text, _ = article_of(four, folder=tmp_path / "four")
+    assert re.search(r"LSTM & fast & 4 & .* & undecided & ", text)
 
 
 def test_a_sweep_without_a_row_or_a_number_of_the_paper_says_so(tmp_path: Path):
@@ -125,13 +145,8 @@ needs_latexmk = pytest.mark.skipif(
 def test_latex_takes_it_and_every_table_fits_the_page(tmp_path: Path, kind: str):
     """All six tables, figures, claims and the comparison; or nothing but one failed trial."""
     if kind == "whole":
-        comparison = pd.DataFrame({"task": [HOSTILE], "configuration": ["lstm"], "pairs": ["4"],
-                                   "quality_difference": ["+1.0e-4 [−1.0e-4, +3.0e-4]"]})  # fmt: skip
-        more = {
-            "frameworks": Frameworks(direction="differences are b − a", text=comparison),
-            "claims": [ClaimRow(statement=HOSTILE, verdict="inconclusive", numbers="−0.1 ± 0.2")],
-        }
-        text, paper = article_of(all_tables(tmp_path), folder=tmp_path, **more)
+        text, paper = article_of(all_tables(tmp_path), folder=tmp_path)
+        assert all(rf"\section{{{title}}}" in text for title in ("Claims", "The frameworks", "Does skipping pay?"))
         assert [table.layout.number for table in paper.tables] == [1, 2, 3, 4, 5, 6]
         assert [picture.name[-1] for picture in paper.figures] == ["2", "3", "4", "5"]
         assert len(re.findall(r"\\includegraphics", text)) == 4

@@ -108,7 +108,7 @@ def test_digits_stand_in_for_mnist_and_are_named(store: Store):
         with_curve(store, made("digits", "gru", p_skip=0.5), [0.1]),
     ]
     picture = only(curve_figures(trials_frame(records), store=store))
-    assert picture.data["model"].tolist() == ["GRU", "Skip GRU, λ = 1e-3"]
+    assert picture.data["model"].tolist() == ["GRU", "Skip GRU, λ = 0.001"]
     assert "scikit-learn's digits (8 × 8) in place of MNIST" in picture.caption
 
 

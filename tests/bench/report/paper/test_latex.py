@@ -39,7 +39,7 @@ def test_a_table_has_the_paper_s_number_and_every_row_its_cells():
     rows = [line for line in latex.splitlines() if line.endswith(r"\\") and " & " in line]
     assert {line.count(" & ") for line in rows} == {table.text.shape[1] - 1}
     assert len(rows) == len(table.text) + 2  # the head stands again on a second page
-    assert r"Skip GRU, $\lambda$ = $10^{-2}$ & paper & 4 & 7.95 &" in latex
+    assert r"Skip GRU, $\lambda$ = 0.01 & paper & 4 & 7.95 &" in latex
 
 
 def test_lengths_are_heads_over_their_columns():

@@ -8,6 +8,7 @@ import pytest
 from bench.plan import sweep as sweeps
 from bench.records.record import failure
 from bench.report.frames import trials_frame
+from bench.report.paper import measured
 from bench.report.paper.layout import paper_tables
 from bench.report.paper.measured import measured_rows
 from bench.report.paper.tables import regenerated_tables
@@ -58,13 +59,23 @@ def test_two_protocols_options_devices_and_evaluations_are_told_apart():
     rows = rows_named(table_of(1, records), SKIP).iloc[1:]
     assert sorted(rows["updates (%)"]) == ["10.0", "20.0", "30.0", "40.0", "50.0"]
     words = " ".join(rows.index)
-    for setting in ("learning rate 1e-3", "T = 10", "on cuda", "best on validation"):
+    for setting in ("learning rate 0.001", "T = 10", "on cuda", "best on validation"):
         assert setting in words
 
 
-def test_configurations_that_read_alike_are_numbered_and_none_is_lost():
-    """Learning rates that differ beyond the digits that are told."""
-    records = [run(skip(protocol={"learning_rate": rate}), update_ratio=rate * 1e3) for rate in (0.1e-3, 0.10000001e-3)]
+TWO_RATES = (0.1e-3, 0.10000001e-3)
+
+
+def test_learning_rates_are_told_apart_in_all_their_digits():
+    records = [run(skip(protocol={"learning_rate": rate}), update_ratio=rate * 1e3) for rate in TWO_RATES]
+    rows = rows_named(table_of(1, records), SKIP)
+    assert set(rows.index) == {"paper", "PyTorch, learning rate 1e-4", "PyTorch, learning rate 1.0000001e-4"}
+
+
+def test_configurations_that_read_alike_are_numbered_and_none_is_lost(monkeypatch: pytest.MonkeyPatch):
+    """Settings that no words would tell apart."""
+    monkeypatch.setattr(measured, "varying_settings", lambda *_, **__: [])
+    records = [run(skip(protocol={"learning_rate": rate}), update_ratio=rate * 1e3) for rate in TWO_RATES]
     rows = rows_named(table_of(1, records), SKIP)
     assert list(rows.index) == ["paper", "PyTorch", "PyTorch, configuration 2"]
 

@@ -1,0 +1,128 @@
+"""Frameworks against null pairs: whether two frameworks differ by more than two engines of one framework do.
+
+Rounding alone makes trajectories part, so two trials that compute the same differ too. Of each seed of a configuration
+four trials are needed: two frameworks, each on two engines. The difference of the frameworks is taken as the mean over
+the engines, and the difference of the engines as the mean over the frameworks. If nothing but rounding told the four
+apart they would be exchangeable, and so would these two differences: the ratio of their sizes is 1 then, and its
+interval (`typical_values`) needs neither a normal distribution, which trajectories that part at odd moments lack, nor
+equal variances of configurations. An F-test of all pairs would need both, and independent pairs, which the four are
+not. Differences are counted in margins, so that configurations of different metrics are taken together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.report.comparison.margins import margins
+from bench.report.comparison.paired_differences import Comparison
+from bench.report.comparison.typical_values import SizeRatio, size_ratio
+from bench.report.frames import rows_of
+from impls.kinds import skip_cells
+
+TESTED = ("quality", "update_ratio")
+NAMES = ("problem", "configuration", "cell", "quality_metric", "device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NullComparison:
+    """Differences of frameworks beside those of engines.
+
+    Attributes:
+        units: one row a seed, configuration and measure that has all four trials: `frameworks` and `engines`, the two
+            differences in margins.
+        ratios: by measure, how many times as large the frameworks' differences are.
+        sizes: one row a configuration and measure: root mean squared paired differences, `frameworks_size` and
+            `engines_size`, factors for ratios; `frameworks_pairs` and `engines_pairs` behind them;
+            `frameworks_parted` and `engines_parted`, how many of the pairs part, and `…_parting`, their median step.
+    """
+
+    units: pd.DataFrame
+    ratios: dict[str, SizeRatio]
+    sizes: pd.DataFrame
+
+
+def compare_with_null(frameworks: Comparison, engines: Comparison) -> NullComparison:
+    """Takes the pairs of frameworks and those of engines together."""
+    units = pd.DataFrame(
+        [row for measure in TESTED for row in _units(frameworks.pairs, engines.pairs, measure=measure)],
+        columns=[*NAMES, "seed", "measure", "frameworks", "engines"],
+    )
+    ratios = {
+        str(measure): size_ratio(rows["frameworks"].to_numpy(float), rows["engines"].to_numpy(float))
+        for measure, rows in units.groupby("measure", sort=False)
+    }
+    return NullComparison(units=units, ratios=ratios, sizes=_sizes(frameworks.pairs, engines.pairs))
+
+
+def in_margins(pairs: pd.DataFrame, measure: str) -> pd.Series[float]:
+    """The differences of a measure in margins, on its scale; NaN for what is not tested."""
+    metrics = pairs["quality_metric"] if measure == "quality" else pd.Series(measure, index=pairs.index)
+    known = margins()
+    values = [_scaled(row, measure) / known.of(metric) for row, metric in zip(rows_of(pairs), metrics, strict=True)]
+    return pd.Series(values, index=pairs.index, dtype=float)
+
+
+def _scaled(row: dict[str, Any], measure: str) -> float:
+    """A paired difference on the scale that is averaged; NaN for a plain cell's updates, which are given."""
+    if measure == "update_ratio" and row["cell"] not in skip_cells():
+        return float("nan")
+    if measure == "quality" and margins().is_ratio(str(row["quality_metric"])):
+        return float(np.log(row["quality_ratio"]))
+    return float(row[f"{measure}_difference"])
+
+
+def _units(frameworks: pd.DataFrame, engines: pd.DataFrame, *, measure: str) -> list[dict[str, Any]]:
+    """The seeds that have all four trials: pairs of frameworks on both engines, of engines in both frameworks."""
+    if frameworks.empty or engines.empty:
+        return []
+    keys = [*NAMES, "seed"]
+    sides = []
+    for name, pairs in (("frameworks", frameworks), ("engines", engines)):
+        valued = pairs.assign(value=in_margins(pairs, measure)).dropna(subset=["value"])
+        of_seed = valued.groupby([*keys, "left", "right"], sort=False)["value"].agg(["mean", "count"]).reset_index()
+        complete = of_seed[of_seed["count"] == 2].rename(columns={"mean": name})
+        sides.append(complete[[*keys, name]])
+    return rows_of(sides[0].merge(sides[1], on=keys).assign(measure=measure))
+
+
+def _sizes(frameworks: pd.DataFrame, engines: pd.DataFrame) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    if engines.empty:
+        return pd.DataFrame(rows)
+    by_name = {
+        side: dict(list(pairs.groupby(list(NAMES), sort=False))) if len(pairs) else {}
+        for side, pairs in (("frameworks", frameworks), ("engines", engines))
+    }
+    for key in by_name["engines"]:
+        named = dict(zip(NAMES, key, strict=True))
+        for measure in TESTED:
+            row: dict[str, Any] = {**named, "measure": measure}
+            for side, groups in by_name.items():
+                sizes = _size(groups.get(key, pd.DataFrame()), measure)
+                row |= {f"{side}_{what}": value for what, value in sizes.items()}
+            row["quality_is_ratio"] = margins().is_ratio(str(named["quality_metric"]))
+            if row["engines_pairs"]:
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _size(pairs: pd.DataFrame, measure: str) -> dict[str, Any]:
+    if pairs.empty:
+        return {"size": np.nan, "pairs": 0, "parted": np.nan, "parting": np.nan}
+    values = np.array([_scaled(row, measure) for row in rows_of(pairs)])
+    values = values[np.isfinite(values)]
+    size = float(np.sqrt(np.mean(values**2))) if len(values) else np.nan
+    if measure == "quality" and margins().is_ratio(str(pairs["quality_metric"].iloc[0])):
+        size = float(np.exp(size))
+    told = pairs["parting_step"].dropna()
+    parted = told[np.isfinite(told)]
+    return {
+        "size": size,
+        "pairs": len(values),
+        "parted": len(parted) if len(told) else np.nan,
+        "parting": float(parted.median()) if len(parted) else np.nan,
+    }

@@ -1,0 +1,109 @@
+"""Does skipping pay: the time of trials that skip, against that of the plain cell that updates at every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.report.comparison.conditions import unlike_conditions
+from bench.report.comparison.intervals import LEAST_PAIRS, mean_interval
+from bench.report.comparison.pairing import values_of, with_configuration
+from bench.report.frames import configuration_fields, rows_of
+from bench.report.names import SKIP, framework_name
+
+# The compared times, and what people call them.
+TIMES = {
+    "step_milliseconds": "training step",
+    "reported_step_milliseconds": "step as reported",
+    "inference_milliseconds": "inference",
+    "inference_milliseconds_batch_1": "inference, batch 1",
+}
+# What a skipping trial and its plain cell may differ in.
+OF_SKIPS = (
+    "cell", "budget", "budget_cost", "budget_target", "p_skip", "period", "update_bias", "gate", "gate_layer",
+    "initial_state", "reported",
+)  # fmt: skip
+PAYS, DOES_NOT_PAY, UNDECIDED = "pays", "does not pay", "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipping:
+    """What skipping costs and saves.
+
+    Attributes:
+        trials: one row a skipping trial with a plain cell of the same seed, framework and engine to compare with:
+            `update_ratio`, `<time>_ratio` (to the plain cell's; empty where their conditions differ).
+        summary: one row a configuration and time: `update_ratio`, `trials`, `ratio` (geometric mean), `low` and `high`
+            (95 %, Student's t, from 5 trials on; the lowest and highest trial below) and `verdict`: *pays* where the
+            whole range lies below 1, *does not pay* where it lies above, *undecided* else.
+        alone: configurations that skip and have no plain cell beside them.
+    """
+
+    trials: pd.DataFrame
+    summary: pd.DataFrame
+    alone: tuple[str, ...]
+
+
+def skipping_against_plain(trials: pd.DataFrame) -> Skipping:
+    """Compares every ok trial that skips with the plain cell of its kind."""
+    ok = with_configuration(trials)
+    ok = ok[ok["status"] == "ok"]
+    keys = ["framework", "seed", *(name for name in configuration_fields(trials) if name not in OF_SKIPS)]
+    skips = (ok["cell"] != ok["cell"].map(_plain)) | (ok["p_skip"] > 0) | (ok["period"] > 1)
+    full = {_key(row, keys): row for row in reversed(rows_of(ok[~skips]))}
+    rows: list[dict[str, Any]] = []
+    alone: dict[str, None] = {}
+    for row in rows_of(ok[skips]):
+        plain = full.get(_key(row, keys))
+        if plain is None:
+            alone[f"{row['problem']}: {row['label']} ({framework_name(row['framework'])})"] = None
+            continue
+        names = ("problem", "configuration", "cell", "framework", "engine", "implementation", "device", "seed",
+                 "update_ratio")  # fmt: skip
+        unlike = ", ".join(unlike_conditions(plain, row))
+        ratios = {
+            f"{time}_ratio": row[time] / plain[time] if plain[time] > 0 and not unlike else np.nan for time in TIMES
+        }
+        rows.append({name: row[name] for name in names} | ratios | {"unlike": unlike})
+    table = pd.DataFrame(rows)
+    return Skipping(trials=table, summary=_summary(table), alone=tuple(alone))
+
+
+def _plain(cell: str) -> str:
+    return cell.removeprefix(SKIP)
+
+
+def _key(row: dict[str, Any], keys: list[str]) -> tuple[Any, ...]:
+    return (_plain(row["cell"]), *values_of(row, keys))
+
+
+def _summary(trials: pd.DataFrame) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    if trials.empty:
+        return trials
+    naming = ["problem", "configuration", "cell", "framework", "engine", "implementation", "device"]
+    for key, group in trials.groupby(naming, sort=False):
+        for time in TIMES:
+            ratios = group[f"{time}_ratio"].to_numpy(float)
+            ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
+            if not len(ratios):
+                continue
+            low, high = float(ratios.min()), float(ratios.max())
+            if len(ratios) >= LEAST_PAIRS:
+                low, high = (float(np.exp(bound)) for bound in mean_interval(np.log(ratios)))
+            rows.append(
+                dict(zip(naming, key, strict=True))
+                | {
+                    "time": time,
+                    "update_ratio": float(group["update_ratio"].mean()),
+                    "trials": len(ratios),
+                    "ratio": float(np.exp(np.log(ratios).mean())),
+                    "low": low,
+                    "high": high,
+                    "verdict": PAYS if high < 1 else DOES_NOT_PAY if low > 1 else UNDECIDED,
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,52 @@
+"""The frameworks' times by engine and of their native layers, from hand-made benchmarks."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench.report.comparison.comparisons import compare_all
+from bench.report.comparison.other_engines import framework_ratios
+from bench.report.comparison.sections import comparison_sections
+from bench.report.figures.style import house_style
+from bench.report.frames import trials_frame
+from bench.report.speed.times import Benchmarks
+from tests.bench.report.stored import ok_record, trial
+
+SAME = {"step": "training", "batch_size": 256, "length": 50, "input_size": 2, "units": 110, "updates_every": 1}
+
+
+def times(**milliseconds: float) -> pd.DataFrame:
+    """A row a framework and subject, named such as `pytorch_fast`."""
+    named = {tuple(name.split("_", 1)): value for name, value in milliseconds.items()}
+    return pd.DataFrame(
+        SAME | {"cell": "lstm", "framework": framework, "subject": subject, "milliseconds": value}
+        for (framework, subject), value in named.items()
+    )
+
+
+BOTH = times(pytorch_fast=10.0, tensorflow_fast=30.0, pytorch_reference=50.0, tensorflow_reference=25.0,
+             pytorch_native=8.0, tensorflow_native=40.0, tensorflow_native_jit=16.0)  # fmt: skip
+
+
+def test_each_engine_and_the_native_layers_have_a_ratio_of_their_own():
+    (row,) = framework_ratios(BOTH).to_dict("records")
+    assert (row["fast"], row["reference"]) == ("3", "0.500")
+    assert row["native layers"] == "2"  # of Keras's two forms the faster
+    assert (row["cell"], row["updates made"]) == ("LSTM", "every step")
+
+
+def test_what_one_framework_lacks_is_a_dash_and_one_framework_alone_is_no_table():
+    (row,) = framework_ratios(times(pytorch_fast=10.0, tensorflow_fast=30.0, pytorch_native=8.0)).to_dict("records")
+    assert row["native layers"] == "–"
+    assert framework_ratios(times(pytorch_fast=10.0)).empty
+
+
+def test_they_stand_beside_the_comparison_where_benchmarks_were_run():
+    frame = trials_frame([ok_record(trial("adding", "lstm", name), quality=0.1) for name in ("pytorch", "tensorflow")])
+    with house_style():
+        with_times, *_ = comparison_sections(compare_all(frame), frame, benchmarks=Benchmarks(content={}, times=BOTH))
+        without, *_ = comparison_sections(compare_all(frame), frame)
+    assert [table.caption.split(":")[0] for table in with_times.tables] == [
+        "Quality and updates", "Times and memory", "The same step by engine, and by the frameworks' own layers",
+    ]  # fmt: skip
+    assert len(without.tables) == 2

@@ -1,0 +1,209 @@
+"""Paired differences by hand: what is averaged on which scale, and everything that is not compared named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.report.comparison.left_out import not_numbers, nothing_to_compare, uncompared, unlike
+from bench.report.comparison.paired_differences import Comparison, compare
+from bench.report.comparison.tables import cost_table, outcome_table
+from bench.report.frames import read_records, sweep_frame, trials_frame
+from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
+
+COSTS = {"inference_milliseconds": 2.0, "inference_milliseconds_batch_1": 1.0, "compile_seconds": 3.0}
+
+
+@pytest.fixture(scope="module")
+def comparison(stored):
+    return compare(sweep_frame(read_records("stored", results=stored.results)), apart="framework")
+
+
+def pairs_of(
+    task: str, cell: str, left: list[dict[str, Any]], right: list[dict[str, Any]]
+) -> tuple[pd.DataFrame, Comparison]:
+    """Trials of PyTorch and of TensorFlow by seed, compared."""
+    records = [
+        ok_record(trial(task, cell, framework, seed=seed), **({"quality": 0.5, "peak_memory_bytes": 100} | COSTS | of))
+        for framework, side in (("pytorch", left), ("tensorflow", right))
+        for seed, of in enumerate(side)
+    ]
+    frame = trials_frame(records)
+    return frame, compare(frame, apart="framework")
+
+
+def row_of(comparison: Comparison, measure: str) -> dict[str, Any]:
+    (row,) = comparison.summary[comparison.summary["measure"] == measure].to_dict("records")
+    return row
+
+
+def test_differences_are_second_minus_first_framework(comparison):
+    skip = comparison.pairs[comparison.pairs["cell"] == "skip_lstm"]
+    assert set(skip["left"]) == {"pytorch"}
+    assert skip["update_ratio_difference"].tolist() == pytest.approx([0.0, -0.1, 0.1])
+    assert skip["updates_difference"].tolist() == pytest.approx([0.0, -1.0, 1.0])
+
+
+def test_errors_times_and_flops_are_ratios(comparison):
+    skip = comparison.pairs[comparison.pairs["cell"] == "skip_lstm"]
+    assert skip["quality_ratio"].tolist() == pytest.approx([1.1, 0.95, 1.1])
+    assert skip["flops_per_sequence_ratio"].tolist() == pytest.approx([1.0, 0.8, 1.2])
+    assert skip["step_milliseconds_ratio"].tolist() == pytest.approx([0.5, 2.0, 1.0])
+
+
+def test_accuracies_are_differences():
+    _, found = pairs_of("digits", "lstm", [{"quality": 0.90}], [{"quality": 0.93}])
+    assert found.pairs["quality_difference"].tolist() == pytest.approx([0.03])
+    assert row_of(found, "quality")["scale"] == "difference"
+
+
+def test_below_five_pairs_the_pairs_stand_in_the_table_without_interval_or_verdict(comparison):
+    skip = outcome_table(comparison).set_index("configuration").loc["Skip LSTM, λ = 0.01"]
+    assert (skip["pairs"], skip["quality_difference"]) == ("3", "×1.10; ×0.950; ×1.10")
+    assert skip["update_ratio_difference"] == "0; −10; +10"
+    assert (skip["quality_verdict"], skip["update_ratio_verdict"]) == ("undecided", "undecided")
+    of = comparison.summary[comparison.summary["configuration"] == "Skip LSTM, λ = 0.01"].set_index("measure")
+    assert of["low"].isna().all()
+    assert of.loc["step_milliseconds", "mean"] == pytest.approx(1.0)  # geometric: (0.5 · 2 · 1)^(1/3)
+
+
+def test_from_five_pairs_on_a_ratio_has_the_interval_of_its_logarithms():
+    ratios = np.array([1.0, 1.1, 1.2, 1.3, 1.4])
+    _, found = pairs_of("adding", "lstm", [{}] * 5, [{"milliseconds": 8.0 * ratio} for ratio in ratios])
+    row = row_of(found, "step_milliseconds")
+    logarithms = np.log(ratios)
+    reach = 2.7764 * logarithms.std(ddof=1) / 5**0.5
+    assert (row["low"], row["high"]) == (
+        pytest.approx(np.exp(logarithms.mean() - reach), rel=1e-4),
+        pytest.approx(np.exp(logarithms.mean() + reach), rel=1e-4),
+    )
+    assert np.isnan(row["margin"])  # how much longer something takes is no matter of equivalence
+    assert row["verdict"] == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "verdict"),
+    [
+        ([0.500, 0.501, 0.499, 0.500, 0.501], "equivalent"),
+        ([0.504, 0.505, 0.504, 0.505, 0.504], "equivalent"),  # surely not 0, and surely within a point
+        ([0.55, 0.56, 0.54, 0.55, 0.56], "different"),
+        ([0.50, 0.56, 0.44, 0.52, 0.47], "undecided"),
+        ([0.5] * 5, "equivalent"),  # without spread
+        ([0.6] * 5, "different"),
+    ],
+)
+def test_verdicts_of_accuracies(right: list[float], verdict: str):
+    _, found = pairs_of("digits", "skip_gru", [{"quality": 0.5}] * 5, [{"quality": value} for value in right])
+    row = row_of(found, "quality")
+    assert row["verdict"] == verdict
+    assert not np.isnan(row["p_equivalent_holm"])
+
+
+def test_learned_updates_are_tested_and_given_ones_are_not():
+    for cell, verdict in (("skip_gru", "equivalent"), ("gru", "")):
+        _, found = pairs_of("digits", cell, [{}] * 5, [{}] * 5)
+        assert row_of(found, "update_ratio")["verdict"] == verdict
+
+
+def test_verdicts_are_corrected_over_the_table():
+    """One configuration whose paired t-test gives p = 0.03 is different alone, and undecided among three."""
+    shifts = np.array([0.02, 0.09, 0.05, 0.11, 0.03])
+    records = [
+        ok_record(trial("digits", cell, framework, seed=seed), quality=0.5 + (shifts[seed] if right else 0))
+        for cell in ("lstm", "gru", "skip_gru")
+        for framework, right in (("pytorch", False), ("tensorflow", True))
+        for seed in range(5)
+    ]
+    alone = compare(trials_frame(records[:10]), apart="framework").summary
+    assert alone[alone["measure"] == "quality"]["verdict"].tolist() == ["different"]
+    table = compare(trials_frame(records), apart="framework").summary
+    assert set(table[table["measure"] == "quality"]["verdict"]) == {"undecided"}
+    assert table["p_different"].notna().sum() == 4  # three qualities, one learned update ratio
+
+
+def test_different_checksums_are_not_a_pair(comparison):
+    assert comparison.refused[["task", "cell", "reason"]].to_numpy().tolist() == [
+        ["digits", "skip_gru", "different training batches"]
+    ]
+    assert not (comparison.pairs["cell"] == "skip_gru").any()
+
+
+def test_records_without_checksums_are_not_a_pair():
+    of = {"parameters_checksum": "", "batches_checksum": ""}
+    frame, found = pairs_of("adding", "lstm", [of], [of])
+    assert found.pairs.empty
+    assert found.refused["reason"].tolist() == ["unknown checksums"]
+    assert nothing_to_compare(frame, found).startswith("No two ok trials form a pair")
+
+
+def test_trials_without_an_ok_partner_are_named(comparison):
+    assert uncompared(comparison.incomplete) == [
+        "adding problem, T = 10, LSTM, fast, seed 2 (PyTorch: failed, TensorFlow: diverged)",
+        "sequential digits, T = 64, LSTM, fast, seed 0 (TensorFlow: not in the sweep)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"environment": ENVIRONMENT | {"threads": 4}}, "numbers of threads (1 and 4)"),
+        ({"environment": ENVIRONMENT | {"processor": "another"}}, "processors (a processor and another)"),
+        ({"workers": 2}, "numbers of trials at a time (not told and 2)"),
+    ],
+)
+def test_times_and_memory_of_unlike_conditions_are_not_compared_but_quality_is(more: dict[str, Any], words: str):
+    _, found = pairs_of("adding", "lstm", [{}, {}], [{}, more])
+    assert unlike(found) == [
+        f"Times and memory of 1 of 2 pairs are not compared: the two sides ran with other {words} (LSTM, seed 1)."
+    ]
+    for measure in ("step_milliseconds", "compile_seconds", "peak_memory_bytes"):
+        assert row_of(found, measure)["pairs"] == 1
+    assert row_of(found, "quality")["pairs"] == 2
+
+
+def test_trials_that_ran_beside_others_are_not_timed_against_trials_that_ran_alone():
+    _, found = pairs_of("adding", "lstm", [{"beside": 0}, {"beside": 1}], [{"beside": 0}, {"beside": 0}])
+    assert unlike(found) == [
+        "Times and memory of 1 of 2 pairs are not compared: the two sides ran with other company (beside others and "
+        "alone) (LSTM, seed 1)."
+    ]
+    _, company = pairs_of("adding", "lstm", [{"beside": 3}], [{"beside": 1}])
+    assert unlike(company) == []
+
+
+def test_the_same_machine_needs_no_note(comparison):
+    assert unlike(comparison) == []
+
+
+def test_a_quality_that_is_no_number_is_named_and_left_out():
+    _, found = pairs_of("digits", "lstm", [{"quality": 0.5}] * 2, [{"quality": float("nan")}, {"quality": 0.6}])
+    assert not_numbers(found) == ["sequential digits, T = 64, LSTM: quality left out of seed 0: not a finite number."]
+    assert row_of(found, "quality")["points"] == "0.1"
+    _, zero = pairs_of("adding", "lstm", [{"quality": 0.0}], [{"quality": 0.1}])
+    assert not_numbers(zero) == ["adding problem, T = 10, LSTM: quality left out of seed 0: not a number above 0."]
+    assert outcome_table(zero)["quality_difference"].tolist() == ["–"]
+
+
+def test_nothing_to_compare_is_a_sentence():
+    frame, found = pairs_of("digits", "lstm", [{}], [])
+    assert nothing_to_compare(frame, found) == "All trials are of PyTorch, so there is nothing to compare."
+    assert outcome_table(found).empty
+    assert cost_table(found).empty
+    apart = trials_frame([ok_record(trial("digits", "lstm", name, seed=seed), quality=0.5)
+                          for seed, name in enumerate(("pytorch", "tensorflow"))])  # fmt: skip
+    assert nothing_to_compare(apart, compare(apart, apart="framework")) == (
+        "The frameworks have no seed in common, so no two trials form a pair."
+    )
+    failed = trials_frame([], missing=[trial("digits", "lstm", name) for name in ("pytorch", "tensorflow")])
+    assert nothing_to_compare(failed, compare(failed, apart="framework")).startswith("No trial ended ok")
+
+
+def test_every_time_names_what_ran():
+    kernels = {"implementation": "kernels"}
+    _, found = pairs_of("adding", "lstm", [kernels], [{"implementation": "rounds"}])
+    (row,) = cost_table(found).to_dict("records")
+    assert row["engine"] == "fast: rounds / kernels"
+    assert (row["training step"], row["first step"], row["memory"]) == ("×1", "×1", "×1")

@@ -1,0 +1,74 @@
+"""Does skipping pay: times against the plain cell of the same seed, framework and engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.records.record import Record
+from bench.report.comparison.skipping import skipping_against_plain
+from bench.report.comparison.tables import skipping_table
+from bench.report.comparison.words import payment
+from bench.report.figures.skipping import time_against_updates
+from bench.report.frames import trials_frame
+from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
+
+
+def timed(cell: str, *, framework: str = "pytorch", seed: int = 0, milliseconds: float = 10.0, **more: Any) -> Record:
+    updates = 0.5 if cell.startswith("skip_") else 1.0
+    times = {"inference_milliseconds": milliseconds, "inference_milliseconds_batch_1": milliseconds}
+    of = {"quality": 0.1, "update_ratio": updates, "implementation": "kernels", **times} | more
+    return ok_record(trial("adding", cell, framework, seed=seed), milliseconds=milliseconds, **of)
+
+
+def test_a_skip_cell_is_timed_against_the_plain_cell_of_its_kind():
+    found = skipping_against_plain(
+        trials_frame([timed("lstm"), timed("gru", milliseconds=20), timed("skip_gru", milliseconds=12)])
+    )
+    assert found.trials["step_milliseconds_ratio"].tolist() == pytest.approx([0.6])
+    (first, *_) = payment(found)
+    assert first == (
+        "PyTorch, fast (kernels), training step: skipping pays in 1 configuration "
+        "(×0.60 the time at 50 % of the updates)."
+    )
+    assert skipping_table(found)["training step"].tolist() == ["×0.60 pays"]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "verdict"),
+    [
+        ([5, 6, 5, 6, 5], "pays"),
+        ([15, 16, 15, 16, 15], "does not pay"),
+        ([5, 30, 8, 15, 9], "undecided"),
+        ([9, 9.5], "pays"),
+        ([9, 11], "undecided"),
+    ],
+)
+def test_it_pays_where_the_whole_range_lies_below_the_plain_cell(milliseconds: list[float], verdict: str):
+    records = [timed("lstm", seed=seed) for seed in range(len(milliseconds))]
+    records += [timed("skip_lstm", seed=seed, milliseconds=value) for seed, value in enumerate(milliseconds)]
+    summary = skipping_against_plain(trials_frame(records)).summary
+    assert set(summary["verdict"]) == {verdict}
+
+
+def test_random_skips_are_timed_too():
+    skipping = trial("adding", "lstm", "pytorch").model_copy(update={"p_skip": 0.5})
+    found = skipping_against_plain(
+        trials_frame([timed("lstm"), ok_record(skipping, quality=0.1, update_ratio=0.5, milliseconds=5.0)])
+    )
+    assert found.trials["configuration"].tolist() == ["LSTM, p_skip = 0.5"]
+    assert found.trials["step_milliseconds_ratio"].tolist() == pytest.approx([0.5])
+
+
+def test_no_plain_cell_is_said_and_other_seeds_frameworks_and_conditions_do_not_stand_in():
+    others = [timed("lstm", seed=1), timed("lstm", framework="tensorflow")]
+    alone = skipping_against_plain(trials_frame([timed("skip_lstm"), *others]))
+    assert alone.trials.empty
+    assert alone.alone == ("adding problem, T = 10: Skip LSTM (PyTorch)",)
+    assert time_against_updates(alone) == []
+    elsewhere = timed("skip_lstm", environment=ENVIRONMENT | {"threads": 2})
+    unlike = skipping_against_plain(trials_frame([timed("lstm"), elsewhere]))
+    assert unlike.trials["unlike"].tolist() == ["numbers of threads (1 and 2)"]
+    assert unlike.summary.empty
+    assert time_against_updates(unlike) == []
