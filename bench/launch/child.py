@@ -131,7 +131,8 @@ def _record_failure(
         record = unfinished(
             trial, folder=attempt.running, conditions=conditions, status="failed", error=said, traceback=printed
         )
-    except (ImportError, MemoryError):  # it may be what failed
+    except Exception:  # what it needs may be what failed, however that shows; the log tells
+        traceback.print_exc()
         record = failure(trial, status="failed", error=said, traceback=printed)
     try:
         attempt.write(record)

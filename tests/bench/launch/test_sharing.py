@@ -14,6 +14,7 @@ import pytest
 from bench.plan import sweep as sweeps
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt, attempts
+from bench.records.format import SCHEMA
 from bench.records.leases import Holder, Lease, leased_trials, take_lease
 from bench.records.record import Record, Status, failure
 from bench.records.store import Store
@@ -142,9 +143,9 @@ def test_a_record_that_is_not_believed(tmp_path: Path, kind: str) -> None:
     assert first.returncode == 0
     (path,) = results.glob("trials/*/record.json")
     text = path.read_text()
-    doctored = (
-        text.replace('"seed": 0', '"seed": 1') if kind == "edited" else text.replace('"schema": 2', '"schema": 3')
-    )
+    old, new = ('"seed": 0', '"seed": 1') if kind == "edited" else (f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}')
+    doctored = text.replace(old, new)
+    assert doctored != text
     path.write_text(doctored)
     again = begin(sweep, results)
     output = again.communicate(timeout=240)[0]
