@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -49,7 +48,6 @@ def run_child(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     signal.signal(signal.SIGTERM, _stop)
     parent = _Parent(connection)
-    threading.excepthook = lambda raised: _thread_ended(raised, attempt=attempt, parent=parent)
     try:
         _redirect_output(attempt.running / LOG)
         print(imports.printed, end="", flush=True)
@@ -131,7 +129,8 @@ def _record_failure(
         record = unfinished(
             trial, folder=attempt.running, conditions=conditions, status="failed", error=said, traceback=printed
         )
-    except (ImportError, MemoryError):  # it may be what failed
+    except Exception:  # what it needs may be what failed, however that shows; the log tells
+        traceback.print_exc()
         record = failure(trial, status="failed", error=said, traceback=printed)
     try:
         attempt.write(record)
@@ -145,17 +144,6 @@ def _record_failure(
 def _tell_trouble(trouble: DiskError, *, attempt: Attempt, parent: _Parent) -> None:
     if attempt.lease.held():  # else another run has taken the trial over, with its folder
         parent.tell(DiskTrouble(str(trouble)))
-
-
-def _thread_ended(raised: threading.ExceptHookArgs, *, attempt: Attempt, parent: _Parent) -> None:
-    """Ends the process where a thread could not write, such as that of the events: the trial would wait for it."""
-    error = raised.exc_value
-    trouble = None if error is None else _disk_trouble(error, attempt)
-    if trouble is None:
-        threading.__excepthook__(raised)
-        return
-    _tell_trouble(trouble, attempt=attempt, parent=parent)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -65,7 +65,10 @@ class Heard:
             return False
         if self._computing:
             now, before = processor_seconds(process_id), self._computed if process_id == self._computed_by else 0.0
-            lives, self._computed, self._computed_by = now - before >= LEAST_SHARE * seconds, now, process_id
+            # Forked since the last look, it may have had no time to compute.
+            forked = self._computed_by not in (None, process_id)
+            lives = forked or now - before >= LEAST_SHARE * seconds
+            self._computed, self._computed_by = now, process_id
             if lives:
                 self._last = self._clock()
             return not lives

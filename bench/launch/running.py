@@ -12,7 +12,8 @@ from rich.table import Table
 from bench.errors import DataError
 from bench.launch.display import duration, make_display
 from bench.launch.estimate import estimates
-from bench.launch.local import run_trials
+from bench.launch.local import LocalExecutor
+from bench.launch.scheduler import run_trials
 from bench.machine import devices
 from bench.plan.sweep import Sweep
 from bench.plan.trial import Trial
@@ -82,17 +83,17 @@ def run_sweep(
             f"about {duration(sum(guesses.values()) / workers)}, records in {store.folder}",
             highlight=False,
         )
+        executor = LocalExecutor(
+            workers=workers, data=data, timeout_seconds=timeout_seconds, stall_seconds=stall_seconds
+        )
         with make_display(console, estimates=guesses, workers=workers) as display:
             run_trials(
                 missing,
+                executor=executor,
                 store=store,
-                data=data,
-                workers=workers,
                 display=display,
                 before=found.records,
                 command=command,
-                timeout_seconds=timeout_seconds,
-                stall_seconds=stall_seconds,
             )
     else:
         all_done = "its one trial is done" if len(listed) == 1 else f"all {len(listed)} trials are done"

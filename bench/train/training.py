@@ -13,7 +13,6 @@ from statistics import fmean, median
 from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from bench.machine.environment import environment, processor_load
 from bench.machine.neighbours import Neighbours
@@ -26,6 +25,7 @@ from bench.train.clocks import Stopwatch, process_peak_memory_bytes
 from bench.train.conditions import conditions
 from bench.train.draws import with_draws
 from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate, real_steps
+from bench.train.events import Events
 from bench.train.flops import published_flops
 from bench.train.inference import inference_times
 from bench.train.prefetch import prefetch
@@ -177,7 +177,7 @@ def run_trial(
     outcome: dict[str, Any] = {"status": "ok"}
     # Events of steps that are done again are taken back.
     purge_step = training.steps + 1 if training.steps else None
-    with SummaryWriter(str(folder / EVENTS), purge_step=purge_step) as events, Neighbours() as neighbours:
+    with Events(folder / EVENTS, purge_step=purge_step) as events, Neighbours() as neighbours:
         training.look(neighbours)
         try:
             train(
@@ -246,7 +246,7 @@ def train(
     learner: Learner,
     training: Training,
     *,
-    events: SummaryWriter,
+    events: Events,
     resumption: Resumption,
     neighbours: Neighbours,
     report: Report | None,

@@ -85,6 +85,13 @@ def test_no_room_imports_one_that_imports_it() -> None:
         assert not any(above in known[other] for other in below)
 
 
+def test_training_imports_no_framework_before_it_builds_a_learner() -> None:
+    """Neither through a library: a trial would hold two, and fail where the other is broken."""
+    program = f"import sys, bench.train.training; print({FRAMEWORK_PACKAGES!r} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
 @pytest.mark.parametrize(("framework", "other"), [("pytorch", {"tensorflow"}), ("tensorflow", {"torch"})])
 def test_either_framework_alone_is_enough_for_its_own_trials(framework: str, other: set[str], tmp_path: Path) -> None:
     program = f"""

@@ -16,7 +16,6 @@ import pytest
 
 from bench.errors import DiskError
 from bench.launch.heard import Heard
-from bench.launch.local import run_trials
 from bench.machine.processes import processor_seconds
 from bench.plan.trial import Trial, build_trial
 from bench.records.attempt import attempts
@@ -26,7 +25,7 @@ from bench.records.store import Store
 from bench.records.verify import findings
 from bench.train.progress import Life, Progress
 from tests.bench.disks import SmallDisk
-from tests.bench.launch.test_launch import ROOT, Watcher, children, run, trial_process, wait_for
+from tests.bench.launch.test_launch import ROOT, Watcher, children, run, servers, trial_process, wait_for
 from tests.bench.records.test_records import record as stored_record
 
 ENDLESS = 1_000_000
@@ -42,9 +41,9 @@ def checkpoints(results: Path) -> list[Path]:
     return sorted(results.glob("*/*/checkpoint-*.npz"))
 
 
-def send_all(number: signal.Signals) -> None:
-    for child in children():
-        child.send_signal(number)
+def send_all(number: signal.Signals, processes: list[psutil.Process]) -> None:
+    for process in processes:
+        process.send_signal(number)
 
 
 def left_so_far(record: Record, store: Store) -> None:
@@ -62,35 +61,35 @@ def left_so_far(record: Record, store: Store) -> None:
     assert findings(store.results) == []
 
 
-@pytest.mark.parametrize("when", ["from the start", "while it trains"])
+@pytest.mark.parametrize("when", ["while its server imports", "while it trains"])
 def test_a_trial_that_shows_no_life_is_ended_and_recorded(
     when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.launch.local.GRACE_SECONDS", 0.2)  # a process that is stopped does not end in order
+    monkeypatch.setattr("bench.launch.trial_process.GRACE_SECONDS", 0.2)  # who is suspended does not end in order
     store, made = Store(tmp_path), trial()
 
     class Stopping(Watcher):
         def started(self, trial: Trial) -> None:
             super().started(trial)
-            if when == "from the start":
-                send_all(signal.SIGSTOP)
+            if when == "while its server imports":
+                send_all(signal.SIGSTOP, servers())
 
         def progressed(self, trial: Trial, progress: Progress) -> None:
             super().progressed(trial, progress)
             if checkpoints(tmp_path):
-                send_all(signal.SIGSTOP)
+                send_all(signal.SIGSTOP, children())
 
     run([made], store, Stopping(), stall_seconds=2.0)
     record = store.read(made.id)
     assert record is not None
     assert record.status == "failed"
-    if when == "from the start":
+    if when == "while its server imports":
         assert record.error == "stalled: no sign of life for 2 seconds, before its first step ended; it was stopped"
         assert (record.stretches, record.steps) == ((), None)
     else:
         assert record.error.startswith("stalled: no sign of life for 2 seconds, after step ")
         left_so_far(record, store)
-    assert not children()
+    assert not servers()
 
 
 class Clock:
@@ -112,7 +111,19 @@ def test_a_process_that_computes_lives_where_it_said_so() -> None:
     assert not heard.stalled(1.0, process_id=own)
     assert heard.silent_until(1.0) == 2.0
     clock.seconds = 2.5
-    assert heard.stalled(1.0, process_id=ended()), "it computes no more"
+    assert heard.stalled(1.0, process_id=own), "it computed no more"
+
+
+def test_a_process_lives_that_was_just_forked() -> None:
+    """Until then its server was watched, whose time is not its own."""
+    clock, server, forked = Clock(), os.getpid(), ended()
+    heard = Heard(clock=clock)
+    clock.seconds = 1.0
+    assert not heard.stalled(1.0, process_id=server)
+    clock.seconds = 2.0
+    assert not heard.stalled(1.0, process_id=forked)
+    clock.seconds = 3.0
+    assert heard.stalled(1.0, process_id=forked), "but it has to compute then"
 
 
 def test_a_process_that_trains_has_to_tell() -> None:
@@ -141,12 +152,13 @@ def ended() -> int:
 def test_a_trial_that_compiles_and_evaluates_is_no_stall(tmp_path: Path) -> None:
     """Imports and compilation take longer than it may be silent."""
     store, made = Store(tmp_path), trial(steps=5)
-    run([made], store, Watcher(), stall_seconds=1.0)
+    run([made], store, Watcher(), stall_seconds=0.5)
     record = store.read(made.id)
     assert record is not None
     assert record.status == "ok", record.error
     assert record.total_seconds is not None
-    assert record.total_seconds > 1.0
+    assert record.import_seconds is not None
+    assert record.import_seconds + record.total_seconds > 0.5
 
 
 def test_a_killed_trial_leaves_what_it_had(tmp_path: Path) -> None:
@@ -156,7 +168,7 @@ def test_a_killed_trial_leaves_what_it_had(tmp_path: Path) -> None:
         def progressed(self, trial: Trial, progress: Progress) -> None:
             super().progressed(trial, progress)
             if checkpoints(tmp_path):
-                send_all(signal.SIGKILL)
+                send_all(signal.SIGKILL, children())
 
     run([made], store, Killing())
     record = store.read(made.id)
@@ -187,7 +199,7 @@ def test_a_full_disk_is_no_failure_of_a_trial_and_the_same_again_goes_on(small_d
     store.write(stored_record(done, quality=0.25))
     filling = Filling(small_disk)
     with pytest.raises(DiskError, match=r"the disk is full") as raised:
-        run_trials(others, store=store, data=Path("data"), workers=2, display=filling)
+        run(others, store, filling, workers=2)
     assert len(str(raised.value).splitlines()) == 1
     assert not children()
     assert store.trial_ids() == [done.id], "no failure is recorded"
@@ -196,7 +208,7 @@ def test_a_full_disk_is_no_failure_of_a_trial_and_the_same_again_goes_on(small_d
     assert not leased_trials(small_disk.place)
     assert not [path for path in small_disk.place.rglob(".*") if path.is_file()], "nothing half written stays"
     small_disk.empty()
-    run_trials(others, store=store, data=Path("data"), workers=2, display=Watcher())
+    run(others, store, Watcher(), workers=2)
     records = store.survey().records
     assert {records[made.id].status for made in others} == {"ok"}
     assert len(records[filling.first].stretches) == 2

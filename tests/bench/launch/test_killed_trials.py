@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.launch.local import run_trials
 from bench.plan.trial import Trial, build_trial
 from bench.records.record import Record
 from bench.records.store import Store
 from impls.contract import FRAMEWORKS, installed
-from tests.bench.launch.test_launch import Watcher, children, wait_for
+from tests.bench.launch.test_launch import Watcher, children, run, wait_for
 from tests.bench.train.test_resumption import left, numbers
 
 KILLS = 2
@@ -33,8 +32,8 @@ def trial(framework: str) -> Trial:
     return build_trial(content | {"protocol": protocol}, where="test")
 
 
-def run(made: Trial, store: Store, watcher: Watcher) -> Record:
-    run_trials([made], store=store, data=Path("data"), workers=2, display=watcher)
+def ended(made: Trial, store: Store, watcher: Watcher) -> Record:
+    run([made], store, watcher, workers=2)
     return watcher.records[made.id]
 
 
@@ -65,10 +64,10 @@ def test_a_trial_killed_at_random_moments_ends_bit_for_bit_as_one_that_ran_throu
 
     for _ in range(KILLS):
         before = newest_step(killed)
-        record = run(made, killed, Watcher(kill))
+        record = ended(made, killed, Watcher(kill))
         assert record.status == "failed"
         assert "SIGKILL" in record.error
-    resumed, whole = run(made, killed, Watcher()), run(made, undisturbed, Watcher())
+    resumed, whole = ended(made, killed, Watcher()), ended(made, undisturbed, Watcher())
     assert resumed.status == "ok"
     assert len(resumed.stretches) == KILLS + 1
     assert "the trial goes on after step" in (folder / "log.txt").read_text()

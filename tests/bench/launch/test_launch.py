@@ -16,7 +16,8 @@ from typing import Any, Self
 import psutil
 import pytest
 
-from bench.launch.local import run_trials, threads_per_worker
+from bench.launch.local import LocalExecutor, threads_per_worker
+from bench.launch.scheduler import run_trials
 from bench.plan.trial import Trial, build_trial
 from bench.records.record import Record
 from bench.records.store import Store
@@ -83,8 +84,11 @@ def children(parent: int | None = None) -> list[psutil.Process]:
     return found
 
 
-def run(trials: list[Trial], store: Store, watcher: Watcher, **options: Any) -> None:
-    run_trials(trials, store=store, data=Path("data"), workers=1, display=watcher, **options)
+def run(
+    trials: list[Trial], store: Store, watcher: Watcher, *, workers: int = 1, command: str = "", **limits: float
+) -> None:
+    executor = LocalExecutor(workers=workers, data=Path("data"), **limits)
+    run_trials(trials, executor=executor, store=store, display=watcher, command=command)
 
 
 def test_bad_trials_leave_records_and_the_rest_goes_on(tmp_path: Path) -> None:

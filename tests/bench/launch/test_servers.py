@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.launch.local import run_trials, threads_per_worker
+from bench.launch.local import threads_per_worker
 from bench.launch.servers import Servers
 from bench.machine.threads import library_variables
 from bench.plan.trial import Trial, build_trial
@@ -44,7 +44,7 @@ def test_a_forked_trial_comes_to_the_bits_of_a_fresh_process(framework: str, tmp
         pytest.skip(f"{framework} is not installed")
     made, threads = small(framework), threads_per_worker(1)
     forked, fresh = Store(tmp_path / "forked"), Store(tmp_path / "fresh")
-    run_trials([made], store=forked, data=Path("data"), workers=1, display=Watcher())
+    run([made], forked, Watcher())
     command = [sys.executable, "-c", FRESH, made.model_dump_json(), str(fresh.results), str(threads)]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | library_variables(threads), capture_output=True, text=True, check=False
@@ -75,7 +75,7 @@ def test_a_server_imports_the_framework_and_starts_no_thread(framework: str, tmp
     made = small(framework)
     # As many workers as cores: NumPy's linear algebra, which starts its threads again after a fork, has none either.
     workers = len(os.sched_getaffinity(0))
-    run_trials([made], store=Store(tmp_path), data=Path("data"), workers=workers, display=Watcher(look))
+    run([made], Store(tmp_path), Watcher(look), workers=workers)
     assert found["framework"] > 0
     assert found["threads"] == 1
 

@@ -7,13 +7,19 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
+from bench.launch.executor import Event
+from bench.launch.local import LocalExecutor
+from bench.launch.scheduler import run_trials
 from bench.plan import sweep as sweeps
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt, attempts
+from bench.records.format import SCHEMA
 from bench.records.leases import Holder, Lease, leased_trials, take_lease
 from bench.records.record import Record, Status, failure
 from bench.records.store import Store
@@ -90,16 +96,32 @@ def end_in_another_run(results: Path, lease: Lease, record: Record) -> None:
     other.end()
 
 
+class Looking(LocalExecutor):
+    """Acts once the run has no trial of its own, and is about to look what became of those that others hold."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        super().__init__(workers=1, data=Path("data"))
+        self._act = act
+        self._acted = False
+
+    def events(self, *, seconds: float, wake: Connection) -> Sequence[Event]:
+        if not self._running and not self._acted:
+            self._acted = True
+            self._act()
+        return super().events(seconds=seconds, wake=wake)
+
+
 @pytest.mark.parametrize("status", ["ok", "failed"])
 def test_what_another_run_ends_is_not_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: Status
 ) -> None:
+    monkeypatch.setattr("bench.launch.scheduler.POLL_SECONDS", 0.05)
     made, watcher = trial(), Watcher()
     lease = take_lease(tmp_path, made.id)
     assert lease is not None
     ended = failure(made, status=status, error="")
-    monkeypatch.setattr("bench.launch.local.time.sleep", lambda _: end_in_another_run(tmp_path, lease, ended))
-    run([made], Store(tmp_path), watcher)
+    executor = Looking(lambda: end_in_another_run(tmp_path, lease, ended))
+    run_trials([made], executor=executor, store=Store(tmp_path), display=watcher)
     assert watcher.events == [("shared", made.id)]
     assert watcher.records[made.id].status == status
 
@@ -121,14 +143,13 @@ def test_a_trial_that_was_taken_over_is_stopped_and_waited_for(tmp_path: Path, m
         lease.path.write_text(Holder.this_process(token="another").model_dump_json())
         lost.append(lease)
 
-    def end(_: float) -> None:
+    def end() -> None:
         assert not children()
         end_in_another_run(tmp_path, lost[0], failure(made, status="ok", error=""))
 
-    monkeypatch.setattr("bench.launch.local.HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr("bench.launch.scheduler.HEARTBEAT_SECONDS", 0.2)
     watcher = Watcher(take_over)
-    monkeypatch.setattr("bench.launch.local.time.sleep", end)
-    run([made], Store(tmp_path), watcher)
+    run_trials([made], executor=Looking(end), store=Store(tmp_path), display=watcher)
     assert [event for event, _ in watcher.events if event != "progressed"] == ["started", "shared"]
     assert not attempts(tmp_path)
 
@@ -142,9 +163,9 @@ def test_a_record_that_is_not_believed(tmp_path: Path, kind: str) -> None:
     assert first.returncode == 0
     (path,) = results.glob("trials/*/record.json")
     text = path.read_text()
-    doctored = (
-        text.replace('"seed": 0', '"seed": 1') if kind == "edited" else text.replace('"schema": 2', '"schema": 3')
-    )
+    old, new = ('"seed": 0', '"seed": 1') if kind == "edited" else (f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}')
+    doctored = text.replace(old, new)
+    assert doctored != text
     path.write_text(doctored)
     again = begin(sweep, results)
     output = again.communicate(timeout=240)[0]

@@ -27,6 +27,7 @@ CLOCKS = {"compile_seconds", "train_seconds", "evaluate_seconds", "total_seconds
 CLOCKS |= {"batch_milliseconds", "sequences_per_second", "peak_memory_bytes", "finished", "stretches"}
 CLOCKS |= {"import_seconds", "reported_step_milliseconds", "beside"}
 CLOCKS |= {"processor_load", "wait_milliseconds", "inference_milliseconds", "inference_milliseconds_batch_1"}
+CLOCKS |= {"files"}  # checksums, of files with times too; what the others hold is compared itself
 
 
 class Stopped(BaseException):

@@ -1,0 +1,98 @@
+"""What the scheduler asks of whatever runs trials, and what it hears from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Protocol, Self
+
+from bench.plan.trial import Trial
+from bench.records.attempt import Attempt
+from bench.records.record import Status
+from bench.train.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A place for one trial at a time, and the threads that its framework may use there."""
+
+    number: int
+    threads: int
+
+
+class Handle(Protocol):
+    """A trial that was started, by which the executor knows it."""
+
+    @property
+    def trial(self) -> Trial:
+        """Which trial."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """Where it writes."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trial told how far it is."""
+
+    handle: Handle
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A trial ended: by itself, with a record most often, or because it was over its time or stalled.
+
+    Attributes:
+        handle: which.
+        status, error: of its record, if it left none.
+        conditions: under which it trained (`bench.train.conditions`); None where it did not come so far.
+    """
+
+    handle: Handle
+    status: Status
+    error: str
+    conditions: Mapping[str, str] | None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A trial ended without a record, since the disk does not take its files. One line."""
+
+    handle: Handle
+    said: str
+
+
+Event = Told | Ended | Refused
+
+
+class Executor(Protocol):
+    """Runs trials, a slot each. A context manager: what it needs for them ends with it."""
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """How many trials run at a time, and where."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def expect(self, trials: Sequence[Trial]) -> None:
+        """Prepares for these trials, which will be started later."""
+
+    def start(self, trial: Trial, attempt: Attempt, slot: Slot) -> Handle:
+        """Starts a trial, which writes to its attempt, in a slot that is free."""
+
+    def events(self, *, seconds: float, wake: Connection) -> Sequence[Event]:
+        """What happened since it was asked last; waits for something for so long, or until `wake` can be read."""
+
+    def stop(self, handles: Sequence[Handle]) -> None:
+        """Ends trials in order, and returns when they have ended; no event tells of it."""
+
+    def kill(self) -> None:
+        """Ends every trial at once, wherever the program is: a signal's handler calls it."""

@@ -1,0 +1,167 @@
+"""Which trial runs when: those that wait are started while a slot is free, and every one that ends leaves a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from bench.errors import DiskError, LeaseError
+from bench.launch.display import Display
+from bench.launch.executor import Ended, Executor, Handle, Refused, Slot, Told
+from bench.launch.interrupts import Interrupts
+from bench.launch.waiting import Waiting, given_back_if_raised
+from bench.machine.disk import Place
+from bench.plan.trial import Trial
+from bench.records.leases import HEARTBEAT_SECONDS
+from bench.records.record import Record
+from bench.records.store import Store
+
+# Seconds between looks at the trials that other runs hold.
+POLL_SECONDS = 2.0
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    *,
+    executor: Executor,
+    store: Store,
+    display: Display,
+    before: Mapping[str, Record] | None = None,
+    command: str = "",
+) -> None:
+    """Runs the trials, as many at a time as the executor has slots; every one of them leaves a record.
+
+    Trials that another run on the same results folder holds a lease on are passed by; those that it ends in the
+    meantime count as ended, and the rest is waited for.
+
+    On Ctrl-C or SIGTERM the trials are stopped, `KeyboardInterrupt` is raised, and what was finished is kept. The
+    second time they are killed. A disk that takes no more files is no failure of a trial: the trials are stopped in
+    the same order, and `DiskError` is raised.
+
+    Args:
+        trials: what to run.
+        executor: where; it is opened and closed here.
+        store: where the records go.
+        display: is told what happens.
+        before: the records as they stood when it was decided what to run, by trial id; a trial that has another one
+            since was run by somebody else. None reads them now.
+        command: the command line, for the records.
+    """
+    if before is None:
+        before = store.survey(trial.id for trial in trials).records
+    place = Place(store.results)
+    waiting = Waiting(trials, store=store, before=before, command=command, workers=len(executor.slots))
+    with Interrupts(executor.kill) as interrupts, executor:
+        executor.expect(trials)
+        running = Running(executor, waiting=waiting, store=store, display=display)
+        try:
+            while waiting or running:
+                interrupts.check()
+                place.check()
+                running.fill()
+                if waiting or running:
+                    running.attend(interrupts, place)
+        except KeyboardInterrupt:
+            if running:
+                display.stopping(len(running))
+            raise
+        finally:
+            interrupts.stopping = True
+            running.stop()
+
+
+class Running:
+    """The trials that run, by slot."""
+
+    def __init__(self, executor: Executor, *, waiting: Waiting, store: Store, display: Display) -> None:
+        self._executor = executor
+        self._waiting = waiting
+        self._store = store
+        self._display = display
+        self._handles: dict[Slot, Handle] = {}
+        self._beat_due = time.monotonic() + HEARTBEAT_SECONDS
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+    def fill(self) -> None:
+        """Starts trials in the free slots."""
+        for slot in self._free():
+            taken = self._waiting.take(shared=self._display.shared)
+            if taken is None:
+                return
+            trial, attempt = taken
+            with given_back_if_raised(attempt):
+                self._handles[slot] = self._executor.start(trial, attempt, slot)
+            self._display.started(trial)
+
+    def attend(self, interrupts: Interrupts, place: Place) -> None:
+        """Waits until something happens, and answers it."""
+        looks = bool(self._waiting) and bool(self._free())
+        seconds = POLL_SECONDS if looks else HEARTBEAT_SECONDS
+        events = self._executor.events(seconds=seconds, wake=interrupts.reader)
+        interrupts.check()
+        place.check()
+        self._show_life()
+        for event in events:
+            if isinstance(event, Told):
+                self._display.progressed(event.handle.trial, event.progress)
+            elif isinstance(event, Refused):
+                raise DiskError(event.said)
+            elif event.handle in self._handles.values():
+                self._end(event)
+
+    def stop(self) -> None:
+        """Ends all that run, in order; what they can go on from stays."""
+        handles = list(self._handles.values())
+        self._handles.clear()
+        self._executor.stop(handles)
+        for handle in handles:
+            handle.attempt.end()
+
+    def _free(self) -> list[Slot]:
+        return [slot for slot in self._executor.slots if slot not in self._handles]
+
+    def _forget(self, handle: Handle) -> None:
+        self._handles = {slot: other for slot, other in self._handles.items() if other is not handle}
+
+    def _end(self, event: Ended) -> None:
+        """Sees to the record of a trial that ended, and gives its lease back."""
+        trial, attempt = event.handle.trial, event.handle.attempt
+        if attempt.running.exists():  # it left no record
+            with suppress(LeaseError):  # then nothing of it stays
+                attempt.write(_unfinished(event))
+        self._forget(event.handle)
+        if not attempt.lease.held():  # another run has it, or has ended it
+            self._waiting.put_back(trial)
+            return
+        record = self._store.read(trial.id)
+        assert record is not None
+        self._display.finished(trial, record)
+        attempt.end()
+
+    def _show_life(self) -> None:
+        """Touches the leases now and then; a trial that another run has taken over is stopped, and waits again."""
+        if time.monotonic() < self._beat_due:
+            return
+        self._beat_due = time.monotonic() + HEARTBEAT_SECONDS
+        for handle in list(self._handles.values()):
+            try:
+                handle.attempt.lease.beat()
+            except LeaseError:
+                self._executor.stop([handle])
+                self._end(Ended(handle=handle, status="failed", error="its lease is gone", conditions=None))
+
+
+def _unfinished(event: Ended) -> Record:
+    # Imported here, since it needs NumPy and more, and few trials end so.
+    from bench.train.unfinished import unfinished
+
+    return unfinished(
+        event.handle.trial,
+        folder=event.handle.attempt.running,
+        conditions=event.conditions,
+        status=event.status,
+        error=event.error,
+    )

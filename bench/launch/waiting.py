@@ -1,0 +1,86 @@
+"""The trials that wait to be run, and how one is taken: under a lease, unless another run has it or has ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from bench.plan.trial import Trial
+from bench.records.attempt import Attempt
+from bench.records.leases import Watch, take_lease
+from bench.records.record import FINISHED, Record
+from bench.records.store import Store
+
+
+class Waiting:
+    """The trials of a run that were not started, in order.
+
+    Args:
+        trials: all of them.
+        store: where their records go.
+        before: the records as they stood when it was decided what to run, by trial id; a trial that has another one
+            since was run by somebody else.
+        command, workers: for the records.
+    """
+
+    def __init__(
+        self, trials: Sequence[Trial], *, store: Store, before: Mapping[str, Record], command: str, workers: int
+    ) -> None:
+        self._trials = list(trials)
+        self._store = store
+        self._before = before
+        self._command = command
+        self._workers = workers
+        self._watch = Watch()
+
+    def __bool__(self) -> bool:
+        return bool(self._trials)
+
+    def put_back(self, trial: Trial) -> None:
+        """Has a trial wait again, behind the others."""
+        self._trials.append(trial)
+
+    def take(self, *, shared: Callable[[Trial, Record], None]) -> tuple[Trial, Attempt] | None:
+        """The first trial that can be run now, with its attempt begun; None where every one is held by another run.
+
+        Args:
+            shared: is told of a trial that another run has ended in the meantime, with its record.
+
+        Raises `DiskError` where the disk takes no lease or no folder.
+        """
+        for trial in list(self._trials):
+            lease = take_lease(self._store.results, trial.id, watch=self._watch)
+            if lease is None:
+                continue
+            self._trials.remove(trial)
+            attempt = Attempt(self._store.results, lease=lease, command=self._command, workers=self._workers)
+            with given_back_if_raised(attempt):
+                attempt.start()
+                if self._is_to_run(trial.id):
+                    return trial, attempt
+                attempt.end()
+            record = self._store.survey([trial.id]).records.get(trial.id)
+            if record is not None:
+                shared(trial, record)
+        return None
+
+    def _is_to_run(self, trial_id: str) -> bool:
+        """Whether a trial whose lease was just taken has to be run; a damaged record is set aside."""
+        found = self._store.survey([trial_id])
+        if trial_id in found.damaged:
+            self._store.set_aside(trial_id, reason=found.damaged[trial_id])
+        if trial_id in found.left_alone:
+            return False
+        record = found.records.get(trial_id)
+        # A record that was not there when this run began is another run's: it failed a moment ago.
+        return record is None or (record.status not in FINISHED and record == self._before.get(trial_id))
+
+
+@contextmanager
+def given_back_if_raised(attempt: Attempt) -> Iterator[None]:
+    """Gives a trial's lease back where it is not started after all."""
+    try:
+        yield
+    except BaseException:
+        attempt.end()
+        raise
