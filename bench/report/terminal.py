@@ -12,6 +12,7 @@ from rich.text import Text
 
 from bench.plan.trial import Trial
 from bench.records.store import Store, Survey
+from bench.report.company import MIXED, MIXED_TIMES
 from bench.report.comparison import left_out, words
 from bench.report.comparison.comparisons import compare_all
 from bench.report.comparison.tables import cost_table, null_table, outcome_table, skipping_table
@@ -26,7 +27,8 @@ from bench.report.tables.results import aggregate, readable
 
 # What a terminal has room for; the page and the CSV have the rest.
 SHOWN = (
-    "framework", "seeds", "quality", "metric", "reported", "solved", "update_ratio", "step_milliseconds", "status",
+    "framework", "seeds", "quality", "metric", "reported", "solved", "update_ratio", "step_milliseconds",
+    "reported_step_milliseconds", "status",
 )  # fmt: skip
 
 
@@ -46,6 +48,8 @@ def show_results(sweep: str, *, results: Path, console: Console, trials: Sequenc
     shown = text[["task", *SHOWN]]
     shown.insert(1, "configuration", table["label"])
     _print(shown, title=f"{sweep}: mean ± standard deviation over seeds", console=console)
+    if MIXED in set(text["company"]):
+        _say(MIXED_TIMES, console=console)
     _name_problems(survey, console=console)
 
 
@@ -71,7 +75,7 @@ def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequ
     if len(compared.skipping.summary):
         title = "does skipping pay? time / time of the plain cell"
         _print(skipping_table(compared.skipping), title=title, console=console, width=COMPARISON_WIDTH)
-    for line in words.payment(compared.skipping):
+    for line in [*words.payment(compared.skipping), *left_out.untimed(compared.skipping)]:
         _say(line, console=console)
     for reason, rows in (("not a pair", frameworks.refused), ("not compared", frameworks.incomplete)):
         for line in left_out.uncompared(rows):
