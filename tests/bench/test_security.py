@@ -23,8 +23,9 @@ from bench.records.listing import Listing, read_listing
 from bench.records.merge import merge
 from bench.records.store import Store
 from bench.report.frames import read_examples, read_records
-from bench.report.page import Details, PageTable, Section, render
-from bench.report.tables import escape_latex, escape_markdown, to_latex, to_markdown
+from bench.report.page.rendering import Details, Section, render
+from bench.report.page.tables import PageTable
+from bench.report.tables.formats import escape_latex, escape_markdown, to_latex, to_markdown
 from tests.bench.records.test_records import record, trial
 from tests.bench.test_imports import imported
 
