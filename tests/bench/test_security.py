@@ -23,8 +23,9 @@ from bench.records.listing import Listing, read_listing
 from bench.records.merge import merge
 from bench.records.store import Store
 from bench.report.frames import read_examples, read_records
-from bench.report.page import Details, PageTable, Section, render
-from bench.report.tables import escape_latex, escape_markdown, to_latex, to_markdown
+from bench.report.page.rendering import Details, Section, render
+from bench.report.page.tables import PageTable
+from bench.report.tables.formats import escape_latex, escape_markdown, to_latex, to_markdown
 from tests.bench.records.test_records import record, trial
 from tests.bench.test_imports import imported
 
@@ -77,7 +78,9 @@ def test_no_file_reads_what_could_execute_or_unpacks_an_archive(path: Path) -> N
 def test_gates_that_are_a_pickle_are_refused(tmp_path: Path, name: str) -> None:
     store, touched = Store(tmp_path), tmp_path / "touched"
     path = store.write(record(trial())).with_name(name)
-    np.savez(path, allow_pickle=True, gates=np.array([Hostile(touched)], object))
+    hostile = np.array([Hostile(touched)], object)
+    names = ("inputs", "targets", "gates", "predictions")
+    np.savez(path, allow_pickle=True, **dict.fromkeys(names, hostile))
     with pytest.raises(RecordError, match="allow_pickle=False"):
         read_examples(trial().id, store=store)
     assert not touched.exists()

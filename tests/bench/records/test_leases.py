@@ -181,9 +181,9 @@ def test_a_lease_that_went_while_it_was_looked_at_is_gone(tmp_path: Path) -> Non
     """Its trial was finished meanwhile: the file first, then the folder."""
     lease = taken(tmp_path)
     lease.path.unlink()
-    assert is_gone(lease.path)
+    assert is_gone(lease.path, watch=Watch())
     lease.folder.rmdir()
-    assert is_gone(lease.path)
+    assert is_gone(lease.path, watch=Watch())
     assert taken(tmp_path).number == lease.number
 
 
