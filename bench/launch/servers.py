@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-import pickle
 import signal
 import socket
 import sys
@@ -19,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess, SpawnProcess
 from types import TracebackType
@@ -31,8 +31,8 @@ from bench.machine.threads import library_variables
 UNKNOWN = 255
 # Seconds that a server is given to say which process it forked; one that imports does not answer.
 ANSWER_SECONDS = 1.0
-# The most bytes of a request: a trial and where it stands.
-REQUEST_BYTES = 1 << 20
+# What asks for a fork. What the process is to do comes to it by its own connection.
+REQUEST = b"fork"
 
 
 class ServedProcess:
@@ -169,7 +169,7 @@ class Servers:
         process = multiprocessing.get_context("spawn").Process(
             target=_serve, args=(theirs, framework), name=f"server-{framework}"
         )
-        with _environment(library_variables(self._threads)):
+        with _environment(library_variables(self._threads)), _ctrl_c_held_back():
             process.start()
         theirs.close()
         self._servers[framework] = Server(process=process, requests=ours)
@@ -178,10 +178,11 @@ class Servers:
         """A new process that does `run_child(**arguments)`, and the connection that it tells its progress to."""
         self.open(framework)
         server = self._servers[framework]
-        progress, telling = multiprocessing.Pipe(duplex=False)
+        progress, telling = multiprocessing.Pipe()
         status, answering = multiprocessing.Pipe(duplex=False)
         with telling, answering, suppress(BrokenPipeError, ConnectionResetError):  # of a dead server the process tells
-            socket.send_fds(server.requests, [pickle.dumps(dict(arguments))], [telling.fileno(), answering.fileno()])
+            progress.send(dict(arguments))
+            socket.send_fds(server.requests, [REQUEST], [telling.fileno(), answering.fileno()])
         return ServedProcess(status, server=server.process), progress
 
 
@@ -198,6 +199,17 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """A process that is started here meets no Ctrl-C before it can say that it ignores it; this one meets it after."""
+    resource_tracker.ensure_running()  # it would be started on the way, and let Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(requests: socket.socket, framework: str) -> None:
@@ -218,7 +230,7 @@ def _serve(requests: socket.socket, framework: str) -> None:
             process.close()
         requests.setblocking(False)
         try:
-            request, descriptors, _, _ = socket.recv_fds(requests, REQUEST_BYTES, 2)
+            request, descriptors, _, _ = socket.recv_fds(requests, len(REQUEST), 2)
         except BlockingIOError:
             continue
         except ConnectionResetError:
@@ -226,9 +238,9 @@ def _serve(requests: socket.socket, framework: str) -> None:
         if not request:  # the parent is gone or has no more to ask for; what still runs is ended on the way out
             return
         progress, answering = (Connection(descriptor) for descriptor in descriptors)
-        arguments = pickle.loads(request) | {"connection": progress, "imports": imports}
         others = [requests.close, *(other.close for other in running.values())]
-        process = multiprocessing.get_context("fork").Process(target=_run, args=(others, arguments), daemon=True)
+        told = (others, progress, imports)
+        process = multiprocessing.get_context("fork").Process(target=_run, args=told, daemon=True)
         process.start()
         progress.close()
         running[process] = answering
@@ -257,11 +269,11 @@ def _import(framework: str) -> float:
     return time.perf_counter() - start
 
 
-def _run(others: Sequence[Callable[[], None]], arguments: Mapping[str, Any]) -> None:
+def _run(others: Sequence[Callable[[], None]], connection: Connection, imports: Imports) -> None:
     """In the forked process: lets go of what is the server's and of other trials', and runs the trial."""
     for close in others:
         close()
-    run_child(**arguments)
+    run_child(connection=connection, imports=imports, **connection.recv())
 
 
 def _content(file: BinaryIO) -> str:

@@ -78,7 +78,9 @@ def test_no_file_reads_what_could_execute_or_unpacks_an_archive(path: Path) -> N
 def test_gates_that_are_a_pickle_are_refused(tmp_path: Path, name: str) -> None:
     store, touched = Store(tmp_path), tmp_path / "touched"
     path = store.write(record(trial())).with_name(name)
-    np.savez(path, allow_pickle=True, gates=np.array([Hostile(touched)], object))
+    hostile = np.array([Hostile(touched)], object)
+    names = ("inputs", "targets", "gates", "predictions")
+    np.savez(path, allow_pickle=True, **dict.fromkeys(names, hostile))
     with pytest.raises(RecordError, match="allow_pickle=False"):
         read_examples(trial().id, store=store)
     assert not touched.exists()

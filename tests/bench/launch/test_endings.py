@@ -294,3 +294,23 @@ def test_ctrl_c_once_stops_in_order(tmp_path: Path) -> None:
     assert checkpoints(tmp_path / "results")
     assert not [path for path in folder.rglob(".*") if path.is_file()]
     assert not leased_trials(tmp_path / "results")
+
+
+def test_a_terminals_ctrl_c_while_a_server_starts_ends_in_order(tmp_path: Path) -> None:
+    """It reaches every process of the terminal, also one that has just begun."""
+    (tmp_path / "endless.toml").write_text(SWEEP)
+    command = [sys.executable, "run_all.py", str(tmp_path / "endless.toml"), "--results", str(tmp_path / "results")]
+    parent = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        wait_for(lambda: servers(parent.pid), seconds=60)
+        os.killpg(parent.pid, signal.SIGINT)
+        output = parent.communicate(timeout=60)[0]
+    finally:
+        parent.kill()
+        parent.communicate()
+    assert parent.returncode == 130, output
+    assert "Traceback" not in output
+    assert not leased_trials(tmp_path / "results")
+    assert not attempts(tmp_path / "results"), "nothing is left to go on from"
