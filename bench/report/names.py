@@ -42,6 +42,7 @@ HEADS = {
     "work_per_sequence": "work a sequence",
     "step_milliseconds": "training step (ms)",
     "reported_step_milliseconds": "training step as reported (ms)",
+    "company": "ran",
     "wait_milliseconds": "wait for a batch (ms)",
     "inference_milliseconds": "inference (ms)",
     "inference_milliseconds_batch_1": "inference, batch of 1 (ms)",

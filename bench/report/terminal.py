@@ -12,6 +12,7 @@ from rich.text import Text
 
 from bench.plan.trial import Trial
 from bench.records.store import Store, Survey
+from bench.report.company import MIXED, MIXED_TIMES
 from bench.report.comparison import left_out, words
 from bench.report.comparison.comparisons import compare_all
 from bench.report.comparison.tables import cost_table, null_table, outcome_table, skipping_table
@@ -26,7 +27,8 @@ from bench.report.tables.results import aggregate, readable
 
 # What a terminal has room for; the page and the CSV have the rest.
 SHOWN = (
-    "framework", "seeds", "quality", "metric", "reported", "solved", "update_ratio", "step_milliseconds", "status",
+    "framework", "seeds", "quality", "metric", "reported", "solved", "update_ratio", "step_milliseconds",
+    "reported_step_milliseconds", "status",
 )  # fmt: skip
 
 
@@ -34,6 +36,8 @@ SHOWN = (
 UNBOUNDED = 10_000
 # Cells of a comparison hold intervals or several pairs, and fold.
 COMPARISON_WIDTH = 100
+# Columns that need not stand in every row where they are the same in all.
+SAID_ONCE = ("task", "engine", "pairs", "trials", "metric")
 # Between two columns.
 GAP = 2
 
@@ -46,6 +50,8 @@ def show_results(sweep: str, *, results: Path, console: Console, trials: Sequenc
     shown = text[["task", *SHOWN]]
     shown.insert(1, "configuration", table["label"])
     _print(shown, title=f"{sweep}: mean ± standard deviation over seeds", console=console)
+    if MIXED in set(text["company"]):
+        _say(MIXED_TIMES, console=console)
     _name_problems(survey, console=console)
 
 
@@ -71,7 +77,7 @@ def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequ
     if len(compared.skipping.summary):
         title = "does skipping pay? time / time of the plain cell"
         _print(skipping_table(compared.skipping), title=title, console=console, width=COMPARISON_WIDTH)
-    for line in words.payment(compared.skipping):
+    for line in [*words.payment(compared.skipping), *left_out.untimed(compared.skipping)]:
         _say(line, console=console)
     for reason, rows in (("not a pair", frameworks.refused), ("not compared", frameworks.incomplete)):
         for line in left_out.uncompared(rows):
@@ -110,7 +116,14 @@ def _say(line: str, *, console: Console) -> None:
 
 
 def _print(text: pd.DataFrame, *, title: str, console: Console, width: int | None = None) -> None:
-    """Prints a table: as wide as it is, or folded into `width` columns where words leave it that room."""
+    """Prints a table: as wide as it is, or folded into `width` columns where words leave it that room.
+
+    What is the same in every row of a table that folds stands in its title.
+    """
+    if width and len(text) > 1:
+        same = [name for name in SAID_ONCE if name in text and text[name].nunique() == 1]
+        title = "; ".join([title, *(f"{head(name)} {text[name].iloc[0]}" for name in same)])
+        text = text.drop(columns=same)
     table = Table(title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
     heads = [head(str(name)) for name in text]
     rows = text.astype(str).to_numpy().tolist()

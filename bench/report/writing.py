@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.plan.trial import Trial
+from bench.report.company import MIXED, MIXED_TIMES
 from bench.report.comparison.files import write_comparison
 from bench.report.content import Content, read_content
 from bench.report.figures.style import house_style, save
@@ -56,6 +57,8 @@ def _write_tables(folder: Path, content: Content) -> None:
     markdown = to_markdown(content.text.varying.rename(columns=head))
     (folder / "results.md").write_text(markdown, encoding="utf-8")
     caption = f"Sweep {sweep}: mean ± sample standard deviation over runs, on test data."
+    if MIXED in set(content.table["company"]):
+        caption += f" {MIXED_TIMES}"
     latex = to_long_latex(printed(content.table), caption=caption, label=f"tab:{sweep}")
     (folder / "results.tex").write_text(latex, encoding="utf-8")
     write_comparison(folder, content.compared, sweep=sweep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.report.comparison.paired_differences import Comparison
+from bench.report.comparison.skipping import Skipping
 from bench.report.comparison.tables import uncompared_table
 from bench.report.comparison.words import MEASURES
 from bench.report.frames import rows_of
@@ -25,6 +26,18 @@ def unlike(comparison: Comparison) -> list[str]:
             f"the two sides ran with other {why} ({shown})."
         )
     return told
+
+
+def untimed(skipping: Skipping) -> list[str]:
+    """Which trials that skip are not timed against their plain cell, and why."""
+    if skipping.trials.empty:
+        return []
+    rows = skipping.trials[skipping.trials["unlike"] != ""]
+    return [
+        f"{many(len(group), 'trial')} of {many(len(skipping.trials), 'trial')} that skip: not timed against the plain "
+        f"cell, which ran with other {why}."
+        for why, group in rows.groupby("unlike", sort=True)
+    ]
 
 
 def not_numbers(comparison: Comparison) -> list[str]:

@@ -91,7 +91,7 @@ def _null(compared: Comparisons) -> Section:
 
 
 def _skipping(skipping: Skipping) -> Section:
-    points = words.payment(skipping)
+    points = [*words.payment(skipping), *left_out.untimed(skipping)]
     points += [f"{name}: no plain cell beside it, so its time is not judged." for name in skipping.alone]
     if not points:
         points = ["No trial skips, so there is nothing to judge."]

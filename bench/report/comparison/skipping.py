@@ -26,6 +26,8 @@ OF_SKIPS = (
     "cell", "budget", "budget_cost", "budget_target", "p_skip", "period", "update_bias", "gate", "gate_layer",
     "initial_state", "reported",
 )  # fmt: skip
+# One timing has no spread that could tell it from chance.
+LEAST_TRIALS = 2
 PAYS, DOES_NOT_PAY, UNDECIDED = "pays", "does not pay", "undecided"
 
 
@@ -38,7 +40,7 @@ class Skipping:
             `update_ratio`, `<time>_ratio` (to the plain cell's; empty where their conditions differ).
         summary: one row a configuration and time: `update_ratio`, `trials`, `ratio` (geometric mean), `low` and `high`
             (95 %, Student's t, from 5 trials on; the lowest and highest trial below) and `verdict`: *pays* where the
-            whole range lies below 1, *does not pay* where it lies above, *undecided* else.
+            whole range lies below 1, *does not pay* where it lies above, *undecided* else, and where one trial is all.
         alone: configurations that skip and have no plain cell beside them.
     """
 
@@ -103,7 +105,13 @@ def _summary(trials: pd.DataFrame) -> pd.DataFrame:
                     "ratio": float(np.exp(np.log(ratios).mean())),
                     "low": low,
                     "high": high,
-                    "verdict": PAYS if high < 1 else DOES_NOT_PAY if low > 1 else UNDECIDED,
+                    "verdict": _verdict(low, high, trials=len(ratios)),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _verdict(low: float, high: float, *, trials: int) -> str:
+    if trials < LEAST_TRIALS:
+        return UNDECIDED
+    return PAYS if high < 1 else DOES_NOT_PAY if low > 1 else UNDECIDED

@@ -29,7 +29,8 @@ def time_against_updates(skipping: Skipping) -> list[Picture]:
             for axes, time in zip(line, times, strict=True):
                 chosen = rows[(rows["framework"] == framework) & (rows["time"] == time)]
                 _panel(axes, chosen, marker=framework_markers([framework])[framework], colours=colours)
-                axes.set_title(f"{framework_name(framework)}: {TIMES[time]}", fontsize=9.5)
+                axes.set_title(TIMES[time], fontsize=9.5)
+            line[0].set_ylabel(framework_name(framework), fontsize=9.5)
         for axes in panels[-1]:
             axes.set_xlabel("updates")
         panels[0, 0].set_ylim(min(0.1, 0.8 * rows["low"].min()), max(2.0, 1.25 * rows["high"].max()))  # of all panels
@@ -68,7 +69,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, *, marker: str, colours: dict[str, st
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, digits=2)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1.0]))
+    axes.xaxis.set_major_locator(FixedLocator([0, 0.5, 1.0]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     axes.set_xlim(0, 1.05)
 

@@ -9,29 +9,38 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from bench.report.company import ALONE, BESIDE_OTHERS, NOT_TOLD
 from bench.report.figures.parts import Part, parts
 from bench.report.figures.style import FRAMEWORK_HATCHES, Picture, cell_colours, new_figure, slug, topics
 from bench.report.frames import rows_of
 from bench.report.names import framework_name
 from bench.report.numbers import number
 
+# Whose times a figure holds, where there are several companies.
+WORDS = {ALONE: "trials that ran alone", BESIDE_OTHERS: "trials beside others", NOT_TOLD: "company not told"}
+
 
 def step_times(trials: pd.DataFrame) -> list[Picture]:
-    """Median milliseconds of a training step: a figure for some configurations of a problem, bars by framework."""
+    """Median milliseconds of a training step: a figure for some configurations of a problem, bars by framework.
+
+    Trials that ran alone and trials that ran beside others stand in figures of their own.
+    """
     pictures: list[Picture] = []
     timed = trials[(trials["status"] == "ok") & trials["step_milliseconds"].notna()]
     colours = cell_colours(list(trials["cell"].unique()))
-    for _, rows in timed.groupby("problem", sort=False):
+    several = timed.groupby("problem")["company"].nunique().to_dict()
+    for (problem, company), rows in timed.groupby(["problem", "company"], sort=False):
         wanted: Any = {f"step_milliseconds_{kind}": ("step_milliseconds", kind) for kind in ("mean", "min", "max")}
-        keys = ["problem", "task", "cell", "label", "framework"]
+        apart = WORDS[str(company)] if several[problem] > 1 else ""
+        keys = ["problem", "company", "task", "cell", "label", "framework"]
         data = rows.groupby(keys, sort=False).agg(**wanted, seeds=("seed", "count")).reset_index()
         labels = list(data["label"].unique())
-        pictures += [_picture(part, data=data, trials=rows, colours=colours) for part in parts(labels)]
+        pictures += [_picture(part, data=data, trials=rows, colours=colours, apart=apart) for part in parts(labels)]
     return pictures
 
 
-def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: dict[str, str]) -> Picture:
-    problem = str(trials["problem"].iloc[0])
+def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: dict[str, str], apart: str) -> Picture:
+    problem = ", ".join(filter(None, (str(trials["problem"].iloc[0]), apart)))
     drawn = data[data["label"].isin(part.labels)]
     frameworks = sorted(drawn["framework"].unique())
     figure = new_figure(height=1.2 + 0.24 * len(part.labels) * max(2, len(frameworks)))

@@ -22,6 +22,11 @@ MEANINGS = {
     "updates": "state updates of a test sequence: the samples that were used",
     "update_ratio": "updates / steps in percent, the mean over test sequences; 100 where nothing is skipped",
     "budget_cost": "the price of one update in the training loss",
+    "step_milliseconds": "the median training step of the whole run but the first; updates change while a trial trains",
+    "reported_step_milliseconds": "the median training step at the reported parameters, timed after training: the time "
+    "that belongs to the updates beside it",
+    "company": "whether the trials ran alone on the machine or beside others; mixed where some did and some did not, "
+    "and then a mean of their times, marked †, is not to be compared",
     "pair": "two trials that differ in the framework alone, with the same initial parameters and batches",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.company import MIXED, MIXED_TIMES
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.words import agreement
 from bench.report.figures.style import Picture
@@ -126,6 +127,8 @@ def results(table: ReadableTable) -> Section:
         "trials that ended ok. Rows with a hole are marked. Quality, updates, FLOPs and work are of the test data, at "
         "the evaluation that stands beside them."
     ]
+    if MIXED in set(table.text["company"]):
+        prose.append(MIXED_TIMES)
     same = [f"{head(name)} {value}" for name, value in table.constant.items() if value != NONE]
     without = [head(name) for name, value in table.constant.items() if value == NONE]
     if same:

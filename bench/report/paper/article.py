@@ -33,6 +33,10 @@ COSTS = {
 }  # fmt: skip
 
 
+# Findings of a claim that an article has room for; the rest are counted.
+MOST_FINDINGS = 4
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClaimRow:
     """A statement with what the records say of it."""
@@ -101,7 +105,7 @@ def _numbered(picture: Picture) -> tuple[int, str, str]:
 
 
 def _claim(verdict: Verdict) -> ClaimRow | None:
-    """A claim that was run, with a line of numbers for every finding of it."""
+    """A claim that was run, with the numbers of its first findings."""
     if verdict.verdict == NOT_RUN:
         return None
     told = [
@@ -109,10 +113,11 @@ def _claim(verdict: Verdict) -> ClaimRow | None:
         for one in verdict.findings
         if one.evidence
     ]
+    further = len(told) - MOST_FINDINGS
     return ClaimRow(
         statement=f"{verdict.claim.statement} ({verdict.claim.source})",
         verdict=verdict.verdict + (f" ({verdict.kinds})" if verdict.departed else ""),
-        numbers="; ".join(told),
+        numbers="; ".join(told[:MOST_FINDINGS]) + (f"; and {further} more in claims.csv" if further > 0 else ""),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 # Such as 0.12, +3.4e-7, 0.95 ± 0.02, 1,234, 2 of 3, 0.1 [0.05, 0.2], 12 %, ∞; an id that begins with digits is none.
-NUMBER = re.compile(r"[+−-]?(\d[\d,]*(\.\d+)?(e-?\d+)?|∞)( (%|±|of|\[).*)?")
+NUMBER = re.compile(r"[+−-]?(\d[\d,]*(\.\d+)?(e-?\d+)?|∞)( (%|±|of|†|\[).*)?")
 NOTHING = ("", "–")
 
 
@@ -46,7 +46,7 @@ def one_line(text: str) -> str:
 LATEX_SYMBOLS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-    "λ": r"$\lambda$", "–": "--", "−": "$-$", "×": r"$\times$", "∞": r"$\infty$", "Δ": r"$\Delta$",
+    "λ": r"$\lambda$", "–": "--", "−": "$-$", "×": r"$\times$", "†": r"$\dagger$", "∞": r"$\infty$", "Δ": r"$\Delta$",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "[": "{[}", "]": "{]}", "*": "{*}",  # these mean something behind a row's end
 }  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from bench.report.frames import rows_of
@@ -13,7 +16,7 @@ from bench.report.names import (
     metric_scale,
 )
 from bench.report.numbers import NONE, spread
-from bench.report.tables.results import solved_text, status_text
+from bench.report.tables.results import solved_text, status_text, time_mark
 
 
 def printed(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -50,10 +53,16 @@ def _of_problem(rows: pd.DataFrame) -> pd.DataFrame:
                 "solved": solved_text(row),
                 "updates": spread(scale * row[f"{updates}_mean"], scale * row[f"{updates}_std"]),
                 "FLOPs": _mean(row["flops_per_sequence_mean"]),
-                "step (ms)": spread(row["step_milliseconds_mean"], row["step_milliseconds_std"]),
+                "step (ms)": _time(row, "step_milliseconds"),
+                "as reported (ms)": _time(row, "reported_step_milliseconds"),
             }
         )
     return pd.DataFrame(lines)
+
+
+def _time(row: Mapping[str, Any], measure: str) -> str:
+    text = spread(row[f"{measure}_mean"], row[f"{measure}_std"])
+    return text if text == NONE else text + time_mark(row)
 
 
 def _mean(value: float) -> str:

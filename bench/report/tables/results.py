@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records.record import FINISHED
+from bench.report.company import MARK, MIXED, common_company
 from bench.report.frames import CORE, LABELS, STATUSES, configuration_fields, rows_of, varying_fields
 from bench.report.names import cell_name, evaluation_name, framework_name, metric_head, metric_scale, plain
 from bench.report.numbers import NONE, spread
@@ -16,14 +17,20 @@ from bench.report.numbers import NONE, spread
 # Record fields that a table aggregates over seeds, in order.
 MEASURES = (
     "quality", "update_ratio", "updates", "flops_per_sequence", "work_per_sequence", "step_milliseconds",
-    "wait_milliseconds", "inference_milliseconds", "inference_milliseconds_batch_1", "train_seconds", "total_seconds",
+    "reported_step_milliseconds", "wait_milliseconds", "inference_milliseconds", "inference_milliseconds_batch_1",
+    "train_seconds", "total_seconds",
 )  # fmt: skip
+# Those that depend on what else the machine did.
+TIMES = tuple(name for name in MEASURES if name.endswith(("milliseconds", "milliseconds_batch_1", "seconds")))
 
 # Columns that a readable table leaves to the CSV: the problem's name tells the task, its length and its options.
 UNREAD = (*LABELS, "options", "length")
 
 # Columns whose values have names for people.
 NAMED = {"cell": cell_name, "framework": framework_name, "reported": evaluation_name}
+
+# Those that depend on what else the machine did.
+TIMES = tuple(name for name in MEASURES if name.endswith(("milliseconds", "milliseconds_batch_1", "seconds")))
 
 # Columns that a readable table keeps even where every row has the same value.
 ALWAYS = ("task", "cell", "framework", "quality", "metric", "reported", "update_ratio", "step_milliseconds", "status")
@@ -34,6 +41,7 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
 
     The standard deviation is the sample's (divisor n − 1); one seed has none. `solved` counts trials that met
     the task's criterion, out of `solved_of` finished (ok or diverged) ones; both are empty for tasks without one.
+    `company` tells whether those that ended ok ran alone; where it is `mixed`, means of times are of neither.
     """
     names = [*LABELS, *CORE, *varying_fields(trials), "quality_metric", "higher_is_better"]
     with_criterion = set(trials.loc[trials["solved"].notna(), "task"])
@@ -47,6 +55,8 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     solved = trials["solved"].map(lambda value: value is True) & finished
     for name, counted in (("solved", solved), ("solved_of", finished)):
         table[name] = counted.groupby(place).sum().astype(float).where(criterion)
+    ended = trials["company"].where(trials["status"] == "ok")
+    table["company"] = ended.groupby(place).agg(lambda each: common_company(each.dropna()))
     measured = trials[list(MEASURES)].where(trials["status"] == "ok").groupby(place)
     for measure in MEASURES:
         table[f"{measure}_mean"] = measured[measure].mean()
@@ -79,7 +89,7 @@ def readable(table: pd.DataFrame) -> ReadableTable:
     the update ratio in percent.
     """
     measured = {f"{measure}_{kind}" for measure in MEASURES for kind in ("mean", "std")}
-    counted = {"quality_metric", "higher_is_better", "seeds", "solved", "solved_of", *STATUSES}
+    counted = {"quality_metric", "higher_is_better", "seeds", "company", "solved", "solved_of", *STATUSES}
     naming = [name for name in map(str, table) if name not in measured | counted | set(UNREAD)]
     rows = []
     for row in rows_of(table):
@@ -90,10 +100,13 @@ def readable(table: pd.DataFrame) -> ReadableTable:
         for measure in MEASURES:
             scale = scale_of(measure, metric=row["quality_metric"])
             cells[measure] = spread(scale * row[f"{measure}_mean"], scale * row[f"{measure}_std"])
+            if measure in TIMES and cells[measure] != NONE:
+                cells[measure] += time_mark(row)
             if measure == "quality":
                 cells["metric"] = metric_head(row["quality_metric"], higher_is_better=row["higher_is_better"])
             if measure == "update_ratio":
                 cells["solved"] = solved_text(row)
+        cells["company"] = row["company"] or NONE
         rows.append(cells)
     text = pd.DataFrame(rows)
     constant = {
@@ -110,6 +123,11 @@ def status_text(row: Mapping[str, Any]) -> str:
     if set(counts) == {"ok"}:
         return "ok"
     return next(iter(counts)) if row["seeds"] == 1 else ", ".join(f"{n} {status}" for status, n in counts.items())
+
+
+def time_mark(row: Mapping[str, Any]) -> str:
+    """What stands behind a mean time where some of its trials ran alone and some beside others."""
+    return MARK if row["company"] == MIXED else ""
 
 
 def scale_of(measure: str, *, metric: str) -> float:

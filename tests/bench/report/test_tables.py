@@ -11,12 +11,15 @@ import pandas as pd
 import pytest
 
 from bench.plan.trial import build_trial
+from bench.report.company import MIXED_TIMES
+from bench.report.figures import step_times
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from bench.report.numbers import exact, number, signed, spread
+from bench.report.page import sections
 from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
 from bench.report.tables.results import aggregate, readable
-from tests.bench.report.stored import ok_record
+from tests.bench.report.stored import ok_record, trial
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +193,38 @@ def test_numbers_stand_to_the_right_and_ids_do_not():
 def test_markup_in_a_name_stays_in_its_cell():
     text = pd.DataFrame({"name": ["a|b\nc <img src=x>"]})
     assert to_markdown(text).splitlines()[2] == r"| a\|b c &lt;img src=x&gt; |"
+
+
+def test_a_mean_over_mixed_company_is_marked_and_said():
+    """One trial ran alone and one beside others: their mean time is of neither."""
+    frame = trials_frame(
+        ok_record(trial("adding", cell, "pytorch", seed=seed), quality=0.1, milliseconds=8.0 + seed, beside=beside)
+        for cell, besides in (("lstm", (0, 1)), ("gru", (1, 3)))
+        for seed, beside in enumerate(besides)
+    )
+    text = readable(aggregate(frame))
+    shown = text.text.set_index("cell")
+    assert (shown.loc["LSTM", "step_milliseconds"], shown.loc["LSTM", "company"]) == ("8.50 ± 0.71 †", "mixed")
+    assert (shown.loc["GRU", "step_milliseconds"], shown.loc["GRU", "company"]) == ("8.50 ± 0.71", "beside others")
+    assert "†" not in shown.loc["LSTM", "quality"] + shown.loc["LSTM", "reported_step_milliseconds"]
+    assert MIXED_TIMES in sections.results(text).prose
+    (group,) = printed(aggregate(frame)).values()
+    assert sorted(group["step (ms)"]) == ["8.50 ± 0.71", "8.50 ± 0.71 †"]
+
+
+def test_bars_hold_times_of_one_company():
+    frame = trials_frame(
+        ok_record(
+            trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, milliseconds=8.0 * (1 + seed), beside=seed
+        )
+        for seed in (0, 1)
+    )
+    pictures = step_times.step_times(frame)
+    assert [(picture.title, picture.data["step_milliseconds_mean"].tolist()) for picture in pictures] == [
+        ("adding problem, T = 10, trials that ran alone", [8.0]),
+        ("adding problem, T = 10, trials beside others", [16.0]),
+    ]
+    assert len({picture.name for picture in pictures}) == 2
 
 
 def test_the_printed_table_tells_updates_as_the_paper_does(table):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bench.records.record import Record
+from bench.report.comparison.left_out import untimed
 from bench.report.comparison.skipping import skipping_against_plain
 from bench.report.comparison.tables import skipping_table
 from bench.report.comparison.words import payment
@@ -23,16 +24,23 @@ def timed(cell: str, *, framework: str = "pytorch", seed: int = 0, milliseconds:
 
 
 def test_a_skip_cell_is_timed_against_the_plain_cell_of_its_kind():
-    found = skipping_against_plain(
-        trials_frame([timed("lstm"), timed("gru", milliseconds=20), timed("skip_gru", milliseconds=12)])
-    )
-    assert found.trials["step_milliseconds_ratio"].tolist() == pytest.approx([0.6])
+    records = [
+        record
+        for seed in (0, 1)
+        for record in (
+            timed("lstm", seed=seed),
+            timed("gru", seed=seed, milliseconds=20),
+            timed("skip_gru", seed=seed, milliseconds=12),
+        )
+    ]
+    found = skipping_against_plain(trials_frame(records))
+    assert found.trials["step_milliseconds_ratio"].tolist() == pytest.approx([0.6, 0.6])
     (first, *_) = payment(found)
     assert first == (
         "PyTorch, fast (kernels), training step: skipping pays in 1 configuration "
         "(×0.60 the time at 50 % of the updates)."
     )
-    assert skipping_table(found)["training step"].tolist() == ["×0.60 pays"]
+    assert skipping_table(found)["training step"].tolist() == ["×0.60 [0.60, 0.60] pays"]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +51,7 @@ def test_a_skip_cell_is_timed_against_the_plain_cell_of_its_kind():
         ([5, 30, 8, 15, 9], "undecided"),
         ([9, 9.5], "pays"),
         ([9, 11], "undecided"),
+        ([5], "undecided"),
     ],
 )
 def test_it_pays_where_the_whole_range_lies_below_the_plain_cell(milliseconds: list[float], verdict: str):
@@ -61,6 +70,12 @@ def test_random_skips_are_timed_too():
     assert found.trials["step_milliseconds_ratio"].tolist() == pytest.approx([0.5])
 
 
+def test_a_trial_beside_others_is_not_timed_against_a_plain_cell_that_ran_alone():
+    found = skipping_against_plain(trials_frame([timed("lstm", beside=0), timed("skip_lstm", beside=1)]))
+    assert found.trials["unlike"].tolist() == ["company (alone and beside others)"]
+    assert found.summary.empty
+
+
 def test_no_plain_cell_is_said_and_other_seeds_frameworks_and_conditions_do_not_stand_in():
     others = [timed("lstm", seed=1), timed("lstm", framework="tensorflow")]
     alone = skipping_against_plain(trials_frame([timed("skip_lstm"), *others]))
@@ -71,4 +86,8 @@ def test_no_plain_cell_is_said_and_other_seeds_frameworks_and_conditions_do_not_
     unlike = skipping_against_plain(trials_frame([timed("lstm"), elsewhere]))
     assert unlike.trials["unlike"].tolist() == ["numbers of threads (1 and 2)"]
     assert unlike.summary.empty
+    assert untimed(unlike) == [
+        "1 trial of 1 trial that skip: not timed against the plain cell, which ran with other numbers of threads "
+        "(1 and 2)."
+    ]
     assert time_against_updates(unlike) == []
