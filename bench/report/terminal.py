@@ -36,6 +36,8 @@ SHOWN = (
 UNBOUNDED = 10_000
 # Cells of a comparison hold intervals or several pairs, and fold.
 COMPARISON_WIDTH = 100
+# Columns that need not stand in every row where they are the same in all.
+SAID_ONCE = ("task", "engine", "pairs", "trials", "metric")
 # Between two columns.
 GAP = 2
 
@@ -114,7 +116,14 @@ def _say(line: str, *, console: Console) -> None:
 
 
 def _print(text: pd.DataFrame, *, title: str, console: Console, width: int | None = None) -> None:
-    """Prints a table: as wide as it is, or folded into `width` columns where words leave it that room."""
+    """Prints a table: as wide as it is, or folded into `width` columns where words leave it that room.
+
+    What is the same in every row of a table that folds stands in its title.
+    """
+    if width and len(text) > 1:
+        same = [name for name in SAID_ONCE if name in text and text[name].nunique() == 1]
+        title = "; ".join([title, *(f"{head(name)} {text[name].iloc[0]}" for name in same)])
+        text = text.drop(columns=same)
     table = Table(title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
     heads = [head(str(name)) for name in text]
     rows = text.astype(str).to_numpy().tolist()

@@ -276,6 +276,14 @@ def test_the_comparison_s_tables_fit_100_columns_and_break_no_word(stored):
     assert {"configuration", "training", "inference", "undecided", "×0.500;"} <= set(words)
 
 
+def test_what_all_rows_of_the_comparison_share_stands_once_above_it(stored):
+    output = io.StringIO()
+    report.print_comparison(SWEEP, results=stored.results, console=Console(file=output, width=80))
+    title = " ".join(output.getvalue().partition("configuration")[0].split())
+    assert "task adding problem, T = 10; engine fast" in title
+    assert output.getvalue().partition("PyTorch and TensorFlow")[0].count("adding problem") == 2  # a table each
+
+
 def test_results_table_and_compare_are_frames(stored):
     table = report.results_table(stored.store.survey().records.values())
     assert len(table) == 7  # the missing trial has no record
