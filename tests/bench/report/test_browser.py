@@ -139,6 +139,8 @@ def test_filters_hold_for_every_table_and_figure(reader: Reader) -> None:
     assert all("adding problem" in text for text in shown)
     assert "match" in tab.get_by_role("status").text_content()
     tab.get_by_role("button", name="Show all").click()
+    # Rows are shown again behind the reset of the form.
+    sync_api.expect(tab.locator(f"{RESULTS} tbody tr[hidden]")).to_have_count(0)
     assert set(column(tab, "cell")) == {"LSTM", "Skip LSTM", "Skip GRU"}
 
 

@@ -179,6 +179,7 @@ def test_the_page_is_written_and_tells_what_is_missing(tmp_path: Path) -> None:
     assert pd.read_csv(page.parent / "speed.csv")["milliseconds"].max() == pytest.approx(52.0)
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_the_report_of_a_sweep_has_the_speed_sections_where_there_are_benchmarks(
     tmp_path: Path, stored: Stored
 ) -> None:
