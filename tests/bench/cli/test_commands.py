@@ -84,7 +84,7 @@ def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
 
     compared = command("-m", "bench", "compare", str(sweep), "--results", str(tmp_path / "results"))
     assert compared.returncode == 0, compared.stderr
-    assert "skip_gru" in compared.stdout
+    assert "Skip GRU" in compared.stdout
 
 
 def test_a_failed_trial_makes_the_exit_code_1_and_shows_in_the_report(tmp_path: Path) -> None:

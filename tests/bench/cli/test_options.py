@@ -97,7 +97,7 @@ def test_report_and_compare_read_the_trials_that_run_would_run(tmp_path: Path) -
 
     compared = command("-m", "bench", "compare", str(path), *narrowed)
     assert compared.returncode == 0, compared.stderr
-    assert "skip_gru" in compared.stdout
+    assert "Skip GRU" in compared.stdout
     elsewhere = command("-m", "bench", "compare", str(path), "--device", "cuda", "--results", str(folder))
     assert elsewhere.returncode == 2
     assert "no records of the 4 trials asked for" in elsewhere.stderr

@@ -79,4 +79,4 @@ def test_benchmarks_are_measured_and_reported(tmp_path: Path) -> None:
         "processor", "cores", "memory_bytes", "system", "python", "packages", "threads", "project", "blas",
     }  # fmt: skip
     page = write_speed_report(results=tmp_path / "results", reports=tmp_path / "reports")
-    assert "skip_gru" in page.read_text(encoding="utf-8")
+    assert "Skip GRU" in page.read_text(encoding="utf-8")
