@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 SWEEP ?= quick
 
-.PHONY: install quick test test-tracking lint format speed mutants paper clean help
+.PHONY: install quick test test-slow test-tracking lint format speed mutants paper clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -16,8 +16,11 @@ install: $(INSTALLED)  ## Make the environment; then type: . .venv/bin/activate
 quick: $(INSTALLED)  ## Run the quick sweep and write its report.
 	$(VENV)/bin/python run_all.py quick --workers $(WORKERS)
 
-test: $(INSTALLED)  ## Run the whole test suite.
+test: $(INSTALLED)  ## Run the test suite.
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+test-slow: $(INSTALLED)  ## Run the tests that take too long for every change.
+	$(VENV)/bin/python -m pytest -m slow --numprocesses 2 --dist load
 
 test-tracking: $(INSTALLED)  ## Install MLflow and test the export to a server of it.
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt \

@@ -321,6 +321,7 @@ def test_what_it_refuses() -> None:
         torch.autograd.grad(outputs.h.sum(), [*layer.parameters()], create_graph=True)
 
 
+@pytest.mark.slow
 def test_cached_kernels_go_out_of_date_with_any_file_of_the_engine(tmp_path: Path) -> None:
     """A kernel holds copies of what it calls in other files: a change there must reach it."""
     program = (
@@ -345,6 +346,7 @@ def test_cached_kernels_go_out_of_date_with_any_file_of_the_engine(tmp_path: Pat
     assert hits_and_misses().split() == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_a_kernel_gives_the_same_bits_freshly_compiled_and_from_the_cache(tmp_path: Path) -> None:
     """Compiled anew, a kernel is copied into others; from the cache it is found whole: no rounding may differ."""
     program = """

@@ -116,6 +116,7 @@ def compare(spec: CellSpec, case: Case, *, call: str, from_learned: bool = False
     return float(np.mean(outputs[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])
 def test_longer_sequences(cell: str, layer_norm: bool) -> None:

@@ -14,7 +14,7 @@ import pytest
 from bench.plan.trial import Trial, build_trial
 from bench.records.record import Record
 from bench.records.store import Store
-from impls.contract import FRAMEWORKS, installed
+from impls.contract import installed
 from tests.bench.launch.test_launch import Watcher, children, run, wait_for
 from tests.bench.train.test_resumption import left, numbers
 
@@ -43,7 +43,7 @@ def newest_step(store: Store) -> int:
     return max((int(path.stem.partition("-")[2]) for path in paths), default=0)
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", ["pytorch", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_a_trial_killed_at_random_moments_ends_bit_for_bit_as_one_that_ran_through(
     framework: str, tmp_path: Path
 ) -> None:

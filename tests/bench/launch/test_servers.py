@@ -38,7 +38,7 @@ def small(framework: str) -> Trial:
     return build_trial(content | {"framework": framework, "protocol": protocol}, where="test")
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", ["pytorch", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_a_forked_trial_comes_to_the_bits_of_a_fresh_process(framework: str, tmp_path: Path) -> None:
     if not installed(framework):
         pytest.skip(f"{framework} is not installed")

@@ -45,6 +45,7 @@ def test_products(dtype: type, add: bool, transposed: bool) -> None:
         np.testing.assert_allclose(result, expected, rtol=0, atol=np.finfo(dtype).eps * 8 * depth)
 
 
+@pytest.mark.slow
 def test_on_a_machine_with_other_registers(tmp_path: Path) -> None:
     """The compiler makes do with the registers that it has, so that the tile of another machine can be run here."""
     program = """

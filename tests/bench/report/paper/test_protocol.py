@@ -35,7 +35,8 @@ def test_a_shrunk_sweep_says_what_it_shrinks(table: PaperTable):
     """Every field by which its trials differ from the published sweep's is told, with both values."""
     small, full = sweeps.load(f"table{table.number}-cpu").trials, sweeps.load(f"table{table.number}").trials
     said = told(table, trials_frame([], missing=small))
-    assert f"{' × '.join(map(str, small[0].units))} units for {' × '.join(map(str, full[0].units))}" in said
+    units = [" × ".join(map(str, trials[0].units)) for trials in (small, full)]
+    assert (units[0] == units[1]) != (f"{units[0]} units for {units[1]}" in said)
     for name in ("batch_size", "evaluation_sequences"):
         values = [getattr(trials[0].protocol, name) for trials in (small, full)]
         assert values[0] == values[1] or any(f"{values[0]:,}" in line and f"{values[1]:,}" in line for line in said)
@@ -58,7 +59,7 @@ def test_what_a_shrunk_sweep_says_word_for_word():
 
 def test_several_values_are_all_named():
     trials = pd.concat([trials_of("table1"), trials_of("table1-cpu")])
-    assert "110 and 64 units for 110" in told(paper_tables()[0], trials)
+    assert "100,000 steps and 5,000 steps for 100,000 steps" in told(paper_tables()[0], trials)
 
 
 def test_how_often_is_evaluated_counts_where_the_best_evaluation_is_reported():
