@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def checkpoints(results: Path) -> list[Path]:
 
 def send_all(number: signal.Signals, processes: list[psutil.Process]) -> None:
     for process in processes:
-        process.send_signal(number)
+        with suppress(psutil.NoSuchProcess):  # it was hit before, and ended meanwhile
+            process.send_signal(number)
 
 
 def left_so_far(record: Record, store: Store) -> None:
