@@ -2,19 +2,24 @@
 
     <temporary folder>/skiprnn-bench-<user id>/<machine>/<process id>-<start>
 
-One empty file a process; what a process that is gone has left there is removed by whoever looks.
+One empty file a process; what a process that is gone has left there is removed by whoever looks. The folder is
+temporary and anybody's to clear: where it cannot be used, how many run beside is not known, and no trial ends for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from bench.machine.processes import machine_name, process_start
+
+PROCESS = re.compile(r"(?P<process_id>[0-9]+)-(?P<start>[0-9]+)")
 
 
 def shared_folder() -> Path:
@@ -36,22 +41,38 @@ class Neighbours:
         self._own = self._folder / f"{process_id}-{process_start(process_id)}"
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._own.touch()
+        self._show()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._own.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._own.unlink()
 
-    def count(self) -> int:
-        """How many others run now."""
-        return sum(self._runs(path) for path in self._folder.iterdir() if path != self._own)
+    def count(self) -> int | None:
+        """How many others run now; None where that cannot be seen, or they could not see this one."""
+        if not self._show():
+            return None
+        try:
+            return sum(self._runs(path) for path in self._folder.iterdir() if path != self._own)
+        except OSError:
+            return None
+
+    def _show(self) -> bool:
+        """Shows this process, again where its file was cleared away; whether it is shown."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._own.touch()
+        except OSError:
+            return False
+        return True
 
     def _runs(self, path: Path) -> bool:
-        process_id, _, start = path.name.partition("-")
-        if str(process_start(int(process_id))) == start:
+        named = PROCESS.fullmatch(path.name)
+        if named is None:  # somebody else's file
+            return False
+        if str(process_start(int(named["process_id"]))) == named["start"]:
             return True
         path.unlink(missing_ok=True)
         return False

@@ -103,7 +103,8 @@ def _copy(record: Record, kept: Sequence[FileName], *, source: Store, target: Pa
         return
     incoming, before = (target / f".{when}-{record.trial_id}" for when in ("incoming", "before"))
     with disk_explained(incoming):
-        shutil.rmtree(incoming, ignore_errors=True)
+        for left in (incoming, before):  # by a copy that was killed
+            shutil.rmtree(left, ignore_errors=True)
         incoming.mkdir(parents=True)
         try:
             for name in present:

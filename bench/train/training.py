@@ -67,13 +67,17 @@ class Training:
     best: Evaluated | None = None
     best_step: int = 0
     best_parameters: Parameters | None = None
-    beside: int = 0  # the most trials that were seen to run at the same time
+    beside: int | None = 0  # the most trials that were seen to run at the same time; None where that was not seen
     # Since the last row of the curve.
     recent_losses: list[float] = field(default_factory=list)
 
     def look(self, neighbours: Neighbours) -> None:
-        """Notes how many other trials run now."""
-        self.beside = max(self.beside, neighbours.count())
+        """Notes how many other trials run now. One that was seen was there, whatever is not seen at other times."""
+        now = neighbours.count()
+        if now:
+            self.beside = max(self.beside or 0, now)
+        elif now is None and not self.beside:
+            self.beside = None
 
     @property
     def steps(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,26 @@ def test_a_trial_shows_itself_to_other_commands() -> None:
         assert neighbours._own.parent == shared_folder()
         assert neighbours._own.exists()
     assert not neighbours._own.exists()
+
+
+def test_a_folder_that_was_cleared_while_a_trial_runs_is_made_again(tmp_path: Path) -> None:
+    """Temporary folders are emptied now and then: a week-long trial must not end for it, nor be alone from then on."""
+    folder = tmp_path / "shared"
+    with Neighbours(folder) as neighbours:
+        shutil.rmtree(folder)
+        assert neighbours.count() == 0
+        assert len(list(folder.iterdir())) == 1
+
+
+def test_somebody_elses_file_is_no_trial_and_stays(tmp_path: Path) -> None:
+    for name in ("notes.txt", "12-", "-7", "1-2-3"):
+        (tmp_path / name).touch()
+    with Neighbours(tmp_path) as neighbours:
+        assert neighbours.count() == 0
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_where_the_folder_cannot_be_used_it_is_not_known_who_else_runs(tmp_path: Path) -> None:
+    (tmp_path / "shared").write_text("a file stands where the folder should")
+    with Neighbours(tmp_path / "shared") as neighbours:
+        assert neighbours.count() is None

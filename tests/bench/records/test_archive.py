@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +124,19 @@ def test_an_archive_is_archived_and_merged_like_any_other(store: Store, tmp_path
     for results in (tmp_path / "again", tmp_path / "merged"):
         assert findings(results) == []
         assert Store(results).survey().records == store.survey().records
+
+
+@pytest.mark.parametrize("stands", [True, False], ids=["the copy stands", "nothing stands"])
+def test_a_copy_that_was_killed_at_any_line_is_made_again(stands: bool, store: Store, tmp_path: Path) -> None:
+    """Between its two renames the old folder has gone aside and the new one is not yet there."""
+    target, changed = tmp_path / "kept", SEEDS[1].id
+    archive("mine", SEEDS, results=store.results, target=target)
+    place = Store(target).folder_of(changed)
+    shutil.copytree(place, target / f".before-{changed}")
+    shutil.copytree(place, target / f".incoming-{changed}")
+    (place / "best.npz").unlink()
+    if not stands:
+        shutil.rmtree(place)
+    assert archive("mine", SEEDS, results=store.results, target=target).copied == [changed]
+    assert findings(target) == []
+    assert not [path for path in target.iterdir() if path.name.startswith(".")]

@@ -183,11 +183,15 @@ def test_a_diverged_trial_has_no_times_after_training(run_known: RunKnown) -> No
     assert record.reported_step_milliseconds is None
 
 
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [((0, 1, 3, 2, 0), 3), ((0, 0, 0, 0, 0), 0), ((0, 0, None, 0, 0), None), ((0, None, 2, None, 0), 2)],
+)
 def test_a_record_tells_the_most_trials_that_ran_beside_it(
-    run_known: RunKnown, monkeypatch: pytest.MonkeyPatch
+    seen: tuple[int | None, ...], told: int | None, run_known: RunKnown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of those that were seen before, while and after it trained; a second passes between looks at most."""
-    seen = iter((0, 1, 3, 2, 0))
-    monkeypatch.setattr(training.Neighbours, "count", lambda self: next(seen))
+    """Of those that were seen before, while and after it trained; where one look fails it may not have been alone."""
+    looks = iter(seen)
+    monkeypatch.setattr(training.Neighbours, "count", lambda self: next(looks))
     monkeypatch.setattr(training, "LOOK_SECONDS", 0)
-    assert run_known(KnownLearner(), protocol={"steps": 3}).beside == 3
+    assert run_known(KnownLearner(), protocol={"steps": 3}).beside == told
