@@ -15,6 +15,8 @@ from bench.report.tables.formats import numeric_columns
 
 # Text that tells how a row came out, not which row it is.
 OUTCOMES = ("status", "error", "reason", "parameters_checksum", "batches_checksum")
+# A longer cell is broken into lines; shorter ones stand on one.
+PROSE_CHARACTERS = 56
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +37,17 @@ class PageTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column: its name in the record, its head for people, and whether it holds numbers."""
+    """A column: its name in the record, its head for people, and what it holds: numbers, sentences or short words."""
 
     key: str
     head: str
     numeric: bool
+    prose: bool
+
+    @property
+    def kind(self) -> str:
+        """The class of its cells."""
+        return "number" if self.numeric else "prose" if self.prose else "word"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +81,21 @@ class Identifiers:
         return wanted if self._taken[wanted] == 1 else self.new(f"{wanted}-{self._taken[wanted]}")
 
 
+def _longest_cells(text: pd.DataFrame) -> list[int]:
+    """The characters of the longest cell of each column."""
+    return [max(map(len, map(str, text.iloc[:, position])), default=0) for position in range(len(text.columns))]
+
+
 def lay_out(table: PageTable, *, within: str, identifiers: Identifiers) -> LaidOut:
     """A table in the section `within`.
 
     A row's address is made of what says which row it is, so that a link to it holds when its numbers change.
     """
     columns = [
-        Column(key=str(key), head=head(str(key)), numeric=numeric)
-        for key, numeric in zip(table.text.columns, numeric_columns(table.text), strict=True)
+        Column(key=str(key), head=head(str(key)), numeric=numeric, prose=longest > PROSE_CHARACTERS)
+        for key, numeric, longest in zip(
+            table.text.columns, numeric_columns(table.text), _longest_cells(table.text), strict=True
+        )
     ]
     naming = [
         position

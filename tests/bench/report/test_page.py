@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.report.page import rendering
 from bench.report.page.rendering import Details, Section, render
 from bench.report.page.tables import Identifiers, PageTable, lay_out
 from tests.bench.report.outline import Outline
@@ -50,8 +51,16 @@ def test_columns_have_heads_for_people_and_names_for_filters(outline: Outline, p
     columns = {head["data-column"]: head for head in outline.all("th")}
     assert {"task", "cell", "framework", "configuration"} <= set(columns)
     assert columns["quality"]["class"] == "number"
-    assert "class" not in columns["cell"]
+    assert columns["cell"]["class"] == "word"
     assert ">training step (ms)</th>" in page.read_text(encoding="utf-8")
+
+
+def test_sentences_are_broken_into_lines_and_short_words_are_not() -> None:
+    text = pd.DataFrame({"claim": ["adding-half"], "statement": ["x " * 40], "pairs": ["5"]})
+    columns = lay_out(PageTable(caption="Claims", text=text), within="claims", identifiers=Identifiers()).columns
+    assert [column.kind for column in columns] == ["word", "prose", "number"]
+    sheet = Path(rendering.__file__).with_name("page.css").read_text(encoding="utf-8")
+    assert "td.prose { white-space: normal;" in sheet
 
 
 def rows_of(text: pd.DataFrame) -> list[str]:
