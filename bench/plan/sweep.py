@@ -179,7 +179,14 @@ def load(name: str) -> Sweep:
             raise SweepError(f"{where}: duplicate trial ({trial.label}), already given by {trials[trial.id][1]}")
         trials[trial.id] = (trial, where)
     listed = tuple(trial for trial, _ in trials.values())
-    return Sweep(name=name, description=description, trials=listed, file=str(path))
+    return Sweep(name=name, description=description, trials=listed, file=_told(path))
+
+
+def _told(path: Path) -> str:
+    """A sweep's file for its list, which may be handed on: the project's own from the project's root, others as typed."""
+    if path.is_relative_to(SWEEPS):
+        return path.relative_to(SWEEPS.parents[2]).as_posix()
+    return str(path)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -46,6 +46,10 @@ def test_units_are_a_number_or_a_list_of_stacks(tmp_path: Path) -> None:
     assert [trial.units for trial in load(tmp_path, GRID + "units = [8, [16, 24]]").trials] == [(8,), (16, 24)]
 
 
+def test_a_sweep_of_the_project_is_told_without_the_machines_folders() -> None:
+    assert sweeps.load("digits").file == "bench/plan/sweeps/digits.toml"
+
+
 def test_a_sweep_can_include_others(tmp_path: Path) -> None:
     sweep = load(tmp_path, 'include = ["quick"]\n' + GRID + "seed = 77\n")
     assert len(sweep.trials) == len(sweeps.load("quick").trials) + 1
