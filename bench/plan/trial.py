@@ -152,21 +152,25 @@ class Trial(BaseModel):
         """The trial's task."""
         return build_task(self.task, self.options, data=data)
 
+    def cell_spec(self, *, input_size: int) -> CellSpec:
+        """The cell, for inputs of so many features."""
+        return CellSpec(
+            cell=self.cell,
+            input_size=input_size,
+            units=self.units,
+            activation=self.activation,
+            forget_bias=self.forget_bias,
+            layer_norm=self.layer_norm,
+            update_bias=self.update_bias,
+            initial_state=self.initial_state,
+            gate=self.gate,
+            gate_layer=self.gate_layer,
+        )
+
     def model_spec(self, task: Task) -> ModelSpec:
         """What the framework builds."""
         return ModelSpec(
-            cell=CellSpec(
-                cell=self.cell,
-                input_size=task.input_size,
-                units=self.units,
-                activation=self.activation,
-                forget_bias=self.forget_bias,
-                layer_norm=self.layer_norm,
-                update_bias=self.update_bias,
-                initial_state=self.initial_state,
-                gate=self.gate,
-                gate_layer=self.gate_layer,
-            ),
+            cell=self.cell_spec(input_size=task.input_size),
             output_size=task.output_size,
             loss=task.loss,
             readout=task.readout,
