@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.errors import DataError
 from bench.launch.display import duration, make_display
 from bench.launch.estimate import estimates
 from bench.launch.local import LocalExecutor
+from bench.launch.preparation import prepare_data
 from bench.launch.scheduler import run_trials
 from bench.machine import devices
 from bench.plan.sweep import Sweep
-from bench.plan.trial import Trial
 from bench.records.listing import Listing, write_listing
 from bench.records.store import Store, Survey
 
@@ -117,15 +116,3 @@ def _standing(trial_id: str, found: Survey) -> str:
     if trial_id in found.records:
         return found.records[trial_id].status
     return "unreadable" if trial_id in found.problems() else "missing"
-
-
-def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
-    """Has every data set that the trials read prepared, once. Raises `DataError` with all that is missing."""
-    tasks = {(trial.task, str(trial.options)): trial.build_task(data=data) for trial in trials}
-    problems = dict.fromkeys(problem for task in tasks.values() if (problem := task.data_problem()))
-    if problems:
-        raise DataError("\n".join(problems))
-    for task in tasks.values():
-        task.prepare()
-    for trial in trials:  # refuses a batch larger than the training data
-        tasks[trial.task, str(trial.options)].steps_per_epoch(trial.protocol.batch_size)

@@ -43,6 +43,10 @@ class Attempt(Store):
         """Where a trial keeps its files: this one's stand apart."""
         return self.running if trial_id == self.lease.trial_id else super().folder_of(trial_id)
 
+    def held(self) -> bool:
+        """Whether what is written still counts: as long as no other run has the trial."""
+        return self.lease.held()
+
     def start(self) -> None:
         """Takes what the trial can go on from out of what its earlier runs left, and removes the rest.
 
