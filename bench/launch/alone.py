@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ def run_alone(folder: Path, *, data: Path, threads: int, command: str) -> tuple[
 
         store = LoneFolder(folder, trial_id=trial.id, command=command)
         signal.signal(signal.SIGINT, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+        store.begin(node=socket.gethostname(), device=trial.device)
         with output_kept(), Heartbeat(folder) as heartbeat:
             code = run_recorded(
                 trial, store=store, watcher=heartbeat, data=data, threads=threads, started=started, prepare=prepare
@@ -52,6 +54,7 @@ def run_alone(folder: Path, *, data: Path, threads: int, command: str) -> tuple[
         if heartbeat.trouble:
             raise DiskError(heartbeat.trouble)
         if code == STOPPED:
+            store.close("stopped", "it was asked to end")
             return code, f"stopped  {trial.id}  {trial.label}: the same command goes on from its last checkpoint"
         record = record_in(folder, trial_id=trial.id)
         assert record is not None  # else the disk would have told

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,11 +26,30 @@ class Imports:
 
 
 def run_child(
-    *, connection: Connection, trial: Trial, attempt: Attempt, data: Path, threads: int, imports: Imports
+    *,
+    connection: Connection,
+    trial: Trial,
+    attempt: Attempt,
+    data: Path,
+    threads: int,
+    imports: Imports,
+    cores: Sequence[int] = (),
+    variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs one trial to its record, as `run_recorded` does. If the parent is gone, the process ends."""
+    """Runs one trial to its record, as `run_recorded` does. If the parent is gone, the process ends.
+
+    Args:
+        connection: to the parent.
+        trial, attempt, data, threads: as there.
+        imports: of the process that this one was forked from.
+        cores: that it may use; none leaves all.
+        variables: of its environment, which frameworks read when they first use a device.
+    """
     started = time.perf_counter()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    if cores:
+        os.sched_setaffinity(0, cores)
+    os.environ.update(variables or {})
     code = run_recorded(
         trial,
         store=attempt,

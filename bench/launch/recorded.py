@@ -20,6 +20,8 @@ from bench.records.lone_folder import LoneFolder
 from bench.train.progress import Life
 
 LOG = "log.txt"
+# PyTorch's and TensorFlow's errors of a GPU whose memory is used up.
+OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")
 # Exit codes: a record of a trial that ended by itself, one of a failure or none, and a trial that was stopped.
 ENDED, FAILED, STOPPED = 0, 1, 128 + signal.SIGTERM
 
@@ -138,12 +140,30 @@ def _record_failure(
         traceback.print_exc()
         record = failure(trial, status="failed", error=said, traceback=printed)
     try:
+        if is_out_of_memory(error):
+            store.close("out_of_memory", said)
         store.write(record)
     except LeaseError:  # another run has it
         return None
     except DiskError as trouble:
         return trouble
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or the reason of it, says that the machine or its GPU had no memory left."""
+    while True:
+        # By their names, since the frameworks are not imported here.
+        if (
+            isinstance(error, MemoryError)
+            or type(error).__name__ in OUT_OF_MEMORY
+            or "can't allocate memory" in str(error)
+        ):
+            return True
+        reason = error.__cause__ or error.__context__
+        if reason is None:
+            return False
+        error = reason
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.errors import DamagedRecordError, DiskError, LeaseError, SweepError
 from bench.machine.disk import disk_explained, write_atomically
 from bench.plan.trial import Trial, build_trial
+from bench.records.attempted import AttemptsFile, How, closed
 from bench.records.format import decode
 from bench.records.record import Record
 from bench.records.store import RECORD, Store
@@ -51,7 +52,26 @@ class LoneFolder(Store):
         """Writes the record; returns its path. Raises `DiskError` where the folder is gone or takes no file."""
         if not self.held():
             raise DiskError(f"{self.running}: the folder of a running trial is gone; run again")
-        return super().write(record.model_copy(update={"command": self._command, "workers": 1}))
+        noted = AttemptsFile(self.running)
+        attempts = closed(noted.read(), how=record.status, error=record.error)
+        written = super().write(
+            record.model_copy(update={"command": self._command, "workers": 1, "attempts": attempts})
+        )
+        noted.remove()
+        return written
+
+    def begin(self, *, node: str, device: str) -> None:
+        """Notes that the trial is started now, there, for its record."""
+        noted = AttemptsFile(self.running)
+        before = record_in(self.running, trial_id=self._trial_id)
+        earlier = noted.read() if before is None else before.attempts
+        noted.begin(
+            node=node, device=device, earlier=closed(earlier, how="lost", error="its process was gone", ended="")
+        )
+
+    def close(self, how: How, error: str) -> None:
+        """Notes how it ended, where its record does not say it as well."""
+        AttemptsFile(self.running).close(how, error)
 
 
 def write_trial(folder: Path, trial: Trial) -> Path:
