@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 def merge(
     results: Annotated[Path, typer.Argument(metavar="A", help="The results folder that takes in.")],
-    other: Annotated[Path, typer.Argument(metavar="B", help="The results folder that is taken in; it stays.")],
+    others: Annotated[list[Path], typer.Argument(metavar="B...", help="Results folders that are taken in; they stay.")],
 ) -> None:
-    """Join results folder B into A."""
+    """Join results folders into the first."""
+    from bench.records.merge import Merged
     from bench.records.merge import merge as join
 
-    _tell(join(results, other))
+    merged = Merged()
+    for other in others:
+        merged.add(join(results, other))
+    _tell(merged)
 
 
 def adopt(results: ResultsOption = RESULTS) -> None:

@@ -31,6 +31,18 @@ TimeoutOption = Annotated[
 StallOption = Annotated[
     float | None, typer.Option(min=1, metavar="SECONDS", help="The longest that one trial may show no sign of life.")
 ]
+RetriesOption = Annotated[
+    int, typer.Option(min=0, help="How often a trial is tried again that was killed, out of memory or on a lost node.")
+]
+GpusOption = Annotated[
+    str | None,
+    typer.Option("--gpus", metavar="0,1", help="GPUs of this machine; each trial sees one of them alone."),
+]
+TrialsPerGpuOption = Annotated[int, typer.Option(min=1, help="Trials at a time on each of --gpus.")]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Only the I-th of N stable shares of the trials; no report."),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Print the trials, the estimated time and what is missing here, and stop.")
 ]

@@ -18,11 +18,13 @@ from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.speed import speed
 from bench.cli.tensorboard import tensorboard
+from bench.cli.trial import trial
 from bench.cli.verify import verify
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_everything,
     "run": run,
+    "trial": trial,
     "report": report,
     "compare": compare,
     "claims": claims,

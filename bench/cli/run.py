@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,17 @@ from bench.cli.options import (
     DataOption,
     DeviceOption,
     DryRunOption,
+    GpusOption,
     ReportOption,
     ReportsOption,
     ResultsOption,
+    RetriesOption,
     RunSweepArgument,
+    ShardOption,
     StallOption,
     TimeoutOption,
     TrialOption,
+    TrialsPerGpuOption,
     WhereOption,
     WorkersOption,
 )
@@ -48,11 +53,15 @@ def run(
     trial: TrialOption = None,
     device: DeviceOption = None,
     workers: WorkersOption = 1,
+    gpus: GpusOption = None,
+    trials_per_gpu: TrialsPerGpuOption = 1,
+    shard: ShardOption = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
     data: DataOption = DATA,
     timeout: TimeoutOption = None,
     stall: StallOption = None,
+    retries: RetriesOption = 2,
     report: ReportOption = True,
 ) -> None:
     """Run a sweep and write its report.
@@ -64,7 +73,10 @@ def run(
 
     from bench.errors import UserError
     from bench.launch.display import where_time_went
+    from bench.launch.local import LocalExecutor
     from bench.launch.running import run_sweep
+    from bench.machine.gpus import parse_gpus
+    from bench.plan.shard import Shard
     from bench.records.store import Store
 
     console = Console()
@@ -72,25 +84,38 @@ def run(
         asked = select(sweep or DEFAULT_SWEEP, where=where, device=device)
         store = Store(results)
     else:
-        if where or device:
-            raise UserError("--trial names one trial, with its device: leave --where and --device out")
+        if where or device or shard:
+            raise UserError("--trial names one trial, with its device: leave --where, --device and --shard out")
         asked = select_trial(trial, sweep=sweep, results=results)
         store = _store_of_one(asked, results=results, clear=not dry_run)
+    share = None if shard is None else Shard.parsed(shard)
+    if gpus is not None and workers > 1:
+        raise UserError("--workers with --gpus: so many trials run as there are GPUs, times --trials-per-gpu")
+    executor = LocalExecutor(
+        workers=workers,
+        gpus=() if gpus is None else parse_gpus(gpus),
+        trials_per_gpu=trials_per_gpu,
+        data=data,
+        timeout_seconds=timeout,
+        stall_seconds=stall,
+    )
+    at_a_time = len(executor.slots)
     if dry_run:
-        _plan(asked, store=store, data=data, workers=workers, console=console)
+        of_share = asked if share is None else replace(asked, trials=tuple(filter(share.holds, asked.trials)))
+        _plan(of_share, store=store, data=data, workers=at_a_time, console=console)
         return
 
-    missing = store.missing(asked.trials)
+    missing = store.missing([one for one in asked.trials if share is None or share.holds(one)])
     try:
         counts = run_sweep(
             asked,
             store=store,
             data=data,
-            workers=workers,
+            executor=executor,
             console=console,
             command=command_line(),
-            timeout_seconds=timeout,
-            stall_seconds=stall,
+            retries=retries,
+            shard=share,
         )
     except KeyboardInterrupt:
         print("interrupted; finished trials are kept, the same command runs the rest", file=sys.stderr)
@@ -100,11 +125,11 @@ def run(
         _show_one(asked, store=store, results=results, console=console)
     else:
         ran = [record for one in missing if (record := store.read(one.id)) is not None]
-        if spent := where_time_went(ran, workers=workers):
+        if spent := where_time_went(ran, workers=at_a_time):
             console.print(spent, markup=False, highlight=False, soft_wrap=True)
-        if report:
+        if report and share is None:
             publish(asked, results=results, reports=reports)
-    raise typer.Exit(0 if set(counts) == {"ok"} else 1)
+    raise typer.Exit(0 if set(counts) <= {"ok"} else 1)
 
 
 def _plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import socket
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -15,12 +15,16 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from bench.launch.countdown import Countdown
+from bench.launch.executor import Where
 from bench.plan.trial import Trial
 from bench.records.record import Record
 from bench.train.progress import Progress
 
 # As often as trials tell their progress: each refresh takes two thousandths of a second from what is measured.
 REFRESHES_PER_SECOND = 2
+# Of a trial that a queue has not started.
+NOT_PLACED = Where(node="", device="")
 STATUS_STYLES = {"ok": "green", "diverged": "yellow", "failed": "red", "timeout": "red"}
 
 
@@ -37,12 +41,20 @@ class Display(Protocol):
         """A trial's process was started."""
         ...
 
+    def placed(self, trial: Trial, where: Where) -> None:
+        """A trial runs there."""
+        ...
+
     def progressed(self, trial: Trial, progress: Progress) -> None:
         """A trial told where it is."""
         ...
 
     def finished(self, trial: Trial, record: Record) -> None:
         """A trial ended, in whatever way."""
+        ...
+
+    def put_back(self, trial: Trial, why: str) -> None:
+        """A trial that was started waits again; why, in one line."""
         ...
 
     def shared(self, trial: Trial, record: Record) -> None:
@@ -60,37 +72,6 @@ def stopping_words(trials: int) -> str:
         f"stopping {trials} running trial{'s' if trials > 1 else ''}, which keep{'s' if trials == 1 else ''} what "
         f"{'they' if trials > 1 else 'it'} can go on from; Ctrl-C again ends at once"
     )
-
-
-class Countdown:
-    """Guesses the time left: the estimates of what is left, corrected by how the finished ones compared."""
-
-    def __init__(self, estimates: Mapping[str, float], *, workers: int) -> None:
-        self._left = dict(estimates)
-        self._workers = workers
-        self._estimated, self._taken = 0.0, 0.0
-        self._progress: dict[str, float] = {}
-
-    def progressed(self, trial: Trial, progress: Progress) -> None:
-        """Notes the share of a running trial that is done."""
-        self._progress[trial.id] = progress.step / progress.steps
-
-    def finished(self, trial: Trial, seconds: float) -> None:
-        """Notes how long a trial took."""
-        self._estimated += self._left.pop(trial.id, 0.0)
-        self._taken += seconds
-        self._progress.pop(trial.id, None)
-
-    def dropped(self, trial: Trial) -> None:
-        """Notes that a trial need not be run; how long it took elsewhere tells nothing of this machine."""
-        self._left.pop(trial.id, None)
-        self._progress.pop(trial.id, None)
-
-    def seconds_left(self) -> float:
-        """For all that is waiting or running."""
-        pace = self._taken / self._estimated if self._estimated else 1.0
-        left = sum(seconds * (1.0 - self._progress.get(key, 0.0)) for key, seconds in self._left.items())
-        return pace * left / self._workers
 
 
 def duration(seconds: float) -> str:
@@ -191,7 +172,6 @@ class PlainDisplay:
         self._trials = trials
         self._countdown = countdown
         self._done = 0
-        self._starts: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -206,8 +186,13 @@ class PlainDisplay:
 
     def started(self, trial: Trial) -> None:
         """Says which."""
-        self._starts[trial.id] = time.monotonic()
+        self._countdown.started(trial)
         self._line(f"start  {trial.id}  {trial.label}")
+
+    def placed(self, trial: Trial, where: Where) -> None:
+        """Says where, unless it is here."""
+        if where.node != socket.gethostname():
+            self._line(f"on     {trial.id}  {where.node} {where.device}")
 
     def progressed(self, trial: Trial, progress: Progress) -> None:
         """Says nothing; notes the time left."""
@@ -216,10 +201,15 @@ class PlainDisplay:
     def finished(self, trial: Trial, record: Record) -> None:
         """Says how it ended and how much is left."""
         self._done += 1
-        self._countdown.finished(trial, time.monotonic() - self._starts[trial.id])
+        self._countdown.finished(trial, record.total_seconds)
         left = duration(self._countdown.seconds_left())
         self._line(f"{record.status:<6} {trial.id}  {trial.label}: {summary(record)}")
         self._line(f"       {self._done} of {self._trials} done, about {left} left")
+
+    def put_back(self, trial: Trial, why: str) -> None:
+        """Says so, and why."""
+        self._countdown.put_back(trial)
+        self._line(f"waits  {trial.id}  {trial.label}: {why}")
 
     def shared(self, trial: Trial, record: Record) -> None:
         """Says how it ended, and that it was another run's."""
@@ -240,7 +230,7 @@ class LiveDisplay:
         self._countdown = countdown
         self._counts: Counter[str] = Counter()
         self._running: dict[str, tuple[Trial, Progress | None]] = {}
-        self._starts: dict[str, float] = {}
+        self._where: dict[str, Where] = {}
         self._bar = Bar(TextColumn("trials"), BarColumn(bar_width=30), MofNCompleteColumn(), console=console)
         self._task = self._bar.add_task("trials", total=trials)
         self._live = Live(console=console, refresh_per_second=REFRESHES_PER_SECOND, get_renderable=self._render)
@@ -256,8 +246,12 @@ class LiveDisplay:
 
     def started(self, trial: Trial) -> None:
         """Adds a row."""
-        self._starts[trial.id] = time.monotonic()
+        self._countdown.started(trial)
         self._running[trial.id] = (trial, None)
+
+    def placed(self, trial: Trial, where: Where) -> None:
+        """Fills in where."""
+        self._where[trial.id] = where
 
     def progressed(self, trial: Trial, progress: Progress) -> None:
         """Refreshes a row."""
@@ -269,10 +263,16 @@ class LiveDisplay:
         del self._running[trial.id]
         self._counts[record.status] += 1
         self._bar.advance(self._task)
-        self._countdown.finished(trial, time.monotonic() - self._starts[trial.id])
+        self._countdown.finished(trial, record.total_seconds)
         line = Text(f"{record.status:<8} ", style=STATUS_STYLES[record.status])
         line.append(f"{trial.label}  ", style="bold").append(summary(record), style="default not bold")
         self._live.console.print(line, highlight=False)
+
+    def put_back(self, trial: Trial, why: str) -> None:
+        """Takes the row out, and prints why above the table."""
+        self._running.pop(trial.id, None)
+        self._countdown.put_back(trial)
+        self._live.console.print(f"waits    {trial.label}: {why}", markup=False, highlight=False)
 
     def shared(self, trial: Trial, record: Record) -> None:
         """Advances the bar, and prints the trial above the table."""
@@ -293,14 +293,17 @@ class LiveDisplay:
         status = f"{done} done, {len(self._running)} running, {failed} failed, "
         status += f"about {duration(self._countdown.seconds_left())} left"
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("trial", "step", "loss", "quality", "updates"):
-            table.add_column(column, justify="left" if column == "trial" else "right")
+        for column in ("trial", "node", "device", "step", "loss", "quality", "updates"):
+            table.add_column(column, justify="left" if column in ("trial", "node", "device") else "right")
         for trial, progress in self._running.values():
+            where = self._where.get(trial.id, NOT_PLACED)
             if progress is None:
-                table.add_row(trial.label, "starting", "", "", "")
+                table.add_row(trial.label, where.node, where.device, "starting" if where.node else "queued", "", "", "")
                 continue
             table.add_row(
                 trial.label,
+                where.node,
+                where.device,
                 f"{progress.step} / {progress.steps}",
                 _number(progress.loss),
                 _number(progress.quality),
@@ -309,8 +312,7 @@ class LiveDisplay:
         return Group(table, self._bar, Text(status, style="dim"))
 
 
-def make_display(console: Console, *, estimates: Mapping[str, float], workers: int) -> PlainDisplay | LiveDisplay:
-    """The live display in a terminal, else plain lines; `estimates` are seconds by trial id."""
-    countdown = Countdown(estimates, workers=workers)
+def make_display(console: Console, *, trials: int, countdown: Countdown) -> PlainDisplay | LiveDisplay:
+    """The live display in a terminal, else plain lines."""
     kind = LiveDisplay if console.is_terminal else PlainDisplay
-    return kind(console, trials=len(estimates), countdown=countdown)
+    return kind(console, trials=trials, countdown=countdown)

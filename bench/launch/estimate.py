@@ -12,7 +12,6 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.launch.calibration import slowdown
 from bench.plan.trial import Trial
-from bench.records.record import Record
 from bench.records.store import Store
 from bench.train.flops import published_macs_per_update
 
@@ -66,11 +65,11 @@ def estimate_seconds(trial: Trial, *, data: Path) -> float | None:
 def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str, float | None]:
     """Seconds by trial id: what a trial that differs only in its seed took, where one is recorded, else the model's."""
     known_records = store.survey().records.values()
-    seen = {_but_for_seed(record): record.total_seconds for record in known_records if record.status == "ok"}
+    seen = {but_for_seed(record.trial): record.total_seconds for record in known_records if record.status == "ok"}
     guesses: dict[str, float | None] = {}
     modelled: dict[str, float] = {}
     for trial in trials:
-        guesses[trial.id] = seen.get(trial.model_copy(update={"seed": 0}).id)
+        guesses[trial.id] = seen.get(but_for_seed(trial))
         if guesses[trial.id] is None and (seconds := estimate_seconds(trial, data=data)) is not None:
             modelled[trial.id] = seconds
     if modelled:
@@ -79,5 +78,6 @@ def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str,
     return guesses
 
 
-def _but_for_seed(record: Record) -> str:
-    return record.trial.model_copy(update={"seed": 0}).id
+def but_for_seed(trial: Trial) -> str:
+    """The same for trials that differ in their seed alone."""
+    return trial.model_copy(update={"seed": 0}).id

@@ -10,16 +10,41 @@ from typing import Protocol, Self
 
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
+from bench.records.attempted import How
 from bench.records.record import Status
 from bench.train.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where a trial runs: the machine's name, and the device, `cpu`, `cuda` or which GPU the trial sees."""
+
+    node: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Slot:
-    """A place for one trial at a time, and the threads that its framework may use there."""
+    """A place for one trial at a time.
+
+    Attributes:
+        number: tells it from the others.
+        threads: that the trial's framework may use there.
+        node: the machine's name; empty where that is known once a trial has begun.
+        cores: of this machine, which no other slot has; none are not told apart.
+        gpu: the one GPU that a trial on `cuda` sees; None leaves what there is.
+    """
 
     number: int
     threads: int
+    node: str = ""
+    cores: tuple[int, ...] = ()
+    gpu: str | None = None
+
+    def where(self, trial: Trial) -> Where:
+        """Where a trial runs that is started here, as far as it is known before."""
+        on_gpu = self.gpu is not None and trial.device == "cuda"
+        return Where(node=self.node, device=f"GPU {self.gpu}" if on_gpu else trial.device)
 
 
 class Handle(Protocol):
@@ -32,6 +57,14 @@ class Handle(Protocol):
     @property
     def attempt(self) -> Attempt:
         """Where it writes."""
+
+
+@dataclass(frozen=True)
+class Began:
+    """A trial began somewhere that was not known when it was started."""
+
+    handle: Handle
+    where: Where
 
 
 @dataclass(frozen=True)
@@ -49,12 +82,14 @@ class Ended:
     Attributes:
         handle: which.
         status, error: of its record, if it left none.
+        how: the same as its attempt tells it: what is the machine's is tried again.
         conditions: under which it trained (`bench.train.conditions`); None where it did not come so far.
     """
 
     handle: Handle
     status: Status
     error: str
+    how: How
     conditions: Mapping[str, str] | None
 
 
@@ -66,7 +101,15 @@ class Refused:
     said: str
 
 
-Event = Told | Ended | Refused
+@dataclass(frozen=True)
+class NotBegun:
+    """A trial did not begin, for a reason that is none of its own: it waits again. One line."""
+
+    handle: Handle
+    said: str
+
+
+Event = Began | Told | Ended | Refused | NotBegun
 
 
 class Executor(Protocol):

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from bench.launch.executor import Event, Handle, Slot, Told
 from bench.launch.servers import Servers
+from bench.launch.slots import local_slots
 from bench.launch.trial_process import TrialProcess, stop
+from bench.machine.gpus import gpu_variables
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
 
@@ -30,6 +32,8 @@ class LocalExecutor:
 
     Args:
         workers: trials at a time; the cores are divided among them.
+        gpus: by which they are told apart instead; a trial on `cuda` sees one alone, any other none.
+        trials_per_gpu: at a time.
         data: the folder of data sets.
         timeout_seconds: the longest that a trial may take; None is for ever.
         stall_seconds: the longest that a trial may show no life; None is for ever.
@@ -40,15 +44,16 @@ class LocalExecutor:
         *,
         workers: int,
         data: Path,
+        gpus: Sequence[str] = (),
+        trials_per_gpu: int = 1,
         timeout_seconds: float | None = None,
         stall_seconds: float | None = None,
     ) -> None:
-        threads = threads_per_worker(workers)
-        self.slots = tuple(Slot(number=number, threads=threads) for number in range(workers))
+        self.slots = local_slots(workers=workers, gpus=gpus, trials_per_gpu=trials_per_gpu)
         self._data = data
         self._timeout_seconds = timeout_seconds
         self._stall_seconds = stall_seconds
-        self._servers = Servers(threads=threads)
+        self._servers = Servers(threads=self.slots[0].threads)
         self._running: list[TrialProcess] = []
 
     def __enter__(self) -> Self:
@@ -67,7 +72,11 @@ class LocalExecutor:
 
     def start(self, trial: Trial, attempt: Attempt, slot: Slot) -> TrialProcess:
         """Starts a trial, which writes to its attempt, with the slot's threads."""
-        arguments = {"trial": trial, "attempt": attempt, "data": self._data, "threads": slot.threads}
+        arguments: dict[str, Any] = {"trial": trial, "attempt": attempt, "data": self._data, "threads": slot.threads}
+        if len(self.slots) > 1:
+            arguments["cores"] = slot.cores
+        if slot.gpu is not None:
+            arguments["variables"] = gpu_variables(slot.gpu if trial.device == "cuda" else None)
         process, connection = self._servers.start(trial.framework, arguments)
         started = TrialProcess(
             trial=trial,

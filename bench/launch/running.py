@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.errors import DataError
+from bench.launch.countdown import Countdown
 from bench.launch.display import duration, make_display
-from bench.launch.estimate import estimates
-from bench.launch.local import LocalExecutor
+from bench.launch.estimate import but_for_seed, estimates
+from bench.launch.executor import Executor
+from bench.launch.preparation import prepare_data
 from bench.launch.scheduler import run_trials
+from bench.launch.told import JournalDisplay, Several
 from bench.machine import devices
+from bench.plan.shard import Shard
 from bench.plan.sweep import Sweep
-from bench.plan.trial import Trial
 from bench.records.listing import Listing, write_listing
 from bench.records.store import Store, Survey
 
@@ -52,41 +54,61 @@ def run_sweep(
     *,
     store: Store,
     data: Path,
-    workers: int,
+    executor: Executor,
     console: Console,
     command: str = "",
-    timeout_seconds: float | None = None,
-    stall_seconds: float | None = None,
+    retries: int = 0,
+    shard: Shard | None = None,
+    checks: bool = True,
 ) -> Counter[str]:
-    """Runs the trials that are missing; returns how many of the sweep's trials stand at each status.
+    """Runs the trials that are missing; returns how many of those asked for stand at each status.
 
     Damaged records are set aside and their trials run again; those of a later version are left alone and count as
     `unreadable`.
 
+    Args:
+        sweep: whose list is written, all of it.
+        store: where the records go.
+        data: the folder of data sets.
+        executor: where trials run.
+        console: what is shown goes there.
+        command: the command line, for the records.
+        retries: as `run_trials` takes them.
+        shard: which of the sweep's trials are asked for; None is all.
+        checks: whether trials run on this machine, so that it must have their devices and data.
+
     Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing, and
     `DiskError` where the disk takes no more: what is finished is kept, and the same again goes on.
     """
-    listed = tuple(trial.id for trial in sweep.trials)
-    found = store.survey(listed)
-    missing = found.to_run(sweep.trials)
-    if missing:
+    asked = [trial for trial in sweep.trials if shard is None or shard.holds(trial)]
+    found = store.survey(trial.id for trial in asked)
+    missing = found.to_run(asked)
+    if missing and checks:
         devices.check((trial.framework, trial.device) for trial in missing)
         prepare_data(missing, data=data)
+    listed = tuple(trial.id for trial in sweep.trials)
     write_listing(store.results, Listing(sweep=sweep.name, trials=listed, command=command, file=sweep.file))
     _name_problems(found, console=console)
     if missing:
         guesses = {key: seconds or 0.0 for key, seconds in estimates(missing, store=store, data=data).items()}
-        done = len(sweep.trials) - len(missing)
+        workers = len(executor.slots)
+        done = len(asked) - len(missing)
         already = f" ({done} done before)" if done else ""
         console.print(
             f"sweep {sweep.name}: {_trials(len(missing))} to run{already}, "
             f"about {duration(sum(guesses.values()) / workers)}, records in {store.folder}",
             highlight=False,
         )
-        executor = LocalExecutor(
-            workers=workers, data=data, timeout_seconds=timeout_seconds, stall_seconds=stall_seconds
+        countdown = Countdown(
+            guesses, workers=workers, configurations={trial.id: but_for_seed(trial) for trial in missing}
         )
-        with make_display(console, estimates=guesses, workers=workers) as display:
+        displays = Several(
+            [
+                make_display(console, trials=len(missing), countdown=countdown),
+                JournalDisplay(store.results, sweep=sweep.name, trials=len(missing), countdown=countdown),
+            ]
+        )
+        with displays as display:
             run_trials(
                 missing,
                 executor=executor,
@@ -94,13 +116,14 @@ def run_sweep(
                 display=display,
                 before=found.records,
                 command=command,
+                retries=retries,
             )
     else:
-        all_done = "its one trial is done" if len(listed) == 1 else f"all {len(listed)} trials are done"
+        all_done = "its one trial is done" if len(asked) == 1 else f"all {len(asked)} trials are done"
         console.print(f"sweep {sweep.name}: {all_done}, records in {store.folder}")
-    ended = store.survey(listed)
+    ended = store.survey(trial.id for trial in asked)
     _name_problems(ended, console=console, but=found.problems())
-    return Counter(_standing(trial_id, ended) for trial_id in listed)
+    return Counter(_standing(trial.id, ended) for trial in asked)
 
 
 def _trials(count: int) -> str:
@@ -117,15 +140,3 @@ def _standing(trial_id: str, found: Survey) -> str:
     if trial_id in found.records:
         return found.records[trial_id].status
     return "unreadable" if trial_id in found.problems() else "missing"
-
-
-def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
-    """Has every data set that the trials read prepared, once. Raises `DataError` with all that is missing."""
-    tasks = {(trial.task, str(trial.options)): trial.build_task(data=data) for trial in trials}
-    problems = dict.fromkeys(problem for task in tasks.values() if (problem := task.data_problem()))
-    if problems:
-        raise DataError("\n".join(problems))
-    for task in tasks.values():
-        task.prepare()
-    for trial in trials:  # refuses a batch larger than the training data
-        tasks[trial.task, str(trial.options)].steps_per_epoch(trial.protocol.batch_size)

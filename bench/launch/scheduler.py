@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from bench.errors import DiskError, LeaseError
 from bench.launch.display import Display
-from bench.launch.executor import Ended, Executor, Handle, Refused, Slot, Told
+from bench.launch.executor import Began, Ended, Executor, Handle, NotBegun, Refused, Slot, Told
 from bench.launch.interrupts import Interrupts
 from bench.launch.waiting import Waiting, given_back_if_raised
 from bench.machine.disk import Place
 from bench.plan.trial import Trial
+from bench.records.attempted import OF_THE_MACHINE
 from bench.records.leases import HEARTBEAT_SECONDS
 from bench.records.record import Record
 from bench.records.store import Store
@@ -29,6 +31,7 @@ def run_trials(
     display: Display,
     before: Mapping[str, Record] | None = None,
     command: str = "",
+    retries: int = 0,
 ) -> None:
     """Runs the trials, as many at a time as the executor has slots; every one of them leaves a record.
 
@@ -47,6 +50,8 @@ def run_trials(
         before: the records as they stood when it was decided what to run, by trial id; a trial that has another one
             since was run by somebody else. None reads them now.
         command: the command line, for the records.
+        retries: how often a trial is tried again that ended for a reason which is the machine's: killed, out of memory,
+            its node lost. What is the trial's own, such as a loss that is not finite, would end alike.
     """
     if before is None:
         before = store.survey(trial.id for trial in trials).records
@@ -54,7 +59,7 @@ def run_trials(
     waiting = Waiting(trials, store=store, before=before, command=command, workers=len(executor.slots))
     with Interrupts(executor.kill) as interrupts, executor:
         executor.expect(trials)
-        running = Running(executor, waiting=waiting, store=store, display=display)
+        running = Running(executor, waiting=waiting, store=store, display=display, retries=retries)
         try:
             while waiting or running:
                 interrupts.check()
@@ -74,11 +79,15 @@ def run_trials(
 class Running:
     """The trials that run, by slot."""
 
-    def __init__(self, executor: Executor, *, waiting: Waiting, store: Store, display: Display) -> None:
+    def __init__(
+        self, executor: Executor, *, waiting: Waiting, store: Store, display: Display, retries: int = 0
+    ) -> None:
         self._executor = executor
         self._waiting = waiting
         self._store = store
         self._display = display
+        self._retries = retries
+        self._tries: Counter[str] = Counter()
         self._handles: dict[Slot, Handle] = {}
         self._beat_due = time.monotonic() + HEARTBEAT_SECONDS
 
@@ -92,9 +101,13 @@ class Running:
             if taken is None:
                 return
             trial, attempt = taken
+            where = slot.where(trial)
             with given_back_if_raised(attempt):
+                attempt.begin(node=where.node, device=where.device)
                 self._handles[slot] = self._executor.start(trial, attempt, slot)
             self._display.started(trial)
+            if where.node:
+                self._display.placed(trial, where)
 
     def attend(self, interrupts: Interrupts, place: Place) -> None:
         """Waits until something happens, and answers it."""
@@ -109,6 +122,11 @@ class Running:
                 self._display.progressed(event.handle.trial, event.progress)
             elif isinstance(event, Refused):
                 raise DiskError(event.said)
+            elif isinstance(event, Began):
+                event.handle.attempt.locate(node=event.where.node, device=event.where.device)
+                self._display.placed(event.handle.trial, event.where)
+            elif isinstance(event, NotBegun):
+                self._put_back(event.handle, why=event.said)
             elif event.handle in self._handles.values():
                 self._end(event)
 
@@ -118,6 +136,9 @@ class Running:
         self._handles.clear()
         self._executor.stop(handles)
         for handle in handles:
+            if handle.attempt.running.is_dir():  # else it ended meanwhile
+                with suppress(DiskError):  # which is why they are stopped, it may be
+                    handle.attempt.close("stopped", "its run was stopped")
             handle.attempt.end()
 
     def _free(self) -> list[Slot]:
@@ -131,15 +152,35 @@ class Running:
         trial, attempt = event.handle.trial, event.handle.attempt
         if attempt.running.exists():  # it left no record
             with suppress(LeaseError):  # then nothing of it stays
+                attempt.close(event.how, event.error)
                 attempt.write(_unfinished(event))
         self._forget(event.handle)
         if not attempt.lease.held():  # another run has it, or has ended it
             self._waiting.put_back(trial)
+            self._display.put_back(trial, "another run has taken it over")
             return
         record = self._store.read(trial.id)
         assert record is not None
+        if self._is_tried_again(record):
+            self._tries[trial.id] += 1
+            attempt.end()
+            self._waiting.put_back(trial, after=record)
+            again = f"{record.error}; it is tried again ({self._tries[trial.id]} of {self._retries})"
+            self._display.put_back(trial, again)
+            return
         self._display.finished(trial, record)
         attempt.end()
+
+    def _is_tried_again(self, record: Record) -> bool:
+        ended = record.attempts[-1].how if record.attempts else record.status
+        return ended in OF_THE_MACHINE and self._tries[record.trial_id] < self._retries
+
+    def _put_back(self, handle: Handle, *, why: str) -> None:
+        """Has a trial wait again that did not begin."""
+        self._forget(handle)
+        handle.attempt.end()
+        self._waiting.put_back(handle.trial)
+        self._display.put_back(handle.trial, why)
 
     def _show_life(self) -> None:
         """Touches the leases now and then; a trial that another run has taken over is stopped, and waits again."""
@@ -151,7 +192,7 @@ class Running:
                 handle.attempt.lease.beat()
             except LeaseError:
                 self._executor.stop([handle])
-                self._end(Ended(handle=handle, status="failed", error="its lease is gone", conditions=None))
+                self._end(Ended(handle=handle, status="failed", how="lost", error="its lease is gone", conditions=None))
 
 
 def _unfinished(event: Ended) -> Record:

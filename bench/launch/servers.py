@@ -44,7 +44,7 @@ class ServedProcess:
         server: who forks it.
     """
 
-    def __init__(self, status: Connection, *, server: SpawnProcess) -> None:
+    def __init__(self, status: Connection, *, server: Server) -> None:
         self._status = status
         self._server = server
         self._process_id: int | None = None
@@ -64,8 +64,13 @@ class ServedProcess:
     @property
     def server_id(self) -> int:
         """The process id of who forks it."""
-        assert self._server.pid is not None  # it was started
-        return self._server.pid
+        assert self._server.process.pid is not None  # it was started
+        return self._server.process.pid
+
+    @property
+    def turned_away(self) -> bool:
+        """Whether it will never be: its server was stopped for another trial's sake before it could fork this one."""
+        return self.exitcode is not None and self._process_id is None and self._server.stopped
 
     @property
     def exitcode(self) -> int | None:
@@ -108,8 +113,8 @@ class ServedProcess:
         """The exit code where none was told: a server that ended before it forked takes the trial with it."""
         if self._process_id is not None:
             return UNKNOWN
-        self._server.join(ANSWER_SECONDS)
-        return self._server.exitcode or UNKNOWN
+        self._server.process.join(ANSWER_SECONDS)
+        return self._server.process.exitcode or UNKNOWN
 
     def _signal(self, number: int) -> None:
         if self.exitcode is None and self._process_id is None:
@@ -117,19 +122,21 @@ class ServedProcess:
         if self.exitcode is not None:
             return
         if self._process_id is None:  # it still imports, and has forked nothing
-            self._server.kill()
+            self._server.stopped = True
+            self._server.process.kill()
             self.join()
             return
         with suppress(ProcessLookupError):
             os.kill(self._process_id, number)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Server:
-    """The process of one framework, and the socket that it takes requests from."""
+    """The process of one framework, the socket that it takes requests from, and whether it was killed here."""
 
     process: SpawnProcess
     requests: socket.socket
+    stopped: bool = False
 
 
 class Servers:
@@ -183,7 +190,7 @@ class Servers:
         with telling, answering, suppress(BrokenPipeError, ConnectionResetError):  # of a dead server the process tells
             progress.send(dict(arguments))
             socket.send_fds(server.requests, [REQUEST], [telling.fileno(), answering.fileno()])
-        return ServedProcess(status, server=server.process), progress
+        return ServedProcess(status, server=server), progress
 
 
 @contextmanager

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-from bench.launch.executor import Ended, Event, Refused, Told
+from bench.launch.executor import Ended, Event, NotBegun, Refused, Told
 from bench.launch.heard import Heard, Message
-from bench.launch.servers import ServedProcess
+from bench.launch.recorded import STOPPED
+from bench.launch.servers import UNKNOWN, ServedProcess
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
+from bench.records.attempted import How
 from bench.records.record import Status
 from bench.train.progress import Progress
 
@@ -57,15 +59,18 @@ class TrialProcess:
     def events(self) -> Iterator[Event]:
         """What it said, and its end; a process that is over its time or stalled is stopped."""
         yield from self._told()
+        turned_away = self.process.turned_away  # by another trial's end, not by its own that follows
         end = self._end()
         if self.process.exitcode is not None:
             yield from self._told()
             self.connection.close()
         if self.heard.trouble:
             yield Refused(self, self.heard.trouble)
+        elif turned_away:
+            yield NotBegun(self, "it waited for an import that was stopped together with another trial")
         elif end is not None:
-            status, error = end
-            yield Ended(handle=self, status=status, error=error, conditions=self.heard.conditions)
+            status, how, error = end
+            yield Ended(handle=self, status=status, how=how, error=error, conditions=self.heard.conditions)
 
     def _told(self) -> Iterator[Told]:
         try:
@@ -77,18 +82,19 @@ class TrialProcess:
         except (EOFError, OSError):
             self.connection.close()
 
-    def _end(self) -> tuple[Status, str] | None:
+    def _end(self) -> tuple[Status, How, str] | None:
         """How it ended or was ended, for a record that it may not have left; None while it goes on."""
         if self.process.exitcode is not None:
-            return "failed", _how_it_ended(self.process.exitcode)
+            return "failed", *_how_it_ended(self.process.exitcode)
         if self.timeout_seconds is not None and time.monotonic() >= self.started + self.timeout_seconds:
             stop([self])
-            return "timeout", f"stopped after {self.timeout_seconds:g} seconds, the limit"
+            return "timeout", "timeout", f"stopped after {self.timeout_seconds:g} seconds, the limit"
         if self.stall_seconds is not None and self.heard.stalled(self.stall_seconds, process_id=self._process_id):
             stop([self])
             step = self.heard.step
             after = "before its first step ended" if step is None else f"after step {step}"
-            return "failed", f"stalled: no sign of life for {self.stall_seconds:g} seconds, {after}; it was stopped"
+            stalled = f"stalled: no sign of life for {self.stall_seconds:g} seconds, {after}; it was stopped"
+            return "failed", "failed", stalled
         return None
 
     @property
@@ -110,9 +116,18 @@ def stop(processes: Sequence[TrialProcess]) -> None:
         each.connection.close()
 
 
-def _how_it_ended(exitcode: int) -> str:
+# Signals of a machine that is short of memory or goes down; others a process brings upon itself.
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def _how_it_ended(exitcode: int) -> tuple[How, str]:
+    if exitcode == STOPPED:  # by a SIGTERM that was not this program's
+        return "killed", "the trial's process was asked to end by SIGTERM, from outside"
+    if exitcode == UNKNOWN:
+        return "killed", "the process that forks trials was killed, and the trial with it"
     if exitcode >= 0:
-        return f"the trial's process ended with exit code {exitcode} and left no record (see log.txt)"
-    name = signal.Signals(-exitcode).name
-    hint = "; the machine may have run out of memory" if name == "SIGKILL" else ""
-    return f"the trial's process was killed by {name} (signal {-exitcode}){hint}"
+        return "failed", f"the trial's process ended with exit code {exitcode} and left no record (see log.txt)"
+    number = signal.Signals(-exitcode)
+    hint = "; the machine may have run out of memory" if number == signal.SIGKILL else ""
+    how: How = "killed" if number in FROM_OUTSIDE else "failed"
+    return how, f"the trial's process was killed by {number.name} (signal {-exitcode}){hint}"

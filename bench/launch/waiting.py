@@ -28,7 +28,7 @@ class Waiting:
     ) -> None:
         self._trials = list(trials)
         self._store = store
-        self._before = before
+        self._before = dict(before)
         self._command = command
         self._workers = workers
         self._watch = Watch()
@@ -36,8 +36,10 @@ class Waiting:
     def __bool__(self) -> bool:
         return bool(self._trials)
 
-    def put_back(self, trial: Trial) -> None:
-        """Has a trial wait again, behind the others."""
+    def put_back(self, trial: Trial, *, after: Record | None = None) -> None:
+        """Has a trial wait again, behind the others; `after` is the record of its failure, where it is tried again."""
+        if after is not None:
+            self._before[trial.id] = after
         self._trials.append(trial)
 
     def take(self, *, shared: Callable[[Trial, Record], None]) -> tuple[Trial, Attempt] | None:

@@ -7,13 +7,15 @@ lost its lease can disturb neither the store nor the one that runs the trial now
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import DiskError, LeaseError
+from bench.errors import DiskError, LeaseError, RecordError
 from bench.machine.disk import disk_explained
+from bench.records.attempted import Attempted, AttemptsFile, How, closed, joined
 from bench.records.leases import Lease
 from bench.records.record import FINISHED, Record
-from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store
+from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store, read_record
 
 RUNNING = "running"
 
@@ -33,6 +35,8 @@ class Attempt(Store):
         self.lease = lease
         self._command = command
         self._workers = workers
+        self._earlier: tuple[Attempted, ...] = ()
+        self._begun = False
 
     @property
     def running(self) -> Path:
@@ -43,6 +47,10 @@ class Attempt(Store):
         """Where a trial keeps its files: this one's stand apart."""
         return self.running if trial_id == self.lease.trial_id else super().folder_of(trial_id)
 
+    def held(self) -> bool:
+        """Whether what is written still counts: as long as no other run has the trial."""
+        return self.lease.held()
+
     def start(self) -> None:
         """Takes what the trial can go on from out of what its earlier runs left, and removes the rest.
 
@@ -52,9 +60,23 @@ class Attempt(Store):
             self.running.mkdir(parents=True)
             self._take_over()
 
+    def begin(self, *, node: str, device: str) -> None:
+        """Notes that the trial is started now, there, for its record."""
+        AttemptsFile(self.running).begin(node=node, device=device, earlier=self._earlier)
+        self._begun = True
+
+    def locate(self, *, node: str, device: str) -> None:
+        """Notes where it runs, where that was not known when it was started."""
+        AttemptsFile(self.running).locate(node=node, device=device)
+
+    def close(self, how: How, error: str) -> None:
+        """Notes how it ended, where its record does not say it as well."""
+        AttemptsFile(self.running).close(how, error)
+
     def _take_over(self) -> None:
         left = [folder for folder in attempts(self.results, self.lease.trial_id) if folder != self.running]
         ended = Store(self.results).folder_of(self.lease.trial_id)  # timed out or failed, if it is run again
+        self._earlier = _attempts_at(ended, left)
         newest = max((ended, *left), key=_last_checkpoint)
         if _last_checkpoint(newest):
             for name in SO_FAR:  # copied, since a record of a failure may tell of them
@@ -76,7 +98,11 @@ class Attempt(Store):
         if not self.running.is_dir():
             raise DiskError(f"{self.running}: the folder of a running trial is gone; run again")
         told = {"command": self._command, "workers": self._workers}
-        known = {name: value for name, value in told.items() if value is not None}
+        known: dict[str, object] = {name: value for name, value in told.items() if value is not None}
+        if self._begun:
+            noted = AttemptsFile(self.running)
+            known["attempts"] = closed(noted.read(), how=record.status, error=record.error)
+            noted.remove()
         written = super().write(record.model_copy(update=known))
         trial_id = self.lease.trial_id
         self._check_lease()
@@ -122,6 +148,16 @@ class Attempt(Store):
 def is_resumable(folder: Path) -> bool:
     """Whether a trial's folder has a checkpoint to go on from."""
     return any(folder.glob(CHECKPOINTS))
+
+
+def _attempts_at(ended: Path, left: Sequence[Path]) -> tuple[Attempted, ...]:
+    """The earlier attempts at a trial: those that its record tells of, and those of runs that left none."""
+    try:
+        record = read_record(ended)
+    except RecordError:  # it is not believed, in this either
+        record = None
+    noted = [closed(AttemptsFile(folder).read(), how="lost", error="its run was gone", ended="") for folder in left]
+    return joined(() if record is None else record.attempts, *noted)
 
 
 def _last_checkpoint(folder: Path) -> float:

@@ -33,6 +33,12 @@ class Merged:
     skipped: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
+    def add(self, other: Merged) -> None:
+        """Takes in what became of those of another folder."""
+        self.copied += other.copied
+        self.skipped += other.skipped
+        self.refused += other.refused
+
 
 def merge(results: Path, other: Path) -> Merged:
     """Takes the trials and lists of `other` into `results`; `other` stays as it is.
@@ -41,7 +47,7 @@ def merge(results: Path, other: Path) -> Merged:
     taken in stays, nothing is there by halves, and the same again goes on.
     """
     source = Store(other)
-    if not source.folder.is_dir():
+    if not source.folder.is_dir() and not listed_sweeps(other):  # a shard may have no trial of its sweep
         raise RecordError(f"{other}: holds no trials (there is no {source.folder})")
     found = source.survey()
     merged = Merged(refused=list(found.problems().values()))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.plan.trial import Trial
+from bench.records.attempted import Attempted
 from bench.records.files import FileName
 from bench.records.stretch import Stretch
 from bench.tasks.base import Reported
@@ -114,6 +115,9 @@ class Record(BaseModel):
     environment: dict[str, Any] = Field(default_factory=dict)
     stretches: tuple[Stretch, ...] = Field(
         default=(), description="one for each process that the trial took: it may have been stopped and gone on"
+    )
+    attempts: tuple[Attempted, ...] = Field(
+        default=(), description="one for each time that the trial was started: when, where and how it ended"
     )
     finished: str = Field(default="", description="when the record was written, UTC")
     files: dict[FileName, str] = Field(

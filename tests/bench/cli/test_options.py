@@ -146,7 +146,7 @@ def test_one_trial_by_its_id_runs_for_the_first_time_and_again(tmp_path: Path) -
         (["--trial", "0000000000000000"], "no trial of any sweep of the project, or record in"),
         (["quick", "--trial", "../../etc"], "an id has 16 hexadecimal digits"),
         (["quick", "--trial", ""], "an id has 16 hexadecimal digits"),
-        (["--trial", "9", "--device", "cpu"], "leave --where and --device out"),
+        (["--trial", "9", "--device", "cpu"], "leave --where, --device and --shard out"),
         (["quick", "--trial", "9"], "ids begin so: "),
     ],
 )

@@ -16,6 +16,7 @@ from typing import Any, Self
 import psutil
 import pytest
 
+from bench.launch.executor import Where
 from bench.launch.local import LocalExecutor, threads_per_worker
 from bench.launch.scheduler import run_trials
 from bench.plan.trial import Trial, build_trial
@@ -39,6 +40,8 @@ class Watcher:
     def __init__(self, act: Callable[[Trial], None] | None = None) -> None:
         self.events: list[tuple[str, str]] = []
         self.records: dict[str, Record] = {}
+        self.places: dict[str, Where] = {}
+        self.reasons: list[str] = []
         self._act = act
 
     def __enter__(self) -> Self:
@@ -51,6 +54,13 @@ class Watcher:
 
     def started(self, trial: Trial) -> None:
         self.events.append(("started", trial.id))
+
+    def placed(self, trial: Trial, where: Where) -> None:
+        self.places[trial.id] = where
+
+    def put_back(self, trial: Trial, why: str) -> None:
+        self.events.append(("put back", trial.id))
+        self.reasons.append(why)
 
     def progressed(self, trial: Trial, progress: Progress) -> None:
         first = ("progressed", trial.id) not in self.events

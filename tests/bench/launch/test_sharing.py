@@ -150,7 +150,8 @@ def test_a_trial_that_was_taken_over_is_stopped_and_waited_for(tmp_path: Path, m
     monkeypatch.setattr("bench.launch.scheduler.HEARTBEAT_SECONDS", 0.2)
     watcher = Watcher(take_over)
     run_trials([made], executor=Looking(end), store=Store(tmp_path), display=watcher)
-    assert [event for event, _ in watcher.events if event != "progressed"] == ["started", "shared"]
+    told = [event for event, _ in watcher.events if event != "progressed"]
+    assert told == ["started", "put back", "shared"]
     assert not attempts(tmp_path)
 
 

@@ -1,0 +1,106 @@
+"""How much time is left: what trials are expected to take, and when the last would end on the workers there are."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from statistics import fmean, median
+
+from bench.plan.trial import Trial
+from bench.train.progress import Progress
+
+
+class Countdown:
+    """Guesses the time left.
+
+    A trial is expected to take the median of those that ended and differ from it in the seed alone; where none did, its
+    estimate, times the median of how those that ended compared with theirs. Then the waiting trials are handed to
+    whichever worker is free first.
+
+    Args:
+        estimates: seconds by trial id, in the order in which the trials are run; 0 is unknown.
+        workers: trials at a time.
+        configurations: what trials that differ in the seed alone share, by trial id; None where that is not known.
+        clock: tells seconds.
+    """
+
+    def __init__(
+        self,
+        estimates: Mapping[str, float],
+        *,
+        workers: int,
+        configurations: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._left = dict(estimates)
+        self._workers = workers
+        self._configurations = dict.fromkeys(estimates, "") if configurations is None else configurations
+        self._known = configurations is not None
+        self._clock = clock
+        self._started: dict[str, float] = {}
+        self._progress: dict[str, Progress] = {}
+        self._taken: dict[str, list[float]] = defaultdict(list)
+        self._paces: list[float] = []
+
+    def started(self, trial: Trial) -> None:
+        """Notes that a trial runs from now on."""
+        self._started[trial.id] = self._clock()
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        """Notes how far a running trial is."""
+        self._progress[trial.id] = progress
+
+    def finished(self, trial: Trial, seconds: float | None) -> None:
+        """Notes that a trial ended, and how long it took.
+
+        Args:
+            trial: which.
+            seconds: of its record, without an import that it shares with others, for which the first ones wait; None
+                where it does not tell.
+        """
+        if seconds is None:
+            seconds = self._clock() - self._started[trial.id]
+        estimated = self._left.get(trial.id, 0.0)
+        self._taken[self._configurations.get(trial.id, "")].append(seconds)
+        if estimated:
+            self._paces.append(seconds / estimated)
+        self.dropped(trial)
+
+    def put_back(self, trial: Trial) -> None:
+        """Notes that a trial waits again."""
+        self._started.pop(trial.id, None)
+        self._progress.pop(trial.id, None)
+
+    def dropped(self, trial: Trial) -> None:
+        """Notes that a trial need not be run; how long it took elsewhere tells nothing of this machine."""
+        self.put_back(trial)
+        self._left.pop(trial.id, None)
+
+    def seconds_left(self) -> float:
+        """Until the last of all that wait or run has ended."""
+        typical = {name: median(taken) for name, taken in self._taken.items()} if self._known else {}
+        pace = median(self._paces) if self._paces else 1.0
+        any_trial = fmean(seconds for taken in self._taken.values() for seconds in taken) if self._taken else 0.0
+
+        def expected(trial_id: str) -> float:
+            known = typical.get(self._configurations.get(trial_id, ""))
+            return known if known is not None else pace * self._left[trial_id] or any_trial
+
+        running = [trial_id for trial_id in self._left if trial_id in self._started]
+        ends = [self._rest(trial_id, expected(trial_id)) for trial_id in running]
+        ends += [0.0] * (self._workers - len(ends))
+        heapq.heapify(ends)
+        for trial_id in self._left:
+            if trial_id not in self._started:
+                heapq.heapreplace(ends, ends[0] + expected(trial_id))
+        return max(ends)
+
+    def _rest(self, trial_id: str, expected: float) -> float:
+        """Of a running trial. One that takes longer than expected goes on at its own pace."""
+        passed = self._clock() - self._started[trial_id]
+        if passed < expected:
+            return expected - passed
+        told = self._progress.get(trial_id)
+        return passed * (told.steps - told.step) / told.step if told is not None and told.step else 0.0

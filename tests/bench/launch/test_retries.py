@@ -1,0 +1,157 @@
+"""What is the machine's is tried again, what is the trial's is not, and the record tells of every attempt."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from bench.launch.local import LocalExecutor
+from bench.launch.recorded import is_out_of_memory
+from bench.launch.scheduler import run_trials
+from bench.machine.processes import machine_name
+from bench.plan.trial import Trial
+from bench.records.attempt import Attempt
+from bench.records.leases import Holder, take_lease
+from bench.records.record import Record, failure
+from bench.records.store import Store
+from bench.train.progress import Progress
+from tests.bench.launch.test_endings import checkpoints, ended, send_all, trial
+from tests.bench.launch.test_launch import SHORT, Watcher, children, servers
+
+
+def run(trials: list[Trial], store: Store, watcher: Watcher, *, retries: int, workers: int = 1) -> None:
+    executor = LocalExecutor(workers=workers, data=Path("data"))
+    run_trials(trials, executor=executor, store=store, display=watcher, retries=retries)
+
+
+def hows(record: Record | None) -> list[str]:
+    assert record is not None
+    return [attempt.how for attempt in record.attempts]
+
+
+class Killing(Watcher):
+    """Kills a trial so often, each time once it has written one more checkpoint."""
+
+    def __init__(self, results: Path, *, times: int) -> None:
+        super().__init__()
+        self._results = results
+        self._left = times
+        self._seen: set[str] = set()
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        super().progressed(trial, progress)
+        new = {path.name for path in checkpoints(self._results)} - self._seen
+        if self._left and new:
+            self._seen |= new
+            self._left -= 1
+            send_all(signal.SIGKILL, children())
+
+
+def test_a_killed_trial_goes_on_behind_the_others_and_tells_of_each_attempt(tmp_path: Path) -> None:
+    store, victim, other = Store(tmp_path), trial(steps=400), trial(steps=5, seed=1)
+    watcher = Killing(tmp_path, times=1)
+    run([victim, other], store, watcher, retries=1)
+    record = store.read(victim.id)
+    assert record is not None
+    assert record.status == "ok"
+    assert hows(record) == ["killed", "ok"]
+    first, second = record.attempts
+    assert "SIGKILL" in first.error
+    assert not second.error
+    assert first.started < first.ended < second.started < second.ended <= record.finished
+    assert {(attempt.node, attempt.device) for attempt in record.attempts} == {(socket.gethostname(), "cpu")}
+    assert len(record.stretches) == 2, "it went on from its checkpoint"
+    told = [event for event in watcher.events if event[0] != "progressed"]
+    assert told == [
+        ("started", victim.id),
+        ("put back", victim.id),
+        ("started", other.id),
+        ("finished", other.id),
+        ("started", victim.id),
+        ("finished", victim.id),
+    ]
+    assert watcher.reasons == [f"{first.error}; it is tried again (1 of 1)"]
+    assert hows(store.read(other.id)) == ["ok"]
+    assert not (store.folder_of(victim.id) / "attempts.json").exists()
+
+
+def test_retries_come_to_an_end_and_the_next_run_adds_to_them(tmp_path: Path) -> None:
+    store, victim = Store(tmp_path), trial(steps=400)
+    run([victim], store, Killing(tmp_path, times=2), retries=1)
+    record = store.read(victim.id)
+    assert record is not None
+    assert record.status == "failed"
+    assert hows(record) == ["killed", "killed"]
+    run([victim], store, Watcher(), retries=0)
+    assert hows(store.read(victim.id)) == ["killed", "killed", "ok"]
+
+
+def test_what_is_the_trials_own_is_not_tried_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    diverging = trial(protocol={**SHORT, "steps": 50, "learning_rate": 1e38, "clip_norm": 0})
+    too_large = trial(units=2_000_000)
+    run([diverging, too_large], store, Watcher(), retries=1)
+    assert hows(store.read(diverging.id)) == ["diverged"]
+    assert hows(store.read(too_large.id)) == ["out_of_memory", "out_of_memory"], "that is the machine's"
+
+
+def test_an_error_for_want_of_memory_is_known_by_its_reason_too() -> None:
+    class ResourceExhaustedError(Exception):
+        """As TensorFlow's is called."""
+
+    wrapped = RuntimeError("the step failed")
+    wrapped.__cause__ = ResourceExhaustedError("OOM when allocating tensor")
+    assert is_out_of_memory(wrapped)
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"))
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_trials_that_wait_for_the_import_of_a_stopped_one_wait_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one over its time takes the process that imports with it; the other is no failure."""
+    monkeypatch.setattr("bench.launch.scheduler.HEARTBEAT_SECONDS", 0.2)
+    store, lost, other = Store(tmp_path), trial(steps=5), trial(steps=5, seed=1)
+
+    class Losing(Watcher):
+        def started(self, trial: Trial) -> None:
+            super().started(trial)
+            if trial.id == other.id and ("put back", other.id) not in self.events:
+                send_all(signal.SIGSTOP, servers())  # so that it is still importing when its first trial is stopped
+                gone = Holder(machine=machine_name(), process_id=ended(), process_start=0, token="another")
+                (tmp_path / "leases" / lost.id / "2.json").write_text(gone.model_dump_json())
+
+    watcher = Losing()
+    run([lost, other], store, watcher, retries=0, workers=2)
+    assert hows(store.read(other.id)) == ["ok"]
+    assert hows(store.read(lost.id)) == ["ok"]
+    assert "it waited for an import that was stopped together with another trial" in watcher.reasons
+
+
+def test_the_attempt_of_a_run_that_was_killed_is_told_as_lost(tmp_path: Path) -> None:
+    made = trial(steps=5)
+    lease = take_lease(tmp_path, made.id)
+    assert lease is not None
+    gone = Attempt(tmp_path, lease=lease)
+    gone.start()
+    gone.begin(node="elsewhere", device="GPU 3")
+    lease.release(finished=False)
+    run([made], Store(tmp_path), Watcher(), retries=0)
+    record = Store(tmp_path).read(made.id)
+    assert record is not None
+    assert hows(record) == ["lost", "ok"]
+    assert (record.attempts[0].node, record.attempts[0].device, record.attempts[0].ended) == ("elsewhere", "GPU 3", "")
+
+
+def test_a_record_that_is_taken_in_keeps_its_own_attempts(tmp_path: Path) -> None:
+    made = trial(steps=5)
+    lease = take_lease(tmp_path, made.id)
+    assert lease is not None
+    attempt = Attempt(tmp_path, lease=lease)
+    attempt.start()
+    attempt.write(failure(made, status="failed", error="of another folder"))
+    attempt.end()
+    assert hows(Store(tmp_path).read(made.id)) == []
