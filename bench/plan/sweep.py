@@ -183,7 +183,7 @@ def load(name: str) -> Sweep:
 
 
 def _told(path: Path) -> str:
-    """A sweep's file for its list, which may be handed on: the project's own from the project's root, others as typed."""
+    """A sweep's file for its list, which may be handed on: from the project's root where it stands there."""
     if path.is_relative_to(SWEEPS):
         return path.relative_to(SWEEPS.parents[2]).as_posix()
     return str(path)
