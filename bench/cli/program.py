@@ -19,10 +19,12 @@ from bench.cli.run import run
 from bench.cli.speed import speed
 from bench.cli.tensorboard import tensorboard
 from bench.cli.verify import verify
+from bench.cli.watch import watch
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_everything,
     "run": run,
+    "watch": watch,
     "report": report,
     "compare": compare,
     "claims": claims,
