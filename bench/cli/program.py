@@ -20,11 +20,13 @@ from bench.cli.speed import speed
 from bench.cli.tensorboard import tensorboard
 from bench.cli.trial import trial
 from bench.cli.verify import verify
+from bench.cli.watch import watch
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_everything,
     "run": run,
     "trial": trial,
+    "watch": watch,
     "report": report,
     "compare": compare,
     "claims": claims,

@@ -93,7 +93,7 @@ class Lease:
         """Whether it still stands: its file is there, and no higher number is."""
         if _highest(self.folder) != self.number:
             return False
-        holder = _holder(self.path)
+        holder = read_holder(self.path)
         return holder is not None and holder.token == self.token and not holder.released
 
     def beat(self) -> None:
@@ -185,13 +185,13 @@ def leased_trials(results: Path) -> dict[str, Path]:
 
 def is_released(path: Path) -> bool:
     """Whether the holder gave a lease back."""
-    holder = _holder(path)
+    holder = read_holder(path)
     return holder is not None and holder.released
 
 
 def is_gone(path: Path, *, watch: Watch) -> bool:
     """Whether the holder of a lease gave it back, ended, or was not heard of for too long."""
-    holder = _holder(path)
+    holder = read_holder(path)
     if holder is not None and holder.released:
         return True
     if holder is not None and holder.machine == machine_name():
@@ -202,7 +202,8 @@ def is_gone(path: Path, *, watch: Watch) -> bool:
         return True
 
 
-def _holder(path: Path) -> Holder | None:
+def read_holder(path: Path) -> Holder | None:
+    """Who holds a lease, by its file; None where the file is gone, or was cut off while it was written."""
     try:
         return Holder.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):

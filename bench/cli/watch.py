@@ -1,0 +1,130 @@
+"""`watch`: how a sweep stands, read from the results folder alone, wherever its trials run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_SWEEP, RESULTS, DeviceOption, ResultsOption, SweepArgument, WhereOption
+from bench.cli.selection import select
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from bench.plan.sweep import Sweep
+    from bench.records.leases import Watch
+    from bench.records.record import Record
+    from bench.records.under_way import UnderWay
+
+
+def watch(
+    sweep: SweepArgument = DEFAULT_SWEEP,
+    where: WhereOption = None,
+    device: DeviceOption = None,
+    results: ResultsOption = RESULTS,
+    every: Annotated[float, typer.Option(min=0.5, metavar="SECONDS", help="Between two looks.")] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and stop.")] = False,
+) -> None:
+    """Show what of a sweep is done, runs and waits, until all is done or Ctrl-C. Writes nothing."""
+    from rich.console import Console
+
+    from bench.errors import RecordError
+    from bench.records.leases import Watch
+
+    asked = select(sweep, where=where, device=device)
+    if not results.is_dir():
+        raise RecordError(f"{results}: there is no such folder; name one with --results")
+    console, seen = Console(), Watch()
+    try:
+        while True:
+            unfinished = show(asked, results=results, seen=seen, console=console)
+            if once or not unfinished:
+                return
+            time.sleep(every)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def show(sweep: Sweep, *, results: Path, seen: Watch, console: Console) -> int:
+    """Prints one look at a sweep, over the one before in a terminal; returns how many trials run or wait."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from bench.launch.display import duration
+    from bench.records.store import Store
+    from bench.records.under_way import under_way
+
+    trials = {trial.id: trial for trial in sweep.trials}
+    # Leases first: a trial that ends between the looks then stands as done, not as waiting.
+    running = {one.trial_id: one for one in under_way(results, trials, watch=seen)}
+    found = Store(results).survey(trials)
+    for trial_id in found.records.keys() & running.keys():
+        if found.records[trial_id].status in ("ok", "diverged"):
+            del running[trial_id]
+    ended = {key: record for key, record in found.records.items() if key not in running}
+    waiting = [key for key in trials if key not in ended and key not in running and key not in found.left_alone]
+    failed = sum(record.status != "ok" for record in ended.values())
+
+    now = time.time()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("trial", "host", "process", "since", "last sign of life", "step", "loss"):
+        table.add_column(column, overflow="fold")
+    for one in running.values():
+        steps = trials[one.trial_id].protocol.steps
+        step = "–" if one.step is None else f"{one.step} / {steps}" if steps else str(one.step)
+        words = (_ago(one.since, now=now), _ago(one.heard, now=now), one.trouble or step)
+        loss = "–" if one.loss is None else format(one.loss, ".4g")
+        label = trials[one.trial_id].label
+        table.add_row(*map(Text, (label, one.host, str(one.process_id), *words, loss)))
+    if console.is_terminal:
+        console.clear()
+    if running:
+        console.print(table)
+    counts = f"{len(ended)} done, {failed} failed, {len(running)} running, {len(waiting)} waiting"
+    unreadable = f", {len(found.left_alone)} unreadable" if found.left_alone else ""
+    seconds, unknown = seconds_left(sweep, ended=ended, running=running, waiting=waiting, now=now)
+    left = f"about {duration(seconds)} left by the recorded times" if seconds is not None else ""
+    without = f"no recorded time tells of {unknown}" if unknown else ""
+    told = ", ".join(word for word in (left, without) if word)
+    console.print(f"{counts}{unreadable}{'; ' if told else ''}{told}", markup=False, highlight=False, soft_wrap=True)
+    return len(running) + len(waiting)
+
+
+def seconds_left(
+    sweep: Sweep,
+    *,
+    ended: Mapping[str, Record],
+    running: Mapping[str, UnderWay],
+    waiting: Sequence[str],
+    now: float,
+) -> tuple[float | None, int]:
+    """The time left, as many trials at a time as run now, and how many unfinished trials it says nothing of.
+
+    A trial takes what those of the sweep took that ended ok and differ from it in the seed alone, in the mean. The
+    seconds are None where no unfinished trial has such a one.
+    """
+    taken: dict[str, list[float]] = {}
+    alike = {trial.id: trial.model_copy(update={"seed": 0}).id for trial in sweep.trials}
+    for trial_id, record in ended.items():
+        if record.status == "ok" and record.total_seconds:
+            taken.setdefault(alike[trial_id], []).append(record.total_seconds)
+    typical = {key: sum(seconds) / len(seconds) for key, seconds in taken.items()}
+    known = [key for key in (*running, *waiting) if alike[key] in typical]
+    unknown = len(running) + len(waiting) - len(known)
+    if not known:
+        return None, unknown
+    gone = {key: max(0.0, now - one.since) for key, one in running.items()}
+    seconds = sum(max(0.0, typical[alike[key]] - gone.get(key, 0.0)) for key in known)
+    return seconds / max(1, len(running)), unknown
+
+
+def _ago(date: float, *, now: float) -> str:
+    """How long ago, by this machine's clock; a date that is yet to come is another clock's."""
+    from bench.launch.display import duration
+
+    return f"{duration(max(0.0, now - date))} ago" if now - date > -1.0 else "by a clock that is ahead"

@@ -1,0 +1,106 @@
+"""`watch`: tells what is done, runs and waits from a results folder, and leaves the folder as it was."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli.program import application
+from bench.errors import RecordError
+from bench.machine.processes import machine_name
+from bench.plan import sweep as sweeps
+from bench.records.attempt import Attempt
+from bench.records.leases import GONE_SECONDS, Watch
+from bench.records.store import Store, write_curve
+from bench.records.under_way import under_way
+from tests.bench.records.test_leases import Clock, ended_process, held_by, taken
+from tests.bench.records.test_records import record
+
+SWEEP = """
+[[grid]]
+task = "adding"
+cell = "skip_gru"
+units = 3
+framework = "pytorch"
+seed = [0, 1, 2, 3]
+options.length = 6
+protocol = { steps = 40, batch_size = 8, evaluate_every = 2, evaluation_sequences = 16 }
+"""
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> sweeps.Sweep:
+    path = tmp_path / "mini.toml"
+    path.write_text(f'description = "four seeds"\n{SWEEP}')
+    return sweeps.load(str(path))
+
+
+def watched(sweep: sweeps.Sweep, results: Path) -> str:
+    words = ["watch", sweep.file, "--results", str(results), "--once"]
+    done = CliRunner().invoke(application(), words, env={"COLUMNS": "200"})
+    if isinstance(done.exception, RecordError):  # what `start` turns into one line
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Every file and folder with its date and what it holds."""
+    return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in folder.rglob("*")}
+
+
+def test_a_look_tells_what_is_done_runs_and_waits_and_changes_nothing(sweep: sweeps.Sweep, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    done, failed, running, _ = sweep.trials
+    Store(results).write(record(done, total_seconds=600.0))
+    Store(results).write(record(failed, status="failed", error="killed"))
+    attempt = Attempt(results, lease=taken(results, running.id))
+    attempt.start()
+    write_curve(attempt.running / "curve.csv", [{"step": 2, "train_loss": 0.5}, {"step": 4, "train_loss": 0.25}])
+    before = contents(results)
+    told = watched(sweep, results)
+    assert contents(results) == before
+    (row,) = (line for line in told.splitlines() if running.label in line)
+    for word in (machine_name().split()[0], str(os.getpid()), "s ago", "4 / 40", "0.25"):
+        assert word in row
+    assert "2 done, 1 failed, 1 running, 1 waiting; about " in told
+    # Of two trials that take ten minutes each, one began a moment ago.
+    assert "20 min 00 s left" in told or "19 min 5" in told
+
+
+def test_who_is_gone_runs_nothing(sweep: sweeps.Sweep, tmp_path: Path) -> None:
+    ended, elsewhere = taken(tmp_path, sweep.trials[0].id), taken(tmp_path, sweep.trials[1].id)
+    held_by(ended, process_id=ended_process())
+    held_by(elsewhere, machine="far 1 2", process_id=7)
+    clock = Clock()
+    seen = Watch(clock)
+    ids = [trial.id for trial in sweep.trials]
+    (far,) = under_way(tmp_path, ids, watch=seen)
+    assert (far.trial_id, far.host, far.process_id) == (elsewhere.trial_id, "far", 7)
+    clock.seconds += GONE_SECONDS + 1
+    assert not under_way(tmp_path, ids, watch=seen)
+
+
+def test_a_clock_that_is_ahead_is_told_and_not_computed_with(sweep: sweeps.Sweep, tmp_path: Path) -> None:
+    lease = taken(tmp_path, sweep.trials[0].id)
+    os.utime(lease.path, (time.time() + 3600, time.time() + 3600))
+    assert "by a clock that is ahead" in watched(sweep, tmp_path)
+
+
+def test_a_damaged_curve_is_named_and_no_number_made_of_it(sweep: sweeps.Sweep, tmp_path: Path) -> None:
+    attempt = Attempt(tmp_path, lease=taken(tmp_path, sweep.trials[0].id))
+    attempt.start()
+    (attempt.running / "curve.csv").write_text("step,train_loss\n4")
+    told = watched(sweep, tmp_path)
+    assert "curve.csv cannot be read" in told
+    assert "no recorded time tells of 4" in told
+
+
+def test_a_folder_that_is_not_there_is_refused_and_not_made(sweep: sweeps.Sweep, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="there is no such folder"):
+        watched(sweep, tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
