@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.contract import ACTIVATIONS, ENGINES, GATES, INITIAL_STATES, CellSpec
+from impls.contract import ACTIVATIONS, ENGINES, GATES, INITIAL_STATES, PRECISIONS, CellSpec
 from impls.errors import CellError, nearest
 from impls.kinds import cells
 
@@ -109,6 +109,13 @@ def check_kernels(spec: CellSpec, *, engine: str) -> None:
     """Raises `CellError` where the engine is the fast one and has nothing to run this kind of cell by."""
     if engine == "fast" and not spec.kind.has_kernels:
         raise CellError(f"engine='fast' has no kernels for cell {spec.cell!r}; use engine='reference'")
+
+
+def check_precision(precision: object, *, device: str) -> None:
+    """Raises `CellError` for a precision that there is not, or not on this device."""
+    check_choice("precision", precision, PRECISIONS)
+    if precision == "tf32" and device == "cpu":
+        raise CellError("precision='tf32' with device='cpu': only a GPU multiplies so; use device='cuda' or 'float32'")
 
 
 def dtype_name(dtype: Any) -> str:

@@ -31,6 +31,8 @@ IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "operations"), "tensorflo
 # alone, which are the floor.
 BASELINES = {"pytorch": ("native", "products"), "tensorflow": ("native", "native_jit", "products")}
 DEVICES = ("cpu", "cuda")
+# How matrix products are made; `docs/engines.md` says what each rounds.
+PRECISIONS = ("float32", "tf32", "bfloat16")
 GATES = ("round", "bernoulli")
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
 INITIAL_STATES = ("learned", "zeros")
@@ -48,6 +50,7 @@ class CellSpec:
 
     `units` has one entry a layer. `update_bias` is the initial bias of the skip gate, `gate_layer` the layer
     whose candidate state feeds it (an index, negative from the top); both mean nothing to the plain cells.
+    `precision`, one of `PRECISIONS`, is that of the matrix products, the readout's of a model included.
     """
 
     cell: str
@@ -60,6 +63,7 @@ class CellSpec:
     initial_state: str = "learned"
     gate: str = "round"
     gate_layer: int = -1
+    precision: str = "float32"
 
     @property
     def skips(self) -> bool:
@@ -79,7 +83,7 @@ class ModelSpec:
     `readout` takes the state after the last step (`last`) or after every step (`every`) through one linear
     layer of `output_size`. `vocabulary_size > 0` puts a trained embedding of width `cell.input_size` under the
     cell; inputs are then token numbers. `budget_target` is the number of updates that the `l1` and `l2` budget
-    losses ask for; `cost_per_sample` has none. `dtype` is that of parameters and arithmetic.
+    losses ask for; `cost_per_sample` has none. `dtype` is that of parameters and of all arithmetic but the products.
     """
 
     cell: CellSpec

@@ -14,6 +14,7 @@ from bench.errors import SweepError, explain
 from bench.tasks import DEFAULT_DATA, build_task, task_class, task_options
 from bench.tasks.base import Task
 from bench.tasks.protocol import Protocol
+from impls.checks import check_precision
 from impls.contract import (
     ACTIVATIONS,
     BUDGETS,
@@ -23,6 +24,7 @@ from impls.contract import (
     FRAMEWORKS,
     GATES,
     INITIAL_STATES,
+    PRECISIONS,
     CellSpec,
     ModelSpec,
     OptimizerSpec,
@@ -36,6 +38,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "framework": FRAMEWORKS,
     "engine": ENGINES,
     "device": DEVICES,
+    "precision": PRECISIONS,
     "budget": BUDGETS,
     "gate": GATES,
     "activation": ACTIVATIONS,
@@ -51,6 +54,7 @@ class Trial(BaseModel):
         cell, units, activation, forget_bias, layer_norm, update_bias, initial_state, gate, gate_layer: as in
             `CellSpec`.
         framework, engine, device: who computes, how, where.
+        precision: of the matrix products: `float32`, `tf32` or `bfloat16`.
         seed: of initial parameters, batches and random draws.
         budget, budget_cost, budget_target: the budget loss; `budget_cost` is λ. The `l1` and `l2` forms ask for
             `budget_target` updates a sequence.
@@ -68,6 +72,7 @@ class Trial(BaseModel):
     framework: str
     engine: str = DEFAULT_ENGINE
     device: str = "cpu"
+    precision: str = Field(default="float32", description="of the matrix products; all else is float32")
     seed: int = Field(default=0, ge=0, lt=2**32)
     budget: str = "cost_per_sample"
     budget_cost: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="λ, the cost of a used sample")
@@ -119,6 +124,7 @@ class Trial(BaseModel):
             )
         if self.budget != "cost_per_sample" and self.budget_target == 0:
             raise ValueError(f"budget = {self.budget!r} needs a budget_target, the number of updates asked for")
+        check_precision(self.precision, device=self.device)
         if not -len(self.units) <= self.gate_layer < len(self.units):
             raise ValueError(f"gate_layer = {self.gate_layer}: the stack has layers 0 to {len(self.units) - 1}")
         return self
@@ -146,6 +152,8 @@ class Trial(BaseModel):
             parts.append(f"period={self.period}")
         if self.budget_cost:
             parts.append(f"λ={self.budget_cost:g}")
+        if self.precision != "float32":
+            parts.append(self.precision)
         return " ".join([*parts, self.framework, f"seed={self.seed}"])
 
     def build_task(self, *, data: Path = DEFAULT_DATA) -> Task:
@@ -166,6 +174,7 @@ class Trial(BaseModel):
                 initial_state=self.initial_state,
                 gate=self.gate,
                 gate_layer=self.gate_layer,
+                precision=self.precision,
             ),
             output_size=task.output_size,
             loss=task.loss,
