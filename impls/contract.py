@@ -24,9 +24,15 @@ State = dict[str, Array]
 FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
-# Kinds of cell that the fast engine has kernels for; the reference engine takes any.
-# What engines run: `reference` is the engine of that name, the others are what `fast` is made of.
-IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "operations"), "tensorflow": ("reference", "rounds")}
+# The framework's own layer, as an engine: of a model alone, and of plain cells whose equations coincide with it.
+NATIVE = "native"
+MODEL_ENGINES = (*ENGINES, NATIVE)
+NATIVE_KINDS = {"pytorch": ("lstm",), "tensorflow": ("lstm", "gru")}
+# What engines run: `reference` and `native` are the engines of that name, the others are what `fast` is made of.
+IMPLEMENTATIONS = {
+    "pytorch": ("reference", "kernels", "operations", NATIVE),
+    "tensorflow": ("reference", "rounds", NATIVE),
+}
 # What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products
 # alone, which are the floor.
 BASELINES = {"pytorch": ("native", "products"), "tensorflow": ("native", "native_jit", "products")}
@@ -256,7 +262,7 @@ def build_learner(
         framework: one of `FRAMEWORKS`.
         model, optimizer: what to train and how.
         parameters: initial values under canonical names (`impls.parameters.initial_parameters`).
-        engine: one of `ENGINES`.
+        engine: one of `MODEL_ENGINES`.
         device: `cpu` or `cuda`.
         threads: worker threads of the framework; 0 leaves its own default.
     """

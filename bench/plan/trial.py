@@ -14,16 +14,17 @@ from bench.errors import SweepError, explain
 from bench.tasks import DEFAULT_DATA, build_task, task_class, task_options
 from bench.tasks.base import Task
 from bench.tasks.protocol import Protocol
-from impls.checks import check_precision
+from impls.checks import check_native, check_precision
 from impls.contract import (
     ACTIVATIONS,
     BUDGETS,
     DEFAULT_ENGINE,
     DEVICES,
-    ENGINES,
     FRAMEWORKS,
     GATES,
     INITIAL_STATES,
+    MODEL_ENGINES,
+    NATIVE,
     PRECISIONS,
     CellSpec,
     ModelSpec,
@@ -36,7 +37,7 @@ from impls.kinds import cells, skip_cells
 CHOICES: dict[str, tuple[str, ...]] = {
     "cell": (),  # `cells()`, asked when a trial is built: a kind may be added
     "framework": FRAMEWORKS,
-    "engine": ENGINES,
+    "engine": MODEL_ENGINES,
     "device": DEVICES,
     "precision": PRECISIONS,
     "budget": BUDGETS,
@@ -125,6 +126,9 @@ class Trial(BaseModel):
         if self.budget != "cost_per_sample" and self.budget_target == 0:
             raise ValueError(f"budget = {self.budget!r} needs a budget_target, the number of updates asked for")
         check_precision(self.precision, device=self.device)
+        if self.engine == NATIVE and self.framework in FRAMEWORKS:  # a pair's has no framework
+            skips = self.p_skip > 0 or self.period > 1
+            check_native(self.cell_spec(input_size=1), framework=self.framework, skips_given=skips)
         if not -len(self.units) <= self.gate_layer < len(self.units):
             raise ValueError(f"gate_layer = {self.gate_layer}: the stack has layers 0 to {len(self.units) - 1}")
         return self
@@ -160,22 +164,26 @@ class Trial(BaseModel):
         """The trial's task."""
         return build_task(self.task, self.options, data=data)
 
+    def cell_spec(self, *, input_size: int) -> CellSpec:
+        """The cell, for this many features."""
+        return CellSpec(
+            cell=self.cell,
+            input_size=input_size,
+            units=self.units,
+            activation=self.activation,
+            forget_bias=self.forget_bias,
+            layer_norm=self.layer_norm,
+            update_bias=self.update_bias,
+            initial_state=self.initial_state,
+            gate=self.gate,
+            gate_layer=self.gate_layer,
+            precision=self.precision,
+        )
+
     def model_spec(self, task: Task) -> ModelSpec:
         """What the framework builds."""
         return ModelSpec(
-            cell=CellSpec(
-                cell=self.cell,
-                input_size=task.input_size,
-                units=self.units,
-                activation=self.activation,
-                forget_bias=self.forget_bias,
-                layer_norm=self.layer_norm,
-                update_bias=self.update_bias,
-                initial_state=self.initial_state,
-                gate=self.gate,
-                gate_layer=self.gate_layer,
-                precision=self.precision,
-            ),
+            cell=self.cell_spec(input_size=task.input_size),
             output_size=task.output_size,
             loss=task.loss,
             readout=task.readout,

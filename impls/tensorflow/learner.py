@@ -48,7 +48,9 @@ class Learner:
             self.optimizer = Adam(optimizer, self.variables)
         # A reference step is one compiled program: without XLA a loop over time costs many times as much. The fast
         # engine compiles its own blocks, and is slower inside a program that must hold the largest number of rounds.
-        compiled = engine == "reference"
+        # Of its own layers Keras compiles those that are not cuDNN's.
+        of_cudnn = engine == "native" and device == "cuda" and model.cell.kind.name == "lstm"
+        compiled = engine != "fast" and not of_cudnn
         # No loop or branch on tensors is written in Python; to rewrite all that is called takes longer than to compile.
         self._traced_train = tf.function(self._train, jit_compile=compiled, autograph=False)
         self._traced_evaluate = tf.function(self._evaluate, jit_compile=compiled, autograph=False)

@@ -50,8 +50,9 @@ def product(
 ) -> Tensor:
     """`left @ right`, of `[…, inner]` and `[inner, outer]`.
 
-    Either may be given transposed. With `bfloat16` the operands are rounded to it, to nearest, ties to even, and so are those of the gradient's two
-    products; sums are of the operands' own type. With `float32` and `tf32` `multiplying` says what is done.
+    Either may be given transposed. With `bfloat16` the operands are rounded to it, to nearest, ties to even, and so are
+    those of the gradient's two products; sums are of the operands' own type. With `float32` and `tf32` `multiplying`
+    says what is done.
     """
     if precision != "bfloat16":
         return tf.matmul(left, right, transpose_a=transpose_left, transpose_b=transpose_right)

@@ -12,11 +12,11 @@ def implementation_of(engine: str, *, device: str, dtype: str, precision: str = 
     `operations`.
 
     Args:
-        engine: one of `impls.contract.ENGINES`.
+        engine: one of `impls.contract.MODEL_ENGINES`.
         device: the type of the inputs' device, such as `cpu` or `cuda`.
         dtype: the inputs' floating type, such as `float32`.
         precision: one of `impls.contract.PRECISIONS`.
     """
-    if engine == "reference":
-        return "reference"
+    if engine != "fast":
+        return engine
     return "kernels" if device == "cpu" and dtype in _KERNEL_DTYPES and precision == "float32" else "operations"

@@ -9,9 +9,9 @@ def implementation_of(engine: str, *, device: str, dtype: str, precision: str = 
     All that is fast is `rounds`, on any device, of any type and at any precision.
 
     Args:
-        engine: one of `impls.contract.ENGINES`.
+        engine: one of `impls.contract.MODEL_ENGINES`.
         device: the type of the inputs' device, such as `cpu` or `cuda`.
         dtype: the inputs' floating type, such as `float32`.
         precision: one of `impls.contract.PRECISIONS`.
     """
-    return "reference" if engine == "reference" else "rounds"
+    return "rounds" if engine == "fast" else engine

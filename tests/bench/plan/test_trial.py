@@ -62,6 +62,12 @@ def test_a_period_of_one_is_no_skip() -> None:
     assert fashion.label.startswith("mnist variant=fashion_mnist downsample=2 gru")
 
 
+def test_a_native_layer_is_a_trial_where_its_equations_are_the_cells() -> None:
+    made = trial(engine="native", cell="lstm")
+    assert made.pair_id() == trial(engine="native", cell="lstm", framework="tensorflow").pair_id()
+    assert trial(engine="native", cell="gru", framework="tensorflow", initial_state="zeros").engine == "native"
+
+
 def test_a_precision_of_float32_is_what_trials_always_had() -> None:
     assert trial(precision="float32").id == trial().id
     assert trial(precision="bfloat16").pair_id() == trial(precision="bfloat16", framework="tensorflow").pair_id()
@@ -125,6 +131,12 @@ def test_pairs_differ_in_the_framework_alone() -> None:
             {"precision": "bfloat"},
             "here: precision = 'bfloat': not one of float32, tf32, bfloat16; did you mean 'bfloat16'?",
         ),
+        ({"engine": "native"}, "engine='native' has no cell 'skip_lstm': a framework's own layer does not skip; use"),
+        ({"engine": "native", "cell": "gru"}, "torch.nn.GRU resets after the product"),
+        ({"engine": "native", "cell": "lstm", "p_skip": 0.5}, "engine='native' has no random or periodic skips"),
+        ({"engine": "native", "cell": "lstm", "period": 2}, "engine='native' has no random or periodic skips"),
+        ({"engine": "native", "cell": "lstm", "layer_norm": True}, "engine='native' has no layer_norm"),
+        ({"engine": "nativ"}, "engine = 'nativ': not one of reference, fast, native; did you mean 'native'?"),
         ({"precision": "tf32"}, "precision='tf32' with device='cpu': only a GPU multiplies so; use device='cuda' or"),
         ({"units": []}, "here: units = []: one entry a layer, each at least 1"),
         ({"units": [0]}, "here: units = [0]: one entry a layer, each at least 1"),
