@@ -217,7 +217,7 @@ class Learner(Protocol):
         ...
 
     def device_memory_bytes(self) -> int | None:
-        """The largest memory held on the GPU so far; None on the CPU, where the process's own peak is told."""
+        """The largest memory allocated on the GPU since the learner was built; None on the CPU."""
         ...
 
 

@@ -91,7 +91,7 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Puts what records say of a machine in place of what the plugin says, which names it."""
     machine_info.clear()
-    machine_info.update(environment(threads=config.option.speed_threads))
+    machine_info.update(environment(threads=config.option.speed_threads, device=config.option.speed_device))
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:

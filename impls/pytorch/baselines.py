@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from impls.contract import Batch, ModelSpec, OptimizerSpec
 from impls.parameters import layer_shapes
-from impls.pytorch.device import set_threads
+from impls.pytorch.device import begin_on, set_threads
 from impls.pytorch.losses import task_loss
 from impls.pytorch.optimizer import Adam
 
@@ -28,6 +28,7 @@ def build_baseline(
 ) -> Callable[[], object]:
     """One step of a baseline; arguments as in `impls.contract.build_baseline`."""
     set_threads(threads)
+    begin_on(device)
     if baseline == "products":
         return _products_step(model=model, batch=batch, training=training, device=device)
     return _native_step(model=model, optimizer=optimizer, batch=batch, training=training, device=device)

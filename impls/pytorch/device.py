@@ -34,6 +34,18 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+def begin_on(device: str) -> None:
+    """Readies a device for a learner: memory is taken as it is needed, and its peak counts from now."""
+    if device == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory_bytes(device: str) -> int | None:
+    """The largest memory that was allocated on the GPU since `begin_on`; None on the CPU."""
+    return torch.cuda.max_memory_allocated() if device == "cuda" else None
+
+
 def threads_in_use() -> int:
     """The number of threads that an operator may use."""
     return torch.get_num_threads()

@@ -12,7 +12,7 @@ from impls.checks import check_precision
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, State, StepResult
 from impls.learner_state import join_state, split_state
 from impls.parameters import model_shapes
-from impls.pytorch.device import set_threads, threads_in_use
+from impls.pytorch.device import begin_on, peak_memory_bytes, set_threads, threads_in_use
 from impls.pytorch.engines import implementation_of
 from impls.pytorch.losses import budget_loss, task_loss
 from impls.pytorch.model import Model
@@ -36,6 +36,7 @@ class Learner:
         check_precision(model.cell.precision, device=device)
         check_card(model.cell.precision, device=device)
         set_threads(threads)
+        begin_on(device)
         self.threads = threads_in_use()
         self.spec = model
         self.implementation = implementation_of(
@@ -44,8 +45,6 @@ class Learner:
         self.device = torch.device(device)
         self.model = Model(model, parameters=parameters, engine=engine).to(self.device)
         self.optimizer = Adam(optimizer, list(self.model.parameters()))
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
 
     def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
         """Forward, backward, clip, Adam; returns when the device has finished.
@@ -95,8 +94,8 @@ class Learner:
         self.optimizer.load(moments, steps=steps)
 
     def device_memory_bytes(self) -> int | None:
-        """The largest memory allocated on the GPU so far; None on the CPU."""
-        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+        """The largest memory allocated on the GPU since the learner was built; None on the CPU."""
+        return peak_memory_bytes(self.device.type)
 
     def _multiplying(self) -> AbstractContextManager[None]:
         """The trial's precision, which a process that trains several holds for its own steps alone."""

@@ -10,7 +10,7 @@ from tensorflow import Tensor
 
 from impls.contract import Batch, ModelSpec, OptimizerSpec
 from impls.parameters import layer_shapes
-from impls.tensorflow.device import set_threads
+from impls.tensorflow.device import begin_on, set_threads
 from impls.tensorflow.losses import task_loss
 from impls.tensorflow.optimizer import Adam
 
@@ -29,6 +29,7 @@ def build_baseline(
 ) -> Callable[[], object]:
     """One step of a baseline; arguments as in `impls.contract.build_baseline`."""
     set_threads(threads)
+    begin_on(device)
     with tf.device("/GPU:0" if device == "cuda" else "/CPU:0"):
         if baseline == "products":
             return _products_step(model=model, batch=batch, training=training)

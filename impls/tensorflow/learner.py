@@ -12,7 +12,7 @@ from impls.checks import check_precision
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, State, StepResult
 from impls.learner_state import join_state, split_state
 from impls.parameters import model_shapes
-from impls.tensorflow.device import set_threads, threads_in_use
+from impls.tensorflow.device import begin_on, peak_memory_bytes, set_threads, threads_in_use
 from impls.tensorflow.engines import implementation_of
 from impls.tensorflow.losses import budget_loss, task_loss
 from impls.tensorflow.model import Model
@@ -36,6 +36,7 @@ class Learner:
         check_precision(model.cell.precision, device=device)
         check_card(model.cell.precision, device=device)
         set_threads(threads)
+        begin_on(device)
         self.threads = threads_in_use()
         self.spec = model
         self.implementation = implementation_of(
@@ -63,7 +64,7 @@ class Learner:
         with tf.device(self.device), self._multiplying():
             rate = tf.constant(self.optimizer.next_rate(learning_rate=learning_rate))
             results = self._traced_train(self._tensors(batch), rate)
-            results = results.numpy().tolist()  # waits for the device
+            results = results.numpy().tolist()  # waits for all that was asked of the device, the parameters' update too
         return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
 
     def evaluate(self, batch: Batch) -> Evaluation:
@@ -91,10 +92,8 @@ class Learner:
         self.optimizer.load(moments, steps=steps)
 
     def device_memory_bytes(self) -> int | None:
-        """The largest memory allocated on the GPU so far; None on the CPU."""
-        if self.device == "/CPU:0":
-            return None
-        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+        """The largest memory allocated on the GPU since the learner was built; None on the CPU."""
+        return peak_memory_bytes("cpu" if self.device == "/CPU:0" else "cuda")
 
     def _multiplying(self) -> AbstractContextManager[None]:
         """The trial's precision, which a process that trains several holds for its own steps alone.
