@@ -223,12 +223,16 @@ class Learner(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceReport:
-    """What a framework sees on this machine. `problem` is empty where CUDA is usable."""
+    """What a framework sees on this machine. `problem` is empty where CUDA is usable.
+
+    `libraries` names the versions of CUDA and cuDNN that it was built with.
+    """
 
     framework: str
     version: str
     cuda_devices: tuple[str, ...]
     problem: str
+    libraries: str = ""
 
 
 def installed(framework: str) -> bool:
@@ -295,9 +299,11 @@ def build_baseline(
         framework: one of `FRAMEWORKS`.
         baseline: one of `BASELINES[framework]`. `native` and `native_jit` are the framework's own layer with the
             readout, loss, clipping and Adam that engines have; `products` is the matrix products of a cell that
-            updates at every step, and nothing else.
-        model, optimizer: as for `build_learner`; of the cell, its kind and sizes are read, of one layer, and of
-            the loss, cross-entropy at the last step.
+            updates at every step, and nothing else: on a CPU step after step, on a GPU, where a loop of small ones
+            would time their launches, each matrix's in one.
+        model, optimizer: as for `build_learner`; of the cell, its kind, sizes and precision are read, of one layer,
+            and of the loss, cross-entropy at the last step. In bfloat16 the framework's own layer computes wholly in
+            it, its state too; PyTorch's also holds its parameters so, Keras's by its policy `mixed_bfloat16` does not.
         batch: what every step reads; of it, `products` takes the sizes.
         training: forward, backward, clip, Adam (of `products`: those of forward and backward), else forward alone.
         device: `cpu` or `cuda`.
@@ -314,6 +320,12 @@ def build_baseline(
         threads=threads,
     )
     return cast(Callable[[], object], step)
+
+
+def check_multiplies(framework: str, *, precision: str, device: str) -> None:
+    """Imports one framework; raises `CellError` where it does not multiply at this precision on the device."""
+    importlib.import_module("impls.checks").check_precision(precision, device=device)
+    importlib.import_module(f"impls.{framework}.products").check_card(precision, device=device)
 
 
 def describe_device(framework: str) -> DeviceReport:

@@ -20,7 +20,17 @@ def describe_device() -> DeviceReport:
         problem = "PyTorch finds no usable CUDA device (driver missing, or no GPU)"
     else:
         devices = tuple(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    return DeviceReport(framework="pytorch", version=str(torch.__version__), cuda_devices=devices, problem=problem)
+    libraries = ""
+    if torch.version.cuda is not None:
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        libraries = f"CUDA {torch.version.cuda}, cuDNN {cudnn}"
+    return DeviceReport(
+        framework="pytorch",
+        version=str(torch.__version__),
+        cuda_devices=devices,
+        problem=problem,
+        libraries=libraries,
+    )
 
 
 def set_threads(threads: int) -> None:

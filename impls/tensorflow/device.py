@@ -22,7 +22,17 @@ def describe_device() -> DeviceReport:
         devices = tuple(names)
         if not devices:
             problem = "TensorFlow finds no usable CUDA device (driver or CUDA libraries missing, or no GPU)"
-    return DeviceReport(framework="tensorflow", version=str(tf.__version__), cuda_devices=devices, problem=problem)
+    built = tf.sysconfig.get_build_info()
+    libraries = ", ".join(
+        f"{name} {built[key]}" for name, key in (("CUDA", "cuda_version"), ("cuDNN", "cudnn_version")) if key in built
+    )
+    return DeviceReport(
+        framework="tensorflow",
+        version=str(tf.__version__),
+        cuda_devices=devices,
+        problem=problem,
+        libraries=libraries,
+    )
 
 
 def set_threads(threads: int) -> None:
