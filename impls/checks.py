@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.contract import ACTIVATIONS, ENGINES, GATES, INITIAL_STATES, CellSpec
+from impls.contract import ACTIVATIONS, ENGINES, GATES, INITIAL_STATES, NATIVE_KINDS, PRECISIONS, CellSpec
 from impls.errors import CellError, nearest
 from impls.kinds import cells
 
@@ -109,6 +109,37 @@ def check_kernels(spec: CellSpec, *, engine: str) -> None:
     """Raises `CellError` where the engine is the fast one and has nothing to run this kind of cell by."""
     if engine == "fast" and not spec.kind.has_kernels:
         raise CellError(f"engine='fast' has no kernels for cell {spec.cell!r}; use engine='reference'")
+
+
+def check_native(spec: CellSpec, *, framework: str, skips_given: bool = False) -> None:
+    """Raises `CellError` for a cell that the framework's own layer does not compute.
+
+    Args:
+        spec: the cell.
+        framework: whose layer.
+        skips_given: whether steps are to be skipped at random or periodically.
+    """
+    refusals = {
+        f"cell {spec.cell!r}: a framework's own layer does not skip": spec.skips,
+        "random or periodic skips: a framework's own layer updates at every step": skips_given,
+        "layer_norm": spec.layer_norm,
+        f"activation {spec.activation!r}: it is tanh": spec.activation != "tanh",
+        "precision 'bfloat16': the layer would round its state too": spec.precision == "bfloat16",
+        f"cell {spec.cell!r} in PyTorch: torch.nn.GRU resets after the product, which are other equations": (
+            framework == "pytorch" and spec.kind.name == "gru"
+        ),
+        f"cell {spec.cell!r} in {framework}": spec.kind.name not in NATIVE_KINDS[framework],
+    }
+    for what, refused in refusals.items():
+        if refused:
+            raise CellError(f"engine='native' has no {what}; use engine='fast' or 'reference'")
+
+
+def check_precision(precision: object, *, device: str) -> None:
+    """Raises `CellError` for a precision that there is not, or not on this device."""
+    check_choice("precision", precision, PRECISIONS)
+    if precision == "tf32" and device == "cpu":
+        raise CellError("precision='tf32' with device='cpu': only a GPU multiplies so; use device='cuda' or 'float32'")
 
 
 def dtype_name(dtype: Any) -> str:

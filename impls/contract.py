@@ -24,13 +24,21 @@ State = dict[str, Array]
 FRAMEWORKS = ("pytorch", "tensorflow")
 ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
-# Kinds of cell that the fast engine has kernels for; the reference engine takes any.
-# What engines run: `reference` is the engine of that name, the others are what `fast` is made of.
-IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "operations"), "tensorflow": ("reference", "rounds")}
+# The framework's own layer, as an engine: of a model alone, and of plain cells whose equations coincide with it.
+NATIVE = "native"
+MODEL_ENGINES = (*ENGINES, NATIVE)
+NATIVE_KINDS = {"pytorch": ("lstm",), "tensorflow": ("lstm", "gru")}
+# What engines run: `reference` and `native` are the engines of that name, the others are what `fast` is made of.
+IMPLEMENTATIONS = {
+    "pytorch": ("reference", "kernels", "operations", NATIVE),
+    "tensorflow": ("reference", "rounds", NATIVE),
+}
 # What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products
 # alone, which are the floor.
 BASELINES = {"pytorch": ("native", "products"), "tensorflow": ("native", "native_jit", "products")}
 DEVICES = ("cpu", "cuda")
+# How matrix products are made; `docs/engines.md` says what each rounds.
+PRECISIONS = ("float32", "tf32", "bfloat16")
 GATES = ("round", "bernoulli")
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
 INITIAL_STATES = ("learned", "zeros")
@@ -48,6 +56,7 @@ class CellSpec:
 
     `units` has one entry a layer. `update_bias` is the initial bias of the skip gate, `gate_layer` the layer
     whose candidate state feeds it (an index, negative from the top); both mean nothing to the plain cells.
+    `precision`, one of `PRECISIONS`, is that of the matrix products, the readout's of a model included.
     """
 
     cell: str
@@ -60,6 +69,7 @@ class CellSpec:
     initial_state: str = "learned"
     gate: str = "round"
     gate_layer: int = -1
+    precision: str = "float32"
 
     @property
     def skips(self) -> bool:
@@ -79,7 +89,7 @@ class ModelSpec:
     `readout` takes the state after the last step (`last`) or after every step (`every`) through one linear
     layer of `output_size`. `vocabulary_size > 0` puts a trained embedding of width `cell.input_size` under the
     cell; inputs are then token numbers. `budget_target` is the number of updates that the `l1` and `l2` budget
-    losses ask for; `cost_per_sample` has none. `dtype` is that of parameters and arithmetic.
+    losses ask for; `cost_per_sample` has none. `dtype` is that of parameters and of all arithmetic but the products.
     """
 
     cell: CellSpec
@@ -207,18 +217,22 @@ class Learner(Protocol):
         ...
 
     def device_memory_bytes(self) -> int | None:
-        """The largest memory held on the GPU so far; None on the CPU, where the process's own peak is told."""
+        """The largest memory allocated on the GPU since the learner was built; None on the CPU."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceReport:
-    """What a framework sees on this machine. `problem` is empty where CUDA is usable."""
+    """What a framework sees on this machine. `problem` is empty where CUDA is usable.
+
+    `libraries` names the versions of CUDA and cuDNN that it was built with.
+    """
 
     framework: str
     version: str
     cuda_devices: tuple[str, ...]
     problem: str
+    libraries: str = ""
 
 
 def installed(framework: str) -> bool:
@@ -252,7 +266,7 @@ def build_learner(
         framework: one of `FRAMEWORKS`.
         model, optimizer: what to train and how.
         parameters: initial values under canonical names (`impls.parameters.initial_parameters`).
-        engine: one of `ENGINES`.
+        engine: one of `MODEL_ENGINES`.
         device: `cpu` or `cuda`.
         threads: worker threads of the framework; 0 leaves its own default.
     """
@@ -285,9 +299,11 @@ def build_baseline(
         framework: one of `FRAMEWORKS`.
         baseline: one of `BASELINES[framework]`. `native` and `native_jit` are the framework's own layer with the
             readout, loss, clipping and Adam that engines have; `products` is the matrix products of a cell that
-            updates at every step, and nothing else.
-        model, optimizer: as for `build_learner`; of the cell, its kind and sizes are read, of one layer, and of
-            the loss, cross-entropy at the last step.
+            updates at every step, and nothing else: on a CPU step after step, on a GPU, where a loop of small ones
+            would time their launches, each matrix's in one.
+        model, optimizer: as for `build_learner`; of the cell, its kind, sizes and precision are read, of one layer,
+            and of the loss, cross-entropy at the last step. In bfloat16 the framework's own layer computes wholly in
+            it, its state too; PyTorch's also holds its parameters so, Keras's by its policy `mixed_bfloat16` does not.
         batch: what every step reads; of it, `products` takes the sizes.
         training: forward, backward, clip, Adam (of `products`: those of forward and backward), else forward alone.
         device: `cpu` or `cuda`.
@@ -304,6 +320,12 @@ def build_baseline(
         threads=threads,
     )
     return cast(Callable[[], object], step)
+
+
+def check_multiplies(framework: str, *, precision: str, device: str) -> None:
+    """Imports one framework; raises `CellError` where it does not multiply at this precision on the device."""
+    importlib.import_module("impls.checks").check_precision(precision, device=device)
+    importlib.import_module(f"impls.{framework}.products").check_card(precision, device=device)
 
 
 def describe_device(framework: str) -> DeviceReport:

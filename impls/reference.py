@@ -50,6 +50,20 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+def as_bfloat16(x: Array) -> Array:
+    """The nearest numbers of 8 significant bits, ties to even, in float64."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    kept = (bits + (0x7FFF + ((bits >> 16) & 1)).astype(np.uint32)) & np.uint32(0xFFFF0000)
+    return kept.view(np.float32).astype(np.float64)
+
+
+def product(spec: CellSpec, left: Array, right: Array) -> Array:
+    """A product at the cell's precision; TF32 is a card's own, and not told here."""
+    if spec.precision == "bfloat16":
+        left, right = as_bfloat16(left), as_bfloat16(right)
+    return np.asarray(left @ right)
+
+
 def layer_norm(x: Array, *, gains: Array, biases: Array) -> Array:
     """Normalises each gate's pre-activation on its own; `x` is `[batch, gates * units]`.
 
@@ -65,7 +79,7 @@ def lstm_step(spec: CellSpec, layer: Mapping[str, Array], x: Array, state: Layer
     """One LSTM layer, one step: `c' = c σ(f + forget bias) + σ(i) φ(j)`, `h' = φ(c') σ(o)`."""
     activation = ACTIVATION_FUNCTIONS[spec.activation]
     c, h = state
-    gates = np.concatenate([x, h], axis=1) @ layer["weights"] + layer["biases"]
+    gates = product(spec, np.concatenate([x, h], axis=1), layer["weights"]) + layer["biases"]
     if spec.layer_norm:
         gates = layer_norm(gates, gains=layer["norm_gains"], biases=layer["norm_biases"])
     i, j, f, o = np.split(gates, 4, axis=1)
@@ -77,11 +91,12 @@ def gru_step(spec: CellSpec, layer: Mapping[str, Array], x: Array, state: LayerS
     """One GRU layer, one step: `h' = z h + (1 - z) φ(W [x, r h] + b)`."""
     activation = ACTIVATION_FUNCTIONS[spec.activation]
     (h,) = state
-    gates = np.concatenate([x, h], axis=1) @ layer["gate_weights"] + layer["gate_biases"]
+    gates = product(spec, np.concatenate([x, h], axis=1), layer["gate_weights"]) + layer["gate_biases"]
     if spec.layer_norm:
         gates = layer_norm(gates, gains=layer["norm_gains"], biases=layer["norm_biases"])
     r, z = np.split(sigmoid(gates), 2, axis=1)
-    candidate = activation(np.concatenate([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"])
+    of_both = product(spec, np.concatenate([x, r * h], axis=1), layer["candidate_weights"])
+    candidate = activation(of_both + layer["candidate_biases"])
     return (z * h + (1.0 - z) * candidate,)
 
 

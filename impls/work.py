@@ -11,7 +11,7 @@ from impls.parameters import layer_input_sizes
 
 # Passes over a step's products in training, of implementations that make them at every step, whatever the gate says:
 # forward, the gradient of what was multiplied, that of the weights. `operations` makes the candidates once more.
-PASSES_OF_EVERY_STEP = {"reference": 3, "operations": 4}
+PASSES_OF_EVERY_STEP = {"reference": 3, "native": 3, "operations": 4}
 # Implementations whose products follow the updates.
 OF_UPDATES = ("kernels", "rounds")
 
@@ -31,7 +31,8 @@ def work_macs(
 ) -> float:
     """Multiply–accumulates of one sequence.
 
-    `reference` and `operations` do every step, whatever the gate says; three and four times over in training.
+    `reference`, `native` and `operations` do every step, whatever the gate says; three, three and four times over in
+    training.
     `kernels` and `rounds` do the updates, three times over in training. When a skip cell trains, a skipped step costs
     its candidate's products besides, but for the recurrent ones: the next update shares those, and one more is needed
     after the last.

@@ -15,7 +15,7 @@ def list_everything() -> None:
 
     from bench.plan import sweep as sweeps
     from bench.tasks import task_classes
-    from impls.contract import ENGINES, FRAMEWORKS
+    from impls.contract import FRAMEWORKS, MODEL_ENGINES
     from impls.kinds import cells
 
     rows: list[tuple[str, str, str, str]] = []
@@ -26,7 +26,7 @@ def list_everything() -> None:
         rows.append(("task", name, task.quality_metric, task.summary))
     plain_or_skip = {cell: "learns to skip state updates" if "skip" in cell else "plain" for cell in cells()}
     rows += [("cell", cell, "", summary) for cell, summary in plain_or_skip.items()]
-    rows += [("framework", framework, "", f"engines: {', '.join(ENGINES)}") for framework in FRAMEWORKS]
+    rows += [("framework", framework, "", f"engines: {', '.join(MODEL_ENGINES)}") for framework in FRAMEWORKS]
 
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:

@@ -11,9 +11,16 @@ from bench.cli.options import REPORTS, RESULTS, ReportsOption, ResultsOption
 from bench.cli.selection import known_device
 from bench.cli.start import command_line
 
+# What is begun is ended, and read and reported after it: eight in all.
+MINUTES_ON_A_GPU = 7.0
+
 
 def speed(
     quick: Annotated[bool, typer.Option("--quick", help="Short sequences and fewer passes.")] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="How long all may take: the least important is cut. [default: 7 on cuda, else none]"),
+    ] = None,
     framework: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this framework; may be repeated.")
     ] = None,
@@ -28,13 +35,17 @@ def speed(
     from bench.report import print_speed, write_speed_report
     from bench.speed.running import run_benchmarks
 
+    on = known_device(device)
+    if minutes is None and on == "cuda":
+        minutes = MINUTES_ON_A_GPU
     try:
         everything_ran = run_benchmarks(
-            scale="quick" if quick else "full",
+            scale="quick" if quick else "gpu" if on == "cuda" else "full",
             frameworks=framework or [],
-            device=known_device(device),
+            device=on,
             threads=threads,
             results=results,
+            budget_seconds=None if minutes is None else 60 * minutes,
         )
     except KeyboardInterrupt:
         print("interrupted; what an earlier run measured is kept", file=sys.stderr)

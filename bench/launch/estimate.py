@@ -38,6 +38,8 @@ class Speed:
 SPEEDS = {
     ("pytorch", "reference"): Speed(start_seconds=4.0, time_step_seconds=1.2e-4, macs_per_second=2.5e10),
     ("pytorch", "fast"): Speed(start_seconds=5.0, time_step_seconds=1.0e-5, macs_per_second=4.0e10),
+    ("pytorch", "native"): Speed(start_seconds=4.0, time_step_seconds=1.5e-5, macs_per_second=2.5e10),
+    ("tensorflow", "native"): Speed(start_seconds=10.0, time_step_seconds=1.5e-5, macs_per_second=4.0e10),
     ("tensorflow", "reference"): Speed(start_seconds=10.0, time_step_seconds=1.5e-5, macs_per_second=4.0e10),
     ("tensorflow", "fast"): Speed(start_seconds=12.0, time_step_seconds=1.5e-5, macs_per_second=4.0e10),
 }

@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 from threadpoolctl import threadpool_info
 
+from bench.machine.graphics import graphics_card
+
 PROJECT = "skiprnn-bench"
 PACKAGES = ("torch", "tensorflow", "keras", "numpy", "scikit-learn")
 
@@ -34,8 +36,8 @@ def package_versions() -> dict[str, str]:
     return {package: importlib.metadata.version(package) for package in PACKAGES if _installed(package)}
 
 
-def environment(*, threads: int) -> dict[str, Any]:
-    """Machine and software, for a record."""
+def environment(*, threads: int, device: str = "cpu") -> dict[str, Any]:
+    """Machine and software, for a record; the graphics card too where the device is one."""
     return {
         "processor": processor(),
         "cores": psutil.cpu_count(logical=True),
@@ -46,6 +48,7 @@ def environment(*, threads: int) -> dict[str, Any]:
         "threads": threads,
         "blas": blas(),
         "project": project(),
+        **(graphics_card() if device == "cuda" else {}),
     }
 
 

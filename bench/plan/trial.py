@@ -14,15 +14,18 @@ from bench.errors import SweepError, explain
 from bench.tasks import DEFAULT_DATA, build_task, task_class, task_options
 from bench.tasks.base import Task
 from bench.tasks.protocol import Protocol
+from impls.checks import check_native, check_precision
 from impls.contract import (
     ACTIVATIONS,
     BUDGETS,
     DEFAULT_ENGINE,
     DEVICES,
-    ENGINES,
     FRAMEWORKS,
     GATES,
     INITIAL_STATES,
+    MODEL_ENGINES,
+    NATIVE,
+    PRECISIONS,
     CellSpec,
     ModelSpec,
     OptimizerSpec,
@@ -34,8 +37,9 @@ from impls.kinds import cells, skip_cells
 CHOICES: dict[str, tuple[str, ...]] = {
     "cell": (),  # `cells()`, asked when a trial is built: a kind may be added
     "framework": FRAMEWORKS,
-    "engine": ENGINES,
+    "engine": MODEL_ENGINES,
     "device": DEVICES,
+    "precision": PRECISIONS,
     "budget": BUDGETS,
     "gate": GATES,
     "activation": ACTIVATIONS,
@@ -51,6 +55,7 @@ class Trial(BaseModel):
         cell, units, activation, forget_bias, layer_norm, update_bias, initial_state, gate, gate_layer: as in
             `CellSpec`.
         framework, engine, device: who computes, how, where.
+        precision: of the matrix products: `float32`, `tf32` or `bfloat16`.
         seed: of initial parameters, batches and random draws.
         budget, budget_cost, budget_target: the budget loss; `budget_cost` is λ. The `l1` and `l2` forms ask for
             `budget_target` updates a sequence.
@@ -68,6 +73,7 @@ class Trial(BaseModel):
     framework: str
     engine: str = DEFAULT_ENGINE
     device: str = "cpu"
+    precision: str = Field(default="float32", description="of the matrix products; all else is float32")
     seed: int = Field(default=0, ge=0, lt=2**32)
     budget: str = "cost_per_sample"
     budget_cost: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="λ, the cost of a used sample")
@@ -119,6 +125,10 @@ class Trial(BaseModel):
             )
         if self.budget != "cost_per_sample" and self.budget_target == 0:
             raise ValueError(f"budget = {self.budget!r} needs a budget_target, the number of updates asked for")
+        check_precision(self.precision, device=self.device)
+        if self.engine == NATIVE and self.framework in FRAMEWORKS:  # a pair's has no framework
+            skips = self.p_skip > 0 or self.period > 1
+            check_native(self.cell_spec(input_size=1), framework=self.framework, skips_given=skips)
         if not -len(self.units) <= self.gate_layer < len(self.units):
             raise ValueError(f"gate_layer = {self.gate_layer}: the stack has layers 0 to {len(self.units) - 1}")
         return self
@@ -146,6 +156,8 @@ class Trial(BaseModel):
             parts.append(f"period={self.period}")
         if self.budget_cost:
             parts.append(f"λ={self.budget_cost:g}")
+        if self.precision != "float32":
+            parts.append(self.precision)
         return " ".join([*parts, self.framework, f"seed={self.seed}"])
 
     def build_task(self, *, data: Path = DEFAULT_DATA) -> Task:
@@ -153,7 +165,7 @@ class Trial(BaseModel):
         return build_task(self.task, self.options, data=data)
 
     def cell_spec(self, *, input_size: int) -> CellSpec:
-        """The cell, for inputs of so many features."""
+        """The cell, for this many features."""
         return CellSpec(
             cell=self.cell,
             input_size=input_size,
@@ -165,6 +177,7 @@ class Trial(BaseModel):
             initial_state=self.initial_state,
             gate=self.gate,
             gate_layer=self.gate_layer,
+            precision=self.precision,
         )
 
     def model_spec(self, task: Task) -> ModelSpec:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,20 +23,33 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # What pytest returns where every test ran, whether all passed or some failed.
 ALL_PASSED, SOME_FAILED = 0, 1
+# Seconds of a framework for which nothing is left: 0 would be as long as it takes.
+LEAST_SHARE = 1e-3
 
 
-def run_benchmarks(*, scale: str, frameworks: Sequence[str], device: str, threads: int, results: Path) -> bool:
+def run_benchmarks(
+    *,
+    scale: str,
+    frameworks: Sequence[str],
+    device: str,
+    threads: int,
+    results: Path,
+    budget_seconds: float | None = None,
+) -> bool:
     """Measures, writes `<results>/speed/benchmarks.json`, and returns whether every benchmark passed.
 
-    The file is that of pytest-benchmark, raw times included; `failed` lists the benchmarks that failed, and
-    `left_out` says which frameworks were not measured and why. It replaces that of the run before.
+    The file is that of pytest-benchmark, raw times included; `failed` lists the benchmarks that failed, `cut` says
+    which were left out and why, and `left_out` which frameworks. It replaces that of the run before. On a GPU no time
+    is taken of an engine that computes something else than the reference.
 
     Args:
-        scale: one of `bench.speed.workloads.SCALES`.
+        scale: one of `bench.speed.scales.SCALES`.
         frameworks: the frameworks asked for; none means all, of which those that are missing are left out.
         device: `cpu` or `cuda`.
         threads: of the frameworks; 0 leaves their own default.
         results: the folder of results.
+        budget_seconds: how long all may take; frameworks share what is left, and a benchmark that has begun is ended.
+            None is as long as it takes.
 
     Raises `SpeedError` or `DeviceError` where nothing can be measured as asked.
     """
@@ -57,7 +71,16 @@ def run_benchmarks(*, scale: str, frameworks: Sequence[str], device: str, thread
     devices.check((framework, device) for framework in wanted)
     for framework, why in left_out.items():
         print(f"{framework} is left out: {why}", file=sys.stderr)
-    measured = [_run(framework, scale=scale, device=device, threads=threads) for framework in wanted]
+    deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
+    if device == "cuda":
+        for framework in wanted:
+            check_engines(framework, device=device)
+    measured = []
+    for number, framework in enumerate(wanted):
+        share = 0.0  # none
+        if deadline is not None:
+            share = max(LEAST_SHARE, (deadline - time.monotonic()) / (len(wanted) - number))
+        measured.append(_run(framework, scale=scale, device=device, threads=threads, budget_seconds=share))
     content = merged(measured) | {"scale": scale, "left_out": left_out}
     path = results / "speed" / "benchmarks.json"
     text = json.dumps(content, indent=1)
@@ -70,10 +93,30 @@ def run_benchmarks(*, scale: str, frameworks: Sequence[str], device: str, thread
 def merged(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One of pytest-benchmark's JSON objects out of several of one machine and version."""
     lists = {name: [entry for content in contents for entry in content[name]] for name in ("benchmarks", "failed")}
-    return {**contents[0], **lists}
+    cut = {name: why for content in contents for name, why in content["cut"].items()}
+    machine = dict(contents[0]["machine_info"])
+    libraries = {
+        name: told for content in contents for name, told in content["machine_info"].get("libraries", {}).items()
+    }
+    if libraries:
+        machine["libraries"] = libraries
+    return {**contents[0], **lists, "cut": cut, "machine_info": machine}
 
 
-def _run(framework: str, *, scale: str, device: str, threads: int) -> dict[str, Any]:
+def check_engines(framework: str, *, device: str) -> None:
+    """Raises `SpeedError`, one line, where the fast engine does not compute on the device what the reference does."""
+    command = [sys.executable, "-m", "bench.speed.correctness", framework, device]
+    variables = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise SpeedError(f"{framework} on {device}: the engines could not be compared: {last[0]}")
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    if found:
+        raise SpeedError(f"{'; '.join(found)}; no time is taken")
+
+
+def _run(framework: str, *, scale: str, device: str, threads: int, budget_seconds: float) -> dict[str, Any]:
     print(f"{framework}:", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         measured = Path(folder) / "benchmarks.json"
@@ -82,6 +125,7 @@ def _run(framework: str, *, scale: str, device: str, threads: int) -> dict[str, 
         command += ["-o", "addopts=--import-mode=importlib", "--benchmark-quiet", f"--benchmark-json={measured}"]
         command += [f"--speed-scale={scale}", f"--speed-framework={framework}"]
         command += [f"--speed-device={device}", f"--speed-threads={threads}"]
+        command += [f"--speed-budget={budget_seconds}"]
         # A pytest that runs this one, maybe on several processes, has settings of its own.
         outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         environment = outer | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""What the benchmarks run: the grid of workloads, and how one becomes a step that can be timed."""
+"""What the benchmarks run: a workload, and how it becomes a step that can be timed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 
 from impls.contract import (
-    BASELINES,
     ENGINES,
     Batch,
     CellSpec,
@@ -25,12 +24,10 @@ from impls.contract import (
     build_baseline,
     build_learner,
 )
-from impls.kinds import KINDS, cells, skip_cells
+from impls.kinds import skip_cells
 from impls.parameters import initial_parameters
 
 CLASSES = 10
-# A skip cell updates at every step, at every second, at every tenth.
-UPDATES_EVERY = (1, 2, 10)
 # How far the gate's step is moved off the tie at 0.5, where rounding errors would decide.
 NUDGE = 1.001
 SEED = 1
@@ -53,6 +50,7 @@ class Workload:
         training: forward, backward, clip and Adam, else forward alone.
         device: `cpu` or `cuda`.
         threads: of the framework; 0 leaves its own default.
+        precision: of the matrix products, one of `PRECISIONS`.
     """
 
     framework: str
@@ -66,6 +64,7 @@ class Workload:
     training: bool
     device: str = "cpu"
     threads: int = 0
+    precision: str = "float32"
 
     @property
     def updates(self) -> int:
@@ -73,105 +72,19 @@ class Workload:
         return math.ceil(self.length / self.updates_every)
 
     def __str__(self) -> str:
-        words = f"{self.framework}-{self.subject}-{self.cell}-T{self.length}-B{self.batch_size}"
+        words = f"{self.framework}-{self.subject}-{self.cell}-T{self.length}-B{self.batch_size}-U{self.units}"
+        words += f"-{self.precision}" if self.precision != "float32" else ""
         return f"{words}-1of{self.updates_every}" if self.updates_every > 1 else words
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What runs beside each other: engines with the cells named, and the baselines of these cells' kinds."""
-
-    training: bool
-    length: int
-    input_size: int
-    cells: tuple[str, ...]
-    batch_size: int = 256
-    units: int = 110
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """How much is measured.
-
-    Attributes:
-        passes: how many times all workloads are measured, one after the other.
-        seconds: about how long one workload is measured in a pass.
-        settings: what is measured, in order.
-    """
-
-    passes: int
-    seconds: float
-    settings: tuple[Setting, ...]
-
-
-SCALES = {
-    "full": Scale(
-        passes=5,
-        seconds=0.25,
-        settings=(
-            Setting(training=True, length=50, input_size=2, cells=cells()),
-            Setting(training=True, length=784, input_size=1, cells=skip_cells()),
-            Setting(training=False, length=50, input_size=2, cells=cells()),
-            Setting(training=False, length=784, input_size=1, cells=skip_cells()),
-            Setting(training=False, length=784, input_size=1, cells=skip_cells(), batch_size=1),
-        ),
-    ),
-    "quick": Scale(
-        passes=2,
-        seconds=0.1,
-        settings=(
-            Setting(training=True, length=50, input_size=2, cells=skip_cells()),
-            Setting(training=False, length=50, input_size=2, cells=skip_cells()),
-        ),
-    ),
-    # For the test suite: each engine runs each cell once, untimed.
-    "tiny": Scale(
-        passes=1,
-        seconds=0,
-        settings=(
-            Setting(training=True, length=12, input_size=2, cells=("skip_lstm",), batch_size=3, units=4),
-            Setting(training=False, length=12, input_size=2, cells=("lstm", "gru", "skip_gru"), batch_size=3, units=4),
-        ),
-    ),
-}
-
-
-def grid(framework: str, *, scale: Scale, training: bool, device: str = "cpu", threads: int = 0) -> list[Workload]:
-    """The workloads of a framework in the order of a pass: what is compared stands close together."""
-    workloads = []
-    for setting in scale.settings:
-        if setting.training != training:
-            continue
-        for kind in (name for name, kind in KINDS.items() if kind.has_kernels):  # the frameworks have layers of these
-            cells = [cell for cell in setting.cells if cell.removeprefix("skip_") == kind]
-            if not cells:
-                continue
-            first = Workload(
-                framework=framework,
-                subject=BASELINES[framework][0],
-                cell=kind,
-                input_size=setting.input_size,
-                units=setting.units,
-                length=setting.length,
-                batch_size=setting.batch_size,
-                updates_every=1,
-                training=training,
-                device=device,
-                threads=threads,
-            )
-            workloads += [replace(first, subject=subject) for subject in BASELINES[framework]]
-            workloads += [
-                replace(first, subject=engine, cell=cell, updates_every=every)
-                for engine in reversed(ENGINES)  # the fast one beside the baselines that it is compared with
-                for cell in cells
-                for every in (UPDATES_EVERY if cell in skip_cells() else (1,))
-            ]
-    return workloads
 
 
 def model_spec(workload: Workload) -> ModelSpec:
     """One layer with a readout of ten classes at its last step."""
-    cell = CellSpec(cell=workload.cell, input_size=workload.input_size, units=(workload.units,))
+    cell = CellSpec(
+        cell=workload.cell,
+        input_size=workload.input_size,
+        units=(workload.units,),
+        precision=workload.precision,
+    )
     return ModelSpec(cell=cell, output_size=CLASSES, loss="cross_entropy", budget_cost=1e-4)
 
 
@@ -225,6 +138,11 @@ class Preparation:
         self._baselines: dict[Workload, Callable[[], object]] = {}
         self._first_seconds: dict[Workload, float] = {}
         self._seconds: dict[Workload, float] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether a workload was prepared."""
+        return bool(self._seconds)
 
     def seconds(self, workload: Workload) -> float:
         """What a warm step of the workload took when it was first prepared; 0 before that."""

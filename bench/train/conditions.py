@@ -13,12 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("impls", "bench/train", "bench/tasks", "bench/data")
 
 
-def conditions(*, threads: int, checksums: str) -> dict[str, str]:
+def conditions(*, threads: int, checksums: str, card: str = "") -> dict[str, str]:
     """By name, to be compared.
 
     Args:
         threads: how many the framework's operators may use.
         checksums: of the initial parameters and first batches, which follow the data set too.
+        card: the graphics card's name, where one computes.
     """
     return {
         "code": code_checksum(),
@@ -26,6 +27,7 @@ def conditions(*, threads: int, checksums: str) -> dict[str, str]:
         "processor": processor(),
         "threads": str(threads),
         "parameters and batches": checksums,
+        **({"graphics card": card} if card else {}),
     }
 
 

@@ -161,9 +161,13 @@ def run_trial(
         "data_fingerprint": task.data_fingerprint(),
         "processor_load": load,
         "import_seconds": import_seconds,
-        "environment": environment(threads=threads),
+        "environment": environment(threads=threads, device=trial.device),
     }
-    under = conditions(threads=learner.threads, checksums=f"{facts['parameters_checksum']} {facts['batches_checksum']}")
+    under = conditions(
+        threads=learner.threads,
+        checksums=f"{facts['parameters_checksum']} {facts['batches_checksum']}",
+        card=facts["environment"].get("gpu", ""),
+    )
     alive(Life(computing=True, conditions=under))
     resumption = Resumption(
         folder,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from impls.contract import CellSpec
 from impls.pytorch.equations import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, LayerState, layer_norm
+from impls.pytorch.products import product
 
 Parameters = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
@@ -117,13 +118,15 @@ def split(spec: CellSpec, layer: Parameters) -> Parameters:
 def recur(spec: CellSpec, layer: Parameters, state: LayerState) -> Parts:
     """`h U` of the first matrix, one part a gate."""
     first = spec.kind.matrices[0]
-    return torch.chunk(state[-1] @ layer[f"{first.prefix}weights_of_h"], len(first.gates), dim=-1)
+    of_h = product(state[-1], layer[f"{first.prefix}weights_of_h"], precision=spec.precision)
+    return torch.chunk(of_h, len(first.gates), dim=-1)
 
 
 def activate(spec: CellSpec, layer: Parameters, x: Tensor, recurrent: Parts) -> Activated:
     """The gates of the first matrix, from the inputs and the `recurrent` parts."""
     first = spec.kind.matrices[0]
-    of_input = torch.chunk(x @ layer[f"{first.prefix}weights_of_x"], len(recurrent), dim=-1)
+    of_x = product(x, layer[f"{first.prefix}weights_of_x"], precision=spec.precision)
+    of_input = torch.chunk(of_x, len(recurrent), dim=-1)
     of_biases = torch.chunk(layer[f"{first.prefix}biases"], len(recurrent))
     parts = tuple(a + b + c for a, b, c in zip(of_input, recurrent, of_biases, strict=True))
     pre: Tensor | None = None
@@ -153,18 +156,21 @@ def backward(
     """From the gradient of the candidate state to those of the pre-activations and of the old state."""
     entering = pieces_of(spec).backward(spec, layer, state, candidate, activated.gates, cotangents)
     normed = torch.cat(entering.early, dim=-1)
-    product = normed
+    change = normed
     if activated.pre is not None:
-        product = layer_norm_backward(activated.pre, normed, gains=layer["norm_gains"])
-    through = product @ layer[f"{spec.kind.matrices[0].prefix}weights_of_h"].T
+        change = layer_norm_backward(activated.pre, normed, gains=layer["norm_gains"])
+    weights = layer[f"{spec.kind.matrices[0].prefix}weights_of_h"]
+    through = product(change, weights.T, precision=spec.precision)
     gh = through if entering.beside is None else entering.beside + through
-    return Changes((product, *entering.late), normed), (*entering.rest, gh)
+    return Changes((change, *entering.late), normed), (*entering.rest, gh)
 
 
 def inputs_gradient(spec: CellSpec, layer: Parameters, changes: Changes) -> Tensor:
     """The gradient of what the layer reads."""
     named = zip(spec.kind.matrices, changes.products, strict=True)
-    first, *others = [product @ layer[f"{matrix.prefix}weights_of_x"].T for matrix, product in named]
+    first, *others = [
+        product(change, layer[f"{matrix.prefix}weights_of_x"].T, precision=spec.precision) for matrix, change in named
+    ]
     return sum(others, first)
 
 
@@ -174,9 +180,10 @@ def weight_gradients(
     """The layer's gradients under short names, each one product."""
     gradients: Gradients = {}
     reads = pieces_of(spec).reads(state, activated.gates)
-    for matrix, read, product in zip(spec.kind.matrices, reads, changes.products, strict=True):
-        rows, flat = torch.cat([x, read], dim=-1).flatten(0, -2), product.flatten(0, -2)
-        gradients[f"{matrix.prefix}weights"], gradients[f"{matrix.prefix}biases"] = rows.T @ flat, flat.sum(dim=0)
+    for matrix, read, change in zip(spec.kind.matrices, reads, changes.products, strict=True):
+        rows, flat = torch.cat([x, read], dim=-1).flatten(0, -2), change.flatten(0, -2)
+        gradients[f"{matrix.prefix}weights"] = product(rows.T, flat, precision=spec.precision)
+        gradients[f"{matrix.prefix}biases"] = flat.sum(dim=0)
     if activated.pre is not None:
         of_norm = layer_norm_gradients(activated.pre, changes.normed, gains=layer["norm_gains"])
         gradients["norm_gains"], gradients["norm_biases"] = of_norm
@@ -235,10 +242,9 @@ def gru_complete(
 ) -> tuple[LayerState, Parts]:
     """`h̃ = z h + (1 − z) n` with the proposal `n = φ(W [x, r h] + b)`, which is the last gate."""
     (h,), (r, z) = state, gates
-    of_input = x @ layer["candidate_weights_of_x"]
-    proposal = ACTIVATION_FUNCTIONS[spec.activation](
-        of_input + (r * h) @ layer["candidate_weights_of_h"] + layer["candidate_biases"]
-    )
+    of_x = product(x, layer["candidate_weights_of_x"], precision=spec.precision)
+    of_h = product(r * h, layer["candidate_weights_of_h"], precision=spec.precision)
+    proposal = ACTIVATION_FUNCTIONS[spec.activation](of_x + of_h + layer["candidate_biases"])
     return (z * h + (1.0 - z) * proposal,), (proposal,)
 
 
@@ -248,7 +254,7 @@ def gru_backward(
     """The adjoint of `gru_activate` and `gru_complete`."""
     (h,), (r, z, proposal), (gh,) = state, gates, cotangents
     gproposal = gh * (1.0 - z) * ACTIVATION_SLOPES[spec.activation](proposal)
-    greset = gproposal @ layer["candidate_weights_of_h"].T
+    greset = product(gproposal, layer["candidate_weights_of_h"].T, precision=spec.precision)
     early = greset * h * r * (1.0 - r), gh * (h - proposal) * z * (1.0 - z)
     return Entering(early, (gproposal,), (), gh * z + greset * r)
 

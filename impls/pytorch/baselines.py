@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from impls.contract import Batch, ModelSpec, OptimizerSpec
 from impls.parameters import layer_shapes
-from impls.pytorch.device import set_threads
+from impls.pytorch.device import begin_on, set_threads
 from impls.pytorch.losses import task_loss
 from impls.pytorch.optimizer import Adam
+from impls.pytorch.products import multiplying
 
 NATIVE_LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -28,9 +30,24 @@ def build_baseline(
 ) -> Callable[[], object]:
     """One step of a baseline; arguments as in `impls.contract.build_baseline`."""
     set_threads(threads)
-    if baseline == "products":
-        return _products_step(model=model, batch=batch, training=training, device=device)
-    return _native_step(model=model, optimizer=optimizer, batch=batch, training=training, device=device)
+    begin_on(device)
+    if baseline == "products" and device == "cuda":
+        step = _one_product_step(model=model, batch=batch, training=training, device=device)
+    elif baseline == "products":
+        step = _products_step(model=model, batch=batch, training=training, device=device)
+    else:
+        step = _native_step(model=model, optimizer=optimizer, batch=batch, training=training, device=device)
+
+    def multiplied() -> object:
+        with multiplying(model.cell.precision, device=device):
+            return step()
+
+    return multiplied
+
+
+def operand_type(model: ModelSpec) -> torch.dtype:
+    """What a baseline's products read."""
+    return torch.bfloat16 if model.cell.precision == "bfloat16" else torch.float32
 
 
 class NativeModel(nn.Module):
@@ -54,12 +71,12 @@ def _native_step(
     *, model: ModelSpec, optimizer: OptimizerSpec, batch: Batch, training: bool, device: str
 ) -> Callable[[], object]:
     """A step of the framework's own layer, from the batch's arrays to numbers, as a learner does it."""
-    native = NativeModel(model).to(device)
+    native = NativeModel(model).to(device, operand_type(model))
     adam = Adam(optimizer, list(native.parameters()))
 
     def loss_and_outputs() -> tuple[Tensor, Tensor]:
         inputs, targets = (torch.from_numpy(array).to(device) for array in (batch.inputs, batch.targets))
-        outputs = native(inputs)
+        outputs = native(inputs.to(operand_type(model))).float()
         return task_loss(model.loss, outputs, targets, mask=None), outputs
 
     def train() -> object:
@@ -88,16 +105,17 @@ def _products_step(*, model: ModelSpec, batch: Batch, training: bool, device: st
     shapes = layer_shapes(
         spec.kind, input_size=spec.input_size, units=spec.units[0], layer_norm=False, initial_state="zeros"
     )
-    matrices = [torch.randn(shape, device=device) for shape in shapes.values() if len(shape) == 2]
-    gradients = [torch.randn(size, matrix.shape[1], device=device) for matrix in matrices]
-    state = torch.randn(size, spec.input_size + spec.units[0], device=device)
+    like: dict[str, Any] = {"device": device, "dtype": operand_type(model)}
+    matrices = [torch.randn(shape, **like) for shape in shapes.values() if len(shape) == 2]
+    gradients = [torch.randn(size, matrix.shape[1], **like) for matrix in matrices]
+    state = torch.randn(size, spec.input_size + spec.units[0], **like)
     forward = [
         (state, matrix, torch.empty_like(gradient)) for matrix, gradient in zip(matrices, gradients, strict=True)
     ]
     backward = []
     for matrix, gradient in zip(matrices, gradients, strict=True):
         to_state = matrix[spec.input_size :].T.contiguous()
-        backward.append((gradient, to_state, torch.empty(size, spec.units[0], device=device)))
+        backward.append((gradient, to_state, torch.empty(size, spec.units[0], **like)))
         backward.append((state.T, gradient, torch.empty_like(matrix)))
     passes = [forward, backward] if training else [forward]
 
@@ -107,5 +125,26 @@ def _products_step(*, model: ModelSpec, batch: Batch, training: bool, device: st
                 for left, right, product in products:
                     torch.mm(left, right, out=product)
         return passes[-1][-1][2][0, 0].item()  # waits for the device
+
+    return step
+
+
+def _one_product_step(*, model: ModelSpec, batch: Batch, training: bool, device: str) -> Callable[[], object]:
+    """The multiply–adds of `_products_step`, those of all steps of time in one product."""
+    spec = model.cell
+    rows = batch.inputs.shape[1] * batch.size
+    shapes = layer_shapes(
+        spec.kind, input_size=spec.input_size, units=spec.units[0], layer_norm=False, initial_state="zeros"
+    )
+    like: dict[str, Any] = {"device": device, "dtype": operand_type(model)}
+    matrices = [torch.randn(shape, **like) for shape in shapes.values() if len(shape) == 2]
+    states = torch.randn(rows, spec.input_size + spec.units[0], **like)
+    gradients = [torch.randn(rows, matrix.shape[1], **like) for matrix in matrices] if training else []
+
+    def step() -> object:
+        last = [states @ matrix for matrix in matrices]
+        for matrix, gradient in zip(matrices[: len(gradients)], gradients, strict=True):
+            last = [gradient @ matrix[spec.input_size :].T, states.T @ gradient]
+        return last[-1][0, 0].item()  # waits for the device
 
     return step

@@ -20,7 +20,17 @@ def describe_device() -> DeviceReport:
         problem = "PyTorch finds no usable CUDA device (driver missing, or no GPU)"
     else:
         devices = tuple(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    return DeviceReport(framework="pytorch", version=str(torch.__version__), cuda_devices=devices, problem=problem)
+    libraries = ""
+    if torch.version.cuda is not None:
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        libraries = f"CUDA {torch.version.cuda}, cuDNN {cudnn}"
+    return DeviceReport(
+        framework="pytorch",
+        version=str(torch.__version__),
+        cuda_devices=devices,
+        problem=problem,
+        libraries=libraries,
+    )
 
 
 def set_threads(threads: int) -> None:
@@ -32,6 +42,18 @@ def set_threads(threads: int) -> None:
     torch.set_flush_denormal(True)
     if threads:
         torch.set_num_threads(threads)
+
+
+def begin_on(device: str) -> None:
+    """Readies a device for a learner: memory is taken as it is needed, and its peak counts from now."""
+    if device == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory_bytes(device: str) -> int | None:
+    """The largest memory that was allocated on the GPU since `begin_on`; None on the CPU."""
+    return torch.cuda.max_memory_allocated() if device == "cuda" else None
 
 
 def threads_in_use() -> int:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
 
+from impls.checks import check_precision
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, State, StepResult
 from impls.learner_state import join_state, split_state
 from impls.parameters import model_shapes
-from impls.pytorch.device import set_threads, threads_in_use
+from impls.pytorch.device import begin_on, peak_memory_bytes, set_threads, threads_in_use
 from impls.pytorch.engines import implementation_of
 from impls.pytorch.losses import budget_loss, task_loss
 from impls.pytorch.model import Model
 from impls.pytorch.optimizer import Adam
+from impls.pytorch.products import check_card, multiplying
 
 
 class Learner:
@@ -30,15 +33,18 @@ class Learner:
         device: str,
         threads: int,
     ) -> None:
+        check_precision(model.cell.precision, device=device)
+        check_card(model.cell.precision, device=device)
         set_threads(threads)
+        begin_on(device)
         self.threads = threads_in_use()
         self.spec = model
-        self.implementation = implementation_of(engine, device=device, dtype=model.dtype)
+        self.implementation = implementation_of(
+            engine, device=device, dtype=model.dtype, precision=model.cell.precision
+        )
         self.device = torch.device(device)
         self.model = Model(model, parameters=parameters, engine=engine).to(self.device)
         self.optimizer = Adam(optimizer, list(self.model.parameters()))
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
 
     def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
         """Forward, backward, clip, Adam; returns when the device has finished.
@@ -46,12 +52,13 @@ class Learner:
         `learning_rate` is this step's; None is the optimizer's.
         """
         tensors = self._tensors(batch)
-        predictions = self.model(tensors)
-        of_task = task_loss(self.spec.loss, predictions.outputs, tensors["targets"], mask=tensors.get("mask"))
-        updates = predictions.gates.sum(dim=1)
-        of_budget = budget_loss(self.spec, updates)
-        self.optimizer.clear_gradients()
-        (of_task + of_budget).backward()  # type: ignore[no-untyped-call]
+        with self._multiplying():
+            predictions = self.model(tensors)
+            of_task = task_loss(self.spec.loss, predictions.outputs, tensors["targets"], mask=tensors.get("mask"))
+            updates = predictions.gates.sum(dim=1)
+            of_budget = budget_loss(self.spec, updates)
+            self.optimizer.clear_gradients()
+            (of_task + of_budget).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(learning_rate=learning_rate)
         results = torch.stack([of_task, of_budget, updates.mean()]).tolist()  # waits for the device
         return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
@@ -59,7 +66,7 @@ class Learner:
     def evaluate(self, batch: Batch) -> Evaluation:
         """Forward alone; returns when the device has finished."""
         tensors = self._tensors(batch)
-        with torch.no_grad():
+        with torch.no_grad(), self._multiplying():
             predictions = self.model(tensors)
             loss = task_loss(self.spec.loss, predictions.outputs, tensors["targets"], mask=tensors.get("mask"))
         return Evaluation(
@@ -87,8 +94,12 @@ class Learner:
         self.optimizer.load(moments, steps=steps)
 
     def device_memory_bytes(self) -> int | None:
-        """The largest memory allocated on the GPU so far; None on the CPU."""
-        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+        """The largest memory allocated on the GPU since the learner was built; None on the CPU."""
+        return peak_memory_bytes(self.device.type)
+
+    def _multiplying(self) -> AbstractContextManager[None]:
+        """The trial's precision, which a process that trains several holds for its own steps alone."""
+        return multiplying(self.spec.cell.precision, device=self.device.type)
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
         dtype = getattr(torch, self.spec.dtype)

@@ -14,6 +14,7 @@ from impls.parameters import check_parameters, model_shapes
 from impls.pytorch.engines import unroll
 from impls.pytorch.equations import initial_state
 from impls.pytorch.named_parameters import NamedParameters
+from impls.pytorch.products import product
 
 
 class Predictions(NamedTuple):
@@ -59,5 +60,7 @@ class Model(NamedParameters):
             h = h[:, 0]
         if "dropout" in batch:
             h = h * (batch["dropout"] if spec.readout == "last" else batch["dropout"][:, None])
-        outputs = h @ parameters["readout.weights"] + parameters["readout.biases"]
+        outputs = (
+            product(h, parameters["readout.weights"], precision=spec.cell.precision) + parameters["readout.biases"]
+        )
         return Predictions(outputs, gates[:, :, 0])

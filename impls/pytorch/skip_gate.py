@@ -39,7 +39,13 @@ def bernoulli_gate(cumulative: Tensor, *, gate_noise: Tensor) -> Tensor:
     return straight_through((gate_noise < cumulative).to(cumulative.dtype), cumulative=cumulative)
 
 
-def update_probability(candidate: Tensor, *, weights: Tensor, biases: Tensor) -> Tensor:
-    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`, in float32 at least."""
+def update_probability(candidate: Tensor, *, weights: Tensor, biases: Tensor, precision: str = "float32") -> Tensor:
+    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`, in float32 at least.
+
+    Beside products of another `precision` this one is a sum, which no setting of the framework's rounds: a gate hangs
+    on its last digit.
+    """
     dtype = gate_dtype(candidate.dtype)
-    return torch.sigmoid(candidate.to(dtype) @ weights.to(dtype) + biases.to(dtype))
+    wide, of_weights = candidate.to(dtype), weights.to(dtype)
+    logit = wide @ of_weights if precision == "float32" else (wide * of_weights[:, 0]).sum(dim=-1, keepdim=True)
+    return torch.sigmoid(logit + biases.to(dtype))

@@ -17,6 +17,7 @@ from tensorflow import Tensor
 
 from impls.contract import CellSpec
 from impls.tensorflow.equations import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, LayerState, layer_norm
+from impls.tensorflow.products import product
 
 Parameters = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
@@ -118,7 +119,8 @@ def split(spec: CellSpec, layer: Parameters) -> Parameters:
 def recur(spec: CellSpec, layer: Parameters, state: LayerState) -> Parts:
     """`h U` of the first matrix, one part a gate."""
     first = spec.kind.matrices[0]
-    return tuple(tf.split(state[-1] @ layer[f"{first.prefix}weights_of_h"], len(first.gates), axis=-1))
+    of_h = product(state[-1], layer[f"{first.prefix}weights_of_h"], precision=spec.precision)
+    return tuple(tf.split(of_h, len(first.gates), axis=-1))
 
 
 def activate(spec: CellSpec, layer: Parameters, x: Tensor, recurrent: Parts) -> Activated:
@@ -154,21 +156,21 @@ def backward(
     """From the gradient of the candidate state to those of the pre-activations and of the old state."""
     entering = pieces_of(spec).backward(spec, layer, state, candidate, activated.gates, cotangents)
     normed = tf.concat(entering.early, axis=-1)
-    product = normed
+    change = normed
     if activated.pre is not None:
-        product = layer_norm_backward(activated.pre, normed, gains=layer["norm_gains"])
+        change = layer_norm_backward(activated.pre, normed, gains=layer["norm_gains"])
     _, through = _split_product(
-        product, layer[f"{spec.kind.matrices[0].prefix}weights"], units=cotangents[-1].shape[-1]
+        spec, change, layer[f"{spec.kind.matrices[0].prefix}weights"], units=cotangents[-1].shape[-1]
     )
     gh = through if entering.beside is None else entering.beside + through
-    return Changes((product, *entering.late), normed), (*entering.rest, gh)
+    return Changes((change, *entering.late), normed), (*entering.rest, gh)
 
 
 def inputs_gradient(spec: CellSpec, layer: Parameters, changes: Changes) -> Tensor:
     """The gradient of what the layer reads."""
     named = zip(spec.kind.matrices, changes.products, strict=True)
     units = changes.normed.shape[-1] // len(spec.kind.normalised)
-    terms = [_split_product(product, layer[f"{matrix.prefix}weights"], units=units)[0] for matrix, product in named]
+    terms = [_split_product(spec, change, layer[f"{matrix.prefix}weights"], units=units)[0] for matrix, change in named]
     return tf.add_n(terms)
 
 
@@ -178,10 +180,16 @@ def weight_gradients(
     """The layer's gradients under short names, each one product."""
     gradients: Gradients = {}
     reads = pieces_of(spec).reads(state, activated.gates)
-    for matrix, read, product in zip(spec.kind.matrices, reads, changes.products, strict=True):
-        rows = tf.concat([x, read, tf.ones_like(x[..., :1])], axis=-1)
-        both = tf.matmul(rows, product, transpose_a=True)  # the row of ones makes its last row the biases' gradient
-        gradients[f"{matrix.prefix}weights"], gradients[f"{matrix.prefix}biases"] = both[:-1], both[-1]
+    for matrix, read, change in zip(spec.kind.matrices, reads, changes.products, strict=True):
+        weights, biases = f"{matrix.prefix}weights", f"{matrix.prefix}biases"
+        if spec.precision == "float32":
+            rows = tf.concat([x, read, tf.ones_like(x[..., :1])], axis=-1)
+            both = tf.matmul(rows, change, transpose_a=True)  # the row of ones makes its last row the biases' gradient
+            gradients[weights], gradients[biases] = both[:-1], both[-1]
+        else:  # the biases' is a sum, and no product
+            rows = tf.concat([x, read], axis=-1)
+            gradients[weights] = product(rows, change, precision=spec.precision, transpose_left=True)
+            gradients[biases] = tf.reduce_sum(change, axis=0)
     if activated.pre is not None:
         of_norm = layer_norm_gradients(activated.pre, changes.normed, gains=layer["norm_gains"])
         gradients["norm_gains"], gradients["norm_biases"] = of_norm
@@ -190,6 +198,8 @@ def weight_gradients(
 
 def _input_product(spec: CellSpec, x: Tensor, weights: Tensor) -> Tensor:
     """`x @ weights`, `[…, gates * units]`."""
+    if spec.precision != "float32":
+        return product(x, weights, precision=spec.precision)
     features = x.shape[-1]
     # Layer norm can make 1e-6 of a rounding error: there as the reference multiplies.
     if features > _FEW_FEATURES or spec.layer_norm:
@@ -197,9 +207,9 @@ def _input_product(spec: CellSpec, x: Tensor, weights: Tensor) -> Tensor:
     return tf.add_n([x[..., k : k + 1] * weights[k] for k in range(features)])
 
 
-def _split_product(g: Tensor, weights: Tensor, *, units: int) -> tuple[Tensor, Tensor]:
+def _split_product(spec: CellSpec, g: Tensor, weights: Tensor, *, units: int) -> tuple[Tensor, Tensor]:
     """`g @ weights.T`, cut in the gradients of x and of what follows it; asked for twice, XLA makes one product."""
-    both = tf.matmul(g, weights, transpose_b=True)
+    both = product(g, weights, precision=spec.precision, transpose_right=True)
     return both[..., :-units], both[..., -units:]
 
 
@@ -252,9 +262,8 @@ def gru_complete(
     """`h̃ = z h + (1 − z) n` with the proposal `n = φ(W [x, r h] + b)`, which is the last gate."""
     (h,), (r, z) = state, gates
     of_input = _input_product(spec, x, layer["candidate_weights_of_x"])
-    proposal = ACTIVATION_FUNCTIONS[spec.activation](
-        of_input + (r * h) @ layer["candidate_weights_of_h"] + layer["candidate_biases"]
-    )
+    of_h = product(r * h, layer["candidate_weights_of_h"], precision=spec.precision)
+    proposal = ACTIVATION_FUNCTIONS[spec.activation](of_input + of_h + layer["candidate_biases"])
     return (z * h + (1.0 - z) * proposal,), (proposal,)
 
 
@@ -264,7 +273,7 @@ def gru_backward(
     """The adjoint of `gru_activate` and `gru_complete`."""
     (h,), (r, z, proposal), (gh,) = state, gates, cotangents
     gproposal = gh * (1.0 - z) * ACTIVATION_SLOPES[spec.activation](proposal)
-    _, greset = _split_product(gproposal, layer["candidate_weights"], units=h.shape[-1])
+    _, greset = _split_product(spec, gproposal, layer["candidate_weights"], units=h.shape[-1])
     early = greset * h * r * (1.0 - r), gh * (h - proposal) * z * (1.0 - z)
     return Entering(early, (gproposal,), (), gh * z + greset * r)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import tensorflow as tf
 
@@ -21,7 +22,17 @@ def describe_device() -> DeviceReport:
         devices = tuple(names)
         if not devices:
             problem = "TensorFlow finds no usable CUDA device (driver or CUDA libraries missing, or no GPU)"
-    return DeviceReport(framework="tensorflow", version=str(tf.__version__), cuda_devices=devices, problem=problem)
+    built = tf.sysconfig.get_build_info()
+    libraries = ", ".join(
+        f"{name} {built[key]}" for name, key in (("CUDA", "cuda_version"), ("cuDNN", "cudnn_version")) if key in built
+    )
+    return DeviceReport(
+        framework="tensorflow",
+        version=str(tf.__version__),
+        cuda_devices=devices,
+        problem=problem,
+        libraries=libraries,
+    )
 
 
 def set_threads(threads: int) -> None:
@@ -32,6 +43,24 @@ def set_threads(threads: int) -> None:
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def begin_on(device: str) -> None:
+    """Readies a device for a learner: memory is taken as it is needed, and its peak counts from now.
+
+    A process on the CPU leaves the GPU's memory alone too, of which TensorFlow otherwise takes all when it first
+    computes; once it has, nothing of that can be changed.
+    """
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with suppress(RuntimeError):  # it has computed
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if device == "cuda":
+        tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def peak_memory_bytes(device: str) -> int | None:
+    """The largest memory that was allocated on the GPU since `begin_on`; None on the CPU."""
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) if device == "cuda" else None
 
 
 def threads_in_use() -> int:

@@ -13,6 +13,7 @@ from tensorflow import Tensor
 from impls.contract import CellSpec
 from impls.states import FlatState
 from impls.tensorflow import skip_gate
+from impls.tensorflow.products import product
 
 LAYER_NORM_EPSILON = 1e-3  # added to the standard deviation, as in the released code
 
@@ -46,7 +47,7 @@ def lstm_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) -
     """One LSTM layer: `c' = c σ(f + forget bias) + σ(i) φ(j)`, `h' = φ(c') σ(o)`; returns `(c', h')`."""
     activation = ACTIVATION_FUNCTIONS[spec.activation]
     c, h = state
-    pre = tf.concat([x, h], axis=1) @ layer["weights"] + layer["biases"]
+    pre = product(tf.concat([x, h], axis=1), layer["weights"], precision=spec.precision) + layer["biases"]
     if spec.layer_norm:
         pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
     i, j, f, o = tf.split(pre, 4, axis=1)
@@ -58,11 +59,12 @@ def gru_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) ->
     """One GRU layer: `h' = z h + (1 − z) φ(W [x, r h] + b)`; returns `(h',)`."""
     activation = ACTIVATION_FUNCTIONS[spec.activation]
     (h,) = state
-    pre = tf.concat([x, h], axis=1) @ layer["gate_weights"] + layer["gate_biases"]
+    pre = product(tf.concat([x, h], axis=1), layer["gate_weights"], precision=spec.precision) + layer["gate_biases"]
     if spec.layer_norm:
         pre = layer_norm(pre, gains=layer["norm_gains"], biases=layer["norm_biases"])
     r, z = tf.split(tf.sigmoid(pre), 2, axis=1)
-    candidate = activation(tf.concat([x, r * h], axis=1) @ layer["candidate_weights"] + layer["candidate_biases"])
+    of_both = product(tf.concat([x, r * h], axis=1), layer["candidate_weights"], precision=spec.precision)
+    candidate = activation(of_both + layer["candidate_biases"])
     return (z * h + (1.0 - z) * candidate,)
 
 
@@ -137,6 +139,7 @@ def stack_step(
         candidates[spec.gate_layer][0],  # c of an LSTM, h of a GRU: the candidate's
         weights=parameters["update_gate.weights"],
         biases=parameters["update_gate.biases"],
+        precision=spec.precision,
     )
     stored = (1.0 - decision) * cumulative
     if real is not None:

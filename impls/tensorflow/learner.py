@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 import tensorflow as tf
 from tensorflow import Tensor
 
+from impls.checks import check_precision
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, State, StepResult
 from impls.learner_state import join_state, split_state
 from impls.parameters import model_shapes
-from impls.tensorflow.device import set_threads, threads_in_use
+from impls.tensorflow.device import begin_on, peak_memory_bytes, set_threads, threads_in_use
 from impls.tensorflow.engines import implementation_of
 from impls.tensorflow.losses import budget_loss, task_loss
 from impls.tensorflow.model import Model
 from impls.tensorflow.optimizer import Adam
+from impls.tensorflow.products import check_card, multiplying
 
 
 class Learner:
@@ -30,10 +33,15 @@ class Learner:
         device: str,
         threads: int,
     ) -> None:
+        check_precision(model.cell.precision, device=device)
+        check_card(model.cell.precision, device=device)
         set_threads(threads)
+        begin_on(device)
         self.threads = threads_in_use()
         self.spec = model
-        self.implementation = implementation_of(engine, device=device, dtype=model.dtype)
+        self.implementation = implementation_of(
+            engine, device=device, dtype=model.dtype, precision=model.cell.precision
+        )
         self.device = "/GPU:0" if device == "cuda" else "/CPU:0"
         with tf.device(self.device):
             self.model = Model(model, parameters=parameters, engine=engine)
@@ -41,7 +49,9 @@ class Learner:
             self.optimizer = Adam(optimizer, self.variables)
         # A reference step is one compiled program: without XLA a loop over time costs many times as much. The fast
         # engine compiles its own blocks, and is slower inside a program that must hold the largest number of rounds.
-        compiled = engine == "reference"
+        # Of its own layers Keras compiles those that are not cuDNN's.
+        of_cudnn = engine == "native" and device == "cuda" and model.cell.kind.name == "lstm"
+        compiled = engine != "fast" and not of_cudnn
         # No loop or branch on tensors is written in Python; to rewrite all that is called takes longer than to compile.
         self._traced_train = tf.function(self._train, jit_compile=compiled, autograph=False)
         self._traced_evaluate = tf.function(self._evaluate, jit_compile=compiled, autograph=False)
@@ -51,17 +61,17 @@ class Learner:
 
         `learning_rate` is this step's; None is the optimizer's.
         """
-        with tf.device(self.device):
+        with tf.device(self.device), self._multiplying():
             rate = tf.constant(self.optimizer.next_rate(learning_rate=learning_rate))
             results = self._traced_train(self._tensors(batch), rate)
-        results = results.numpy().tolist()  # waits for the device
+            results = results.numpy().tolist()  # waits for all that was asked of the device, the parameters' update too
         return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
 
     def evaluate(self, batch: Batch) -> Evaluation:
         """Forward alone; returns when the device has finished."""
-        with tf.device(self.device):
+        with tf.device(self.device), self._multiplying():
             loss, outputs, gates = self._traced_evaluate(self._tensors(batch))
-        return Evaluation(loss=float(loss), predictions=outputs.numpy(), gates=gates.numpy())
+            return Evaluation(loss=float(loss), predictions=outputs.numpy(), gates=gates.numpy())
 
     def export_parameters(self) -> Parameters:
         """A copy of every parameter under its canonical name."""
@@ -82,10 +92,15 @@ class Learner:
         self.optimizer.load(moments, steps=steps)
 
     def device_memory_bytes(self) -> int | None:
-        """The largest memory allocated on the GPU so far; None on the CPU."""
-        if self.device == "/CPU:0":
-            return None
-        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+        """The largest memory allocated on the GPU since the learner was built; None on the CPU."""
+        return peak_memory_bytes("cpu" if self.device == "/CPU:0" else "cuda")
+
+    def _multiplying(self) -> AbstractContextManager[None]:
+        """The trial's precision, which a process that trains several holds for its own steps alone.
+
+        Kernels read it when they run, so that results are waited for inside.
+        """
+        return multiplying(self.spec.cell.precision, device="cpu" if self.device == "/CPU:0" else "cuda")
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
         tensors = {}

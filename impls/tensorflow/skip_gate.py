@@ -38,7 +38,16 @@ def bernoulli_gate(cumulative: Tensor, *, gate_noise: Tensor) -> Tensor:
     return straight_through(tf.cast(gate_noise < cumulative, cumulative.dtype), cumulative=cumulative)
 
 
-def update_probability(candidate: Tensor, *, weights: Tensor, biases: Tensor) -> Tensor:
-    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`, in float32 at least."""
+def update_probability(candidate: Tensor, *, weights: Tensor, biases: Tensor, precision: str = "float32") -> Tensor:
+    """Eq. 4: `Δũ = σ(s W + b)`, from the candidate state `[batch, units]` to `[batch, 1]`, in float32 at least.
+
+    Beside products of another `precision` this one is a sum, which no setting of the framework's rounds: a gate hangs
+    on its last digit.
+    """
     dtype = gate_dtype(candidate.dtype)
-    return tf.sigmoid(tf.cast(candidate, dtype) @ tf.cast(weights, dtype) + tf.cast(biases, dtype))
+    wide, of_weights = tf.cast(candidate, dtype), tf.cast(weights, dtype)
+    if precision == "float32":
+        logit = wide @ of_weights
+    else:
+        logit = tf.reduce_sum(wide * of_weights[:, 0], axis=-1, keepdims=True)
+    return tf.sigmoid(logit + tf.cast(biases, dtype))

@@ -14,7 +14,7 @@ from bench.launch.estimate import estimate_seconds
 from bench.plan.trial import build_trial
 from bench.records.store import Store
 from bench.report.figures.style import cell_colours
-from bench.speed.workloads import SCALES, grid
+from bench.speed.scales import SCALES, grid
 from bench.train.draws import with_draws
 from bench.train.training import run_trial
 from impls import kinds, reference

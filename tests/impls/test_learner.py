@@ -378,8 +378,10 @@ def test_the_gpu_learns_what_the_cpu_learns(framework: str, cuda: None) -> None:
         ("pytorch", "fast", "float32", "kernels"),
         ("pytorch", "fast", "float64", "kernels"),
         ("pytorch", "fast", "bfloat16", "operations"),
+        ("pytorch", "native", "float32", "native"),
         ("tensorflow", "reference", "float32", "reference"),
         ("tensorflow", "fast", "float32", "rounds"),
+        ("tensorflow", "native", "float32", "native"),
     ],
 )
 def test_a_learner_tells_what_runs(
@@ -393,16 +395,23 @@ def test_a_learner_tells_what_runs(
         monkeypatch.setattr(place, name, lambda *args, **options: [ran.append(told), original(*args, **options)][1])
 
     if framework == "pytorch":
+        import torch
+
         from impls.pytorch.engines import fast
         from impls.pytorch.engines import reference as reference_engine
+
+        watch(torch, "lstm", "native")
 
         for name, function in (("kernels", fast.KernelUnroll), ("operations", fast.OperationsUnroll)):
             watch(function, "forward", name)
     else:
+        import keras
+
         from impls.tensorflow.engines import fast
         from impls.tensorflow.engines import reference as reference_engine
 
         watch(fast, "run_forward", "rounds")
+        watch(keras.layers.LSTM, "call", "native")
     if engine == "reference":
         watch(reference_engine, "stack_step", "reference")
     name = "random skip, regression"
@@ -414,6 +423,6 @@ def test_a_learner_tells_what_runs(
         parameters=initial_parameters(spec, seed=3),
         engine=engine,
     )
-    learner.train_step(make_batch(name, 0))
+    learner.train_step(replace(make_batch(name, 0), updates=None))
     assert learner.implementation == implementation
     assert set(ran) == {implementation}

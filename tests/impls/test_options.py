@@ -79,10 +79,14 @@ def test_frameworks_have_the_same_options_with_the_same_defaults(name: str) -> N
     assert list(ours.items()) == list(theirs.items())
 
 
+# Fields of a spec that are no options of a class: its cell and units, and what a trial says of all its products.
+TRIALS = ("cell", "units", "precision")
+
+
 def test_order_and_defaults_are_the_contracts() -> None:
     spec = CellSpec(cell="skip_lstm", input_size=1, units=(1,))
     told = options("pytorch", "SkipLSTM")
-    assert list(told)[:8] == [field.name for field in fields(CellSpec) if field.name not in ("cell", "units")]
+    assert list(told)[:8] == [field.name for field in fields(CellSpec) if field.name not in TRIALS]
     for option, parameter in told.items():
         if hasattr(spec, option) and option != "input_size":
             assert parameter.default == getattr(spec, option)

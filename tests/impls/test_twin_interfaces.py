@@ -54,6 +54,8 @@ ARGUMENTS_OF_ONE_FRAMEWORK = {
     "initial_state",  # of a call: Keras's name for `state`
     "mask",
     "inputs_mask",
+    "transpose_left",  # PyTorch has views
+    "transpose_right",
 }
 DEFAULTS_OF_ONE_FRAMEWORK = {"input_size", "dtype"}
 

@@ -11,7 +11,13 @@ from impls.work import work_macs
 def test_inference_follows_the_updates_of_kernels_and_rounds_alone() -> None:
     spec = CellSpec(cell="skip_lstm", input_size=2, units=(110,))
     step = 4 * 110 * (2 + 110)
-    done = {"reference": 50 * step, "operations": 50 * step, "kernels": 5 * step, "rounds": 5 * step}
+    done = {
+        "reference": 50 * step,
+        "operations": 50 * step,
+        "native": 50 * step,
+        "kernels": 5 * step,
+        "rounds": 5 * step,
+    }
     assert {name for framework in FRAMEWORKS for name in IMPLEMENTATIONS[framework]} == set(done)
     for name, work in done.items():
         assert work_macs(spec, updates_per_sequence=5, steps=50, implementation=name) == work

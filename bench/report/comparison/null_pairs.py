@@ -21,6 +21,7 @@ from bench.report.comparison.margins import margins
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.typical_values import SizeRatio, size_ratio
 from bench.report.frames import rows_of
+from impls.contract import ENGINES
 from impls.kinds import skip_cells
 
 TESTED = ("quality", "update_ratio")
@@ -46,16 +47,24 @@ class NullComparison:
 
 
 def compare_with_null(frameworks: Comparison, engines: Comparison) -> NullComparison:
-    """Takes the pairs of frameworks and those of engines together."""
+    """Takes the pairs of frameworks and those of engines together.
+
+    Of the engines that both frameworks have for every cell: four trials stay four where a native layer ran beside them.
+    """
+    of_frameworks, of_engines = frameworks.pairs, engines.pairs
+    if len(of_frameworks):
+        of_frameworks = of_frameworks[of_frameworks["engine"].isin(ENGINES)]
+    if len(of_engines):
+        of_engines = of_engines[of_engines["left"].isin(ENGINES) & of_engines["right"].isin(ENGINES)]
     units = pd.DataFrame(
-        [row for measure in TESTED for row in _units(frameworks.pairs, engines.pairs, measure=measure)],
+        [row for measure in TESTED for row in _units(of_frameworks, of_engines, measure=measure)],
         columns=[*NAMES, "seed", "measure", "frameworks", "engines"],
     )
     ratios = {
         str(measure): size_ratio(rows["frameworks"].to_numpy(float), rows["engines"].to_numpy(float))
         for measure, rows in units.groupby("measure", sort=False)
     }
-    return NullComparison(units=units, ratios=ratios, sizes=_sizes(frameworks.pairs, engines.pairs))
+    return NullComparison(units=units, ratios=ratios, sizes=_sizes(of_frameworks, of_engines))
 
 
 def in_margins(pairs: pd.DataFrame, measure: str) -> pd.Series[float]:

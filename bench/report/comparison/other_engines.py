@@ -11,7 +11,7 @@ from bench.report.speed.times import NATIVE
 from impls.contract import ENGINES
 
 NATIVE_LAYERS = "native layers"
-WORKLOAD = ("step", "batch_size", "length", "input_size", "units", "cell", "updates_every")
+WORKLOAD = ("step", "batch_size", "length", "input_size", "units", "precision", "cell", "updates_every")
 
 
 def framework_ratios(times: pd.DataFrame) -> pd.DataFrame:
@@ -40,6 +40,7 @@ def framework_ratios(times: pd.DataFrame) -> pd.DataFrame:
                     "updates made": "every step" if every == 1 else f"1 in {every}",
                     "length": str(named["length"]),
                     "batch": str(named["batch_size"]),
+                    **{name: str(named[name]) for name in ("units", "precision") if times[name].nunique() > 1},
                     **{name: number(ratio, digits=3) for name, ratio in ratios.items()},
                 }
             )

@@ -11,7 +11,8 @@ from bench.records.record import Record
 MEANINGS = {
     "cell": "recurrent cell; skip_ cells learn when to update their state and copy it otherwise",
     "units": "size of the state; one number a layer",
-    "engine": "how the time loop runs: reference (the equations, step by step) or fast",
+    "engine": "how the time loop runs: reference (the equations, step by step), fast, native (the framework's layer)",
+    "precision": "of the matrix products: float32, or their operands rounded to TF32 or bfloat16; all else is float32",
     "p_skip": "the random-skip baseline: each step is skipped with this probability",
     "period": "the periodic-skip baseline: the first step updates, then every period-th after it; 1 is every step",
     "seeds": "trials behind a row; “2 of 3” where only two ended ok",

@@ -34,6 +34,7 @@ PHRASES = {
     "protocol.evaluation_sequences": "{} sequences an evaluation",
     "engine": "{} engine",
     "device": "on {}",
+    "precision": "{} products",
     "reported": "{}",
 }
 VALUES: Mapping[str, Mapping[str, str]] = {
@@ -52,7 +53,7 @@ def trial_settings(trial: Mapping[str, Any]) -> dict[str, str]:
     protocol = {name: trial[name] for name in map(str, trial) if name.startswith("protocol.")}
     settings = {"length": f"{trial['length']:,}"} | options | {"units": trial["units"].replace("x", " × ")}
     settings |= _training(protocol)
-    settings |= {name: str(trial[name]) for name in ("engine", "device", "reported")}
+    settings |= {name: str(trial[name]) for name in ("engine", "device", "precision", "reported")}
     return _worded(settings)
 
 

@@ -27,9 +27,15 @@ LEVELS: dict[str, tuple[str, Look]] = {
 
 
 def time_against_update_ratio(table: pd.DataFrame) -> list[Picture]:
-    """One figure a framework, step and batch size; a panel a skip cell and length. Reads `times_table`."""
+    """One figure a framework, step, batch size, units and precision; a panel a skip cell and length.
+
+    Reads `times_table`.
+    """
     pictures = []
-    for (step, framework, batch_size), rows in table.groupby(["step", "framework", "batch_size"], sort=False):
+    apart = [name for name in ("units", "precision") if table[name].nunique() > 1]
+    for (step, framework, batch_size, *others), rows in table.groupby(
+        ["step", "framework", "batch_size", *apart], sort=False
+    ):
         cells = [cell for cell in skip_cells() if (rows["cell"] == cell).any()]
         lengths = sorted(rows["length"].unique())
         if not cells:
@@ -41,7 +47,9 @@ def time_against_update_ratio(table: pd.DataFrame) -> list[Picture]:
                 of_panel = rows[rows["length"] == length]
                 _draw_panel(axes, of_panel, cell=cell, framework=str(framework))
                 axes.set_title(f"{cell_name(cell)}, T = {length}", fontsize=10)
-        title = f"{framework_name(str(framework))}, {step}, batch of {batch_size}"
+        told = zip(apart, others, strict=True)
+        further = [f"{value} units" if name == "units" else str(value) for name, value in told]
+        title = ", ".join([framework_name(str(framework)), str(step), f"batch of {batch_size}", *further])
         figure.suptitle(title, fontsize=11)
         for axes in panels[-1]:
             axes.set_xlabel("update ratio")

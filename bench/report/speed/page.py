@@ -88,6 +88,10 @@ def _holes(content: dict[str, Any]) -> list[str]:
         count = len(content["failed"])
         words = "benchmark failed and is missing" if count == 1 else "benchmarks failed and are missing"
         points.append(f"{count} {words}: {', '.join(content['failed'])}.")
+    reasons: dict[str, list[str]] = {}
+    for name, why in content.get("cut", {}).items():
+        reasons.setdefault(why, []).append(name)
+    points += [f"Not measured, {why}: {', '.join(names)}." for why, names in reasons.items()]
     return points
 
 
@@ -102,9 +106,26 @@ def _facts(content: dict[str, Any], table: pd.DataFrame, *, command: str) -> lis
         ("memory", f"{machine['memory_bytes'] / 2**30:.0f} GiB"),
         ("system", machine["system"]),
         ("device", told["device"]),
+        *_card(machine),
         ("threads", str(told["threads"] or "the framework's default")),
         ("Python", machine["python"]),
         ("packages", packages),
-        ("sizes", f"{told['units']} units, float32, {content['scale']} scale"),
+        ("sizes", f"{_several(table, 'units')} units, {_several(table, 'precision')}, {content['scale']} scale"),
         ("passes", f"{table['passes'].max()}, with {table['rounds'].min()} to {table['rounds'].max()} rounds in all"),
+    ]
+
+
+def _several(table: pd.DataFrame, name: str) -> str:
+    return ", ".join(map(str, sorted(table[name].unique())))
+
+
+def _card(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    """The graphics card, its driver and the libraries that frameworks were built with, where one computed."""
+    if "gpu" not in machine:
+        return []
+    libraries = "; ".join(f"{name}: {told}" for name, told in machine.get("libraries", {}).items())
+    return [
+        ("graphics card", f"{machine['gpu']}, {machine['gpu_memory']}, compute capability {machine['gpu_capability']}"),
+        ("driver", machine["gpu_driver"]),
+        ("libraries", libraries),
     ]

@@ -13,7 +13,7 @@ from bench.errors import SpeedError
 from bench.report.frames import rows_of
 from bench.report.names import cell_name, framework_name
 from bench.report.numbers import NONE, number
-from impls.contract import BASELINES, ENGINES
+from impls.contract import BASELINES, ENGINES, PRECISIONS
 from impls.kinds import cells, skip_cells
 
 NATIVE = ("native", "native_jit")
@@ -21,7 +21,8 @@ PRODUCTS = "products"
 NATIVE_LAYERS = {"pytorch": "torch.nn", "tensorflow": "keras.layers"}
 # What tells one workload from another, in the order of a table.
 WORKLOAD = (
-    "step", "framework", "batch_size", "length", "input_size", "units", "cell", "subject", "updates_every",
+    "step", "framework", "batch_size", "length", "input_size", "units", "precision", "cell", "subject",
+    "updates_every",
 )  # fmt: skip
 
 
@@ -62,6 +63,7 @@ def passes_frame(content: dict[str, Any]) -> pd.DataFrame:
         told = benchmark["extra_info"]
         rows.append(
             {
+                "precision": "float32",  # before it was told
                 **told,
                 "step": "training" if told["training"] else "inference",
                 "update_ratio": told["updates"] / told["length"],
@@ -119,7 +121,7 @@ def times_table(passes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Training before inference, large batches before small ones; then by kind of cell, its baselines first."""
+    """Training before inference, large batches before small ones; then by precision and kind, its baselines first."""
     cell = row["cell"]
     subjects = (*NATIVE, PRODUCTS, *ENGINES)
     return (
@@ -127,6 +129,8 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
         row["framework"],
         -row["batch_size"],
         row["length"],
+        row["units"],
+        PRECISIONS.index(row["precision"]),
         cells().index(cell.removeprefix("skip_")),
         cells().index(cell),
         subjects.index(row["subject"]),
@@ -145,7 +149,7 @@ def _ratio(times: pd.Series[float], others: pd.Series[float] | None) -> float:
 def glance(table: pd.DataFrame) -> pd.DataFrame:
     """What skipping saves, as text: one row a skip cell and engine, from `times_table`."""
     rows = []
-    keys = ["step", "framework", "batch_size", "length", "cell", "subject"]
+    keys = ["step", "framework", "batch_size", "length", "input_size", "units", "precision", "cell", "subject"]
     for _, group in table[table["cell"].isin(skip_cells())].groupby(keys, sort=False):
         by_ratio = {row["updates_every"]: row for row in rows_of(group)}
         if 1 not in by_ratio:
@@ -157,6 +161,7 @@ def glance(table: pd.DataFrame) -> pd.DataFrame:
             "cell": cell_name(every["cell"]),
             "length": str(every["length"]),
             "batch_size": str(every["batch_size"]),
+            **_told_where_it_varies(table, every),
             "engine": every["subject"],
             "milliseconds at 100 %": number(every["milliseconds"], digits=3),
             "× native": number(every["native_ratio"], digits=3),
@@ -178,6 +183,7 @@ def readable_times(table: pd.DataFrame) -> pd.DataFrame:
             "framework": framework_name(row["framework"]),
             "batch_size": str(row["batch_size"]),
             "length": str(row["length"]),
+            **_told_where_it_varies(table, row),
             "cell": cell_name(row["cell"]),
             "what": subject_name(row["framework"], row["subject"], row["cell"]),
             "update_ratio": number(100 * row["update_ratio"], digits=3),
@@ -192,6 +198,11 @@ def readable_times(table: pd.DataFrame) -> pd.DataFrame:
         for row in rows_of(table)
     ]
     return pd.DataFrame(rows)
+
+
+def _told_where_it_varies(table: pd.DataFrame, row: dict[str, Any]) -> dict[str, str]:
+    """A row's units and precision as text, where the table has several."""
+    return {name: str(row[name]) for name in ("units", "precision") if table[name].nunique() > 1}
 
 
 def subject_name(framework: str, subject: str, cell: str) -> str:

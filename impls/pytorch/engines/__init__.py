@@ -1,6 +1,7 @@
 """The time loop: a cell over `[batch, time, features]`, by one of the engines.
 
 `reference` runs the equations step by step, `fast` is exact too, at the cost of the updates alone.
+`native` is the framework's own layer, where its equations are the cell's.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from impls.checks import check_kernels
 from impls.contract import CellSpec
 from impls.pytorch.engines.fast import unroll_fast
 from impls.pytorch.engines.implementation import implementation_of
+from impls.pytorch.engines.native import unroll_native
 from impls.pytorch.engines.reference import unroll_reference
 from impls.pytorch.engines.unrolled import Unrolled
 from impls.pytorch.precision import own_precision
@@ -23,7 +25,11 @@ from impls.states import FlatState
 
 __all__ = ["UNROLLS", "Unrolled", "implementation_of", "unroll"]
 
-UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
+UNROLLS: dict[str, Callable[..., Unrolled]] = {
+    "reference": unroll_reference,
+    "fast": unroll_fast,
+    "native": unroll_native,
+}
 
 
 def unroll(

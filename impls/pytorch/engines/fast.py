@@ -1,7 +1,7 @@
 """The fast engine: an exact unroll whose cost follows the updates, with a gradient written by hand.
 
 `docs/engines.md` derives the algorithm. Tensors in the CPU's memory go through the compiled kernels of
-`kernels/`, others through the operations of `operations.py`.
+`kernels/` where they multiply in their own type, all else through the operations of `operations.py`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ def unroll_fast(
     leaves = [leaf for layer in state.layers for leaf in layer]
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, *leaves, *state.gate, *tensors))
     draws = gate_noise if spec.skips else updates
-    function = _FUNCTIONS[implementation_of("fast", device=inputs.device.type, dtype=dtype_name(inputs.dtype))]
-    h, gates, *last = function.apply(  # type: ignore[no-untyped-call]
+    implementation = implementation_of(
+        "fast", device=inputs.device.type, dtype=dtype_name(inputs.dtype), precision=spec.precision
+    )
+    h, gates, *last = _FUNCTIONS[implementation].apply(  # type: ignore[no-untyped-call]
         spec, draws, lengths, keep, every_step, names, inputs, *leaves, *state.gate, *tensors
     )
     width = len(state.layers[0])

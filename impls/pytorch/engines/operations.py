@@ -192,7 +192,10 @@ def _gate_steps(
     update_prob, cum_update_prob = before.gate
     fed = stack[spec.gate_layer].candidate[0]
     proposed = skip_gate.update_probability(
-        fed, weights=parameters["update_gate.weights"], biases=parameters["update_gate.biases"]
+        fed,
+        weights=parameters["update_gate.weights"],
+        biases=parameters["update_gate.biases"],
+        precision=spec.precision,
     )
     cumulative = skip_gate.accumulate(update_prob=update_prob, cum_update_prob=cum_update_prob)
     through = ~(update_prob > 1.0 - cum_update_prob)  # so put that a NaN goes on

@@ -1,6 +1,7 @@
 """The time loop: a cell over `[batch, time, features]`, by one of the engines.
 
 `reference` runs the equations step by step, `fast` is exact too, at the cost of the updates alone.
+`native` is the framework's own layer, where its equations are the cell's.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from impls.contract import CellSpec
 from impls.states import FlatState
 from impls.tensorflow.engines.fast import unroll_fast
 from impls.tensorflow.engines.implementation import implementation_of
+from impls.tensorflow.engines.native import unroll_native
 from impls.tensorflow.engines.reference import unroll_reference
 from impls.tensorflow.engines.unrolled import Unrolled
 from impls.tensorflow.random_skip import tied, without_gradient
 
 __all__ = ["UNROLLS", "Unrolled", "implementation_of", "unroll"]
 
-UNROLLS: dict[str, Callable[..., Unrolled]] = {"reference": unroll_reference, "fast": unroll_fast}
+UNROLLS: dict[str, Callable[..., Unrolled]] = {
+    "reference": unroll_reference,
+    "fast": unroll_fast,
+    "native": unroll_native,
+}
 
 
 def unroll(

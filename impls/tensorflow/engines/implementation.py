@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 
-def implementation_of(engine: str, *, device: str, dtype: str) -> str:
+def implementation_of(engine: str, *, device: str, dtype: str, precision: str = "float32") -> str:
     """The name of what `unroll` runs.
 
-    All that is fast is `rounds`, on any device and of any type.
+    All that is fast is `rounds`, on any device, of any type and at any precision.
 
     Args:
-        engine: one of `impls.contract.ENGINES`.
+        engine: one of `impls.contract.MODEL_ENGINES`.
         device: the type of the inputs' device, such as `cpu` or `cuda`.
         dtype: the inputs' floating type, such as `float32`.
+        precision: one of `impls.contract.PRECISIONS`.
     """
-    return "reference" if engine == "reference" else "rounds"
+    return "rounds" if engine == "fast" else engine

@@ -98,6 +98,13 @@ def test_trials_that_differ_in_the_device_alone_become_one_on_another(tmp_path: 
     assert [trial.device for trial in sweep.on("cuda").trials] == ["cuda"]
 
 
+def test_a_device_that_cannot_multiply_so_is_refused(tmp_path: Path) -> None:
+    sweep = load(tmp_path, GRID + 'device = "cuda"\nprecision = "tf32"')
+    with pytest.raises(SweepError, match=r"mine on cpu: precision='tf32' with device='cpu': only a GPU"):
+        sweep.on("cpu")
+    assert sweep.on("cuda") == sweep
+
+
 @pytest.mark.parametrize("name", ["../quick", "/etc/passwd", "sweeps/quick", "", "."])
 def test_a_name_that_is_a_path_is_no_sweep_of_the_project(name: str) -> None:
     with pytest.raises(SweepError, match="unknown sweep"):

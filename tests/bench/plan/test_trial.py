@@ -41,6 +41,7 @@ def test_id_is_of_the_content_not_of_how_it_was_written() -> None:
         {"budget_cost": 1e-5},
         {"options": {"length": 20}},
         {"device": "cuda"},
+        {"precision": "bfloat16"},
         {"protocol": {"learning_rate": 1e-3}},
         {"protocol": {"learning_rate_schedule": "cosine"}},
         {"protocol": {"steps": 10}},
@@ -59,6 +60,20 @@ def test_a_period_of_one_is_no_skip() -> None:
     assert "period" not in trial(cell="lstm").label
     fashion = trial(task="mnist", cell="gru", options={"variant": "fashion_mnist", "downsample": 2})
     assert fashion.label.startswith("mnist variant=fashion_mnist downsample=2 gru")
+
+
+def test_a_native_layer_is_a_trial_where_its_equations_are_the_cells() -> None:
+    made = trial(engine="native", cell="lstm")
+    assert made.pair_id() == trial(engine="native", cell="lstm", framework="tensorflow").pair_id()
+    assert trial(engine="native", cell="gru", framework="tensorflow", initial_state="zeros").engine == "native"
+
+
+def test_a_precision_of_float32_is_what_trials_always_had() -> None:
+    assert trial(precision="float32").id == trial().id
+    assert trial(precision="bfloat16").pair_id() == trial(precision="bfloat16", framework="tensorflow").pair_id()
+    assert "bfloat16" in trial(precision="bfloat16").label
+    assert "float32" not in trial().label
+    assert trial(precision="bfloat16").model_spec(trial().build_task()).cell.precision == "bfloat16"
 
 
 def test_a_default_valued_field_added_later_leaves_old_ids() -> None:
@@ -112,6 +127,17 @@ def test_pairs_differ_in_the_framework_alone() -> None:
             {"cell": "gru", "period": 2, "p_skip": 0.5},
             "period = 2 with p_skip = 0.5: skips are either periodic or random",
         ),
+        (
+            {"precision": "bfloat"},
+            "here: precision = 'bfloat': not one of float32, tf32, bfloat16; did you mean 'bfloat16'?",
+        ),
+        ({"engine": "native"}, "engine='native' has no cell 'skip_lstm': a framework's own layer does not skip; use"),
+        ({"engine": "native", "cell": "gru"}, "torch.nn.GRU resets after the product"),
+        ({"engine": "native", "cell": "lstm", "p_skip": 0.5}, "engine='native' has no random or periodic skips"),
+        ({"engine": "native", "cell": "lstm", "period": 2}, "engine='native' has no random or periodic skips"),
+        ({"engine": "native", "cell": "lstm", "layer_norm": True}, "engine='native' has no layer_norm"),
+        ({"engine": "nativ"}, "engine = 'nativ': not one of reference, fast, native; did you mean 'native'?"),
+        ({"precision": "tf32"}, "precision='tf32' with device='cpu': only a GPU multiplies so; use device='cuda' or"),
         ({"units": []}, "here: units = []: one entry a layer, each at least 1"),
         ({"units": [0]}, "here: units = [0]: one entry a layer, each at least 1"),
         ({"seed": -1}, "here: seed = -1"),

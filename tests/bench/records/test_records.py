@@ -177,11 +177,11 @@ def test_a_record_of_the_second_schema_is_read_if_its_checksum_is_right(tmp_path
 
 
 def test_what_older_records_lack_stands_as_it_was_then(tmp_path: Path) -> None:
-    """No schedule, no period, and the best validation reported; their ids are those of today's defaults."""
+    """No schedule, period or precision, and the best validation reported; ids are those of today's defaults."""
     store = Store(tmp_path)
     written = record(trial(), quality=0.25)
     content = flat(written)
-    del content["reported"], content["period"], content["protocol"]["learning_rate_schedule"]
+    del content["reported"], content["period"], content["precision"], content["protocol"]["learning_rate_schedule"]
     store.write(written).write_text(json.dumps({**content, "sweep": "mine"}))
     read = store.read(trial().id)
     assert read is not None

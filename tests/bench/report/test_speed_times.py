@@ -200,3 +200,43 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path: Path, text: str | 
         (tmp_path / "speed" / "benchmarks.json").write_text(text)
     with pytest.raises(SpeedError, match=r"benchmarks\.json: .*python -m bench speed"):
         read_benchmarks(tmp_path)
+
+
+def test_precisions_and_sizes_are_rows_of_their_own_and_the_card_is_named(tmp_path: Path) -> None:
+    """As a GPU's file has them: each is compared with baselines of its own precision and size."""
+    path = benchmarks(tmp_path / "results")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    kinds: list[tuple[dict[str, Any], float]] = [
+        ({"precision": "float32"}, 1.0),
+        ({"precision": "bfloat16"}, 0.25),
+        ({"precision": "float32", "units": 512}, 8.0),
+    ]
+    of_one = content["benchmarks"]
+    content["benchmarks"] = [
+        {
+            "extra_info": entry["extra_info"] | told,
+            "stats": {"median": factor * entry["stats"]["median"], "data": entry["stats"]["data"]},
+        }
+        for told, factor in kinds
+        for entry in of_one
+    ]
+    content["machine_info"] |= {
+        "gpu": "a card", "gpu_memory": "80 MiB", "gpu_capability": "9.0", "gpu_driver": "570.1",
+        "libraries": {"tensorflow": "CUDA 12.9, cuDNN 9"},
+    }  # fmt: skip
+    content["cut"] = {"training-one": "the budget of 420 s was used", "pytorch, tf32": "an old card"}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    text = glance(times_table(passes_frame(content)))
+    assert text[["units", "precision", "milliseconds at 100 %", "× native"]].to_numpy().tolist() == [
+        ["110", "float32", "33", "0.500"],
+        ["110", "bfloat16", "8.25", "0.500"],
+        ["512", "float32", "264", "0.500"],
+    ]
+    page = write_speed_report(results=tmp_path / "results", reports=tmp_path / "reports")
+    html = page.read_text(encoding="utf-8")
+    for told in ("a card, 80 MiB, compute capability 9.0", "570.1", "tensorflow: CUDA 12.9, cuDNN 9"):
+        assert told in html
+    assert "Not measured, the budget of 420 s was used: training-one." in html
+    assert "Not measured, an old card: pytorch, tf32." in html
+    assert "110, 512 units, bfloat16, float32, quick scale" in html
+    assert html.count("data:image/svg+xml") == 3

@@ -62,6 +62,17 @@ def test_skips_of_plain_cells_name_their_rows():
     assert shown["p_skip"].tolist() == ["0", "0", "0", "0.5"]
 
 
+def test_a_precision_is_told_where_it_varies():
+    def made(precision):
+        content = {"task": "adding", "cell": "lstm", "framework": "pytorch", "units": 8, "precision": precision}
+        return ok_record(build_trial(content, where="test"), quality=0.1)
+
+    frame = trials_frame([made("bfloat16"), made("float32")])
+    assert set(frame["label"]) == {"LSTM, precision = bfloat16", "LSTM, precision = float32"}
+    assert set(readable(aggregate(frame)).varying["precision"]) == {"bfloat16", "float32"}
+    assert trials_frame([made("float32")])["label"].tolist() == ["LSTM"]
+
+
 def test_one_seed_has_no_deviation(table):
     assert pd.isna(row_of(table, task="digits", cell="skip_gru", framework="pytorch")["quality_std"])
 

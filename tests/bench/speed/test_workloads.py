@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.speed.scales import SCALES, grid
 from bench.speed.workloads import (
-    SCALES,
     Preparation,
     UpdateRatioError,
     Workload,
     check_updates,
-    grid,
     model_spec,
     parameters_of,
     random_batch,
@@ -70,6 +69,23 @@ def test_workloads_of_one_shape_compile_once() -> None:
     other = preparation.prepare(replace(SMALL, length=5))
     assert again.first_seconds == first.first_seconds
     assert other.first_seconds != first.first_seconds
+
+
+@pytest.mark.parametrize("subject", ["native", "products", "reference", "fast"])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_workload_multiplies_at_its_precision(subject: str, training: bool) -> None:
+    cell = "skip_lstm" if subject in ENGINES else "lstm"
+    workload = replace(SMALL, subject=subject, cell=cell, updates_every=1, precision="bfloat16", training=training)
+    assert "bfloat16" in str(workload)
+    assert model_spec(workload).cell.precision == "bfloat16"
+    rounded = Preparation().prepare(workload).step()
+    whole = Preparation().prepare(replace(workload, precision="float32")).step()
+    if isinstance(rounded, Evaluation):
+        assert isinstance(whole, Evaluation)
+        assert 1e-5 < np.abs(rounded.predictions - whole.predictions).max() < 0.1
+    elif isinstance(rounded, StepResult):
+        assert isinstance(whole, StepResult)
+        assert rounded.loss != whole.loss
 
 
 def test_another_update_ratio_than_was_set_is_refused() -> None:

@@ -106,9 +106,12 @@ def _backward_update(
     added: Gradients = {}
     scalars = adjoint.update_prob, adjoint.cum_update_prob
     if spec.skips:
-        scalars, glogit = _backward_gate(turn, adjoint)
+        scalars, glogit = _backward_gate(turn, adjoint, precision=spec.precision)
         fed = tf.cast(turn.after.layers[spec.gate_layer][0], glogit.dtype)
-        added["update_gate.weights"] = tf.matmul(fed, glogit[:, tf.newaxis], transpose_a=True)
+        if spec.precision == "float32":
+            added["update_gate.weights"] = tf.matmul(fed, glogit[:, tf.newaxis], transpose_a=True)
+        else:  # as in `skip_gate.update_probability`
+            added["update_gate.weights"] = tf.reduce_sum(fed * glogit[:, tf.newaxis], axis=0)[:, tf.newaxis]
         added["update_gate.biases"] = tf.reduce_sum(glogit)[tf.newaxis]
         number = spec.gate_layer % len(spec.units)
         gfed = glogit[:, tf.newaxis] * tf.cast(weights.gate[0][:, 0], glogit.dtype)
@@ -119,14 +122,14 @@ def _backward_update(
     return Adjoint(layers, *scalars), added | of_layers, gbelow
 
 
-def _backward_gate(turn: Turn, adjoint: Adjoint) -> tuple[tuple[Tensor, Tensor], Tensor]:
+def _backward_gate(turn: Turn, adjoint: Adjoint, *, precision: str) -> tuple[tuple[Tensor, Tensor], Tensor]:
     """The adjoint of the skip gate where it fires: gradients of Δũ and ũ before, and of the logit after; `[batch]`."""
     before, after = turn.before, turn.after
     gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
     room = 1.0 - before.cum_update_prob
     cumulative = before.cum_update_prob + tf.minimum(before.update_prob, room)
     ggate = (
-        inner(adjoint.layers, after.layers, before.layers)
+        inner(adjoint.layers, after.layers, before.layers, precision=precision)
         + gprob * (after.update_prob - before.update_prob)
         - gcum * cumulative
         + turn.gates

@@ -74,4 +74,5 @@ def propose(spec: CellSpec, weights: Weights, candidates: Layers) -> Tensor:
     """Δũ of the candidates, `[batch]`."""
     of_weights, of_biases = weights.gate
     fed = candidates[spec.gate_layer][0]
-    return skip_gate.update_probability(fed, weights=of_weights, biases=of_biases)[:, 0]
+    proposed = skip_gate.update_probability(fed, weights=of_weights, biases=of_biases, precision=spec.precision)
+    return proposed[:, 0]

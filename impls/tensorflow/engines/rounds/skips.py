@@ -86,7 +86,7 @@ def backward_skips(
         room = 1.0 - stored
         gprob, gcum = adjoint.update_prob, adjoint.cum_update_prob
         ggate = (
-            inner(glayers, candidates, layers)
+            inner(glayers, candidates, layers, precision=spec.precision)
             + gprob * (propose(spec, weights, candidates) - update_prob)
             + gcum * (1.0 - stored - tf.minimum(update_prob, room))
             + at_times(cotangents.gates, at)
@@ -108,13 +108,15 @@ def with_outputs(layers: Layers, cotangents: Cotangents, mask: Tensor, time: Ten
     return (*layers[:-1], (*rest, h))
 
 
-def inner(mine: Layers, others: Layers, less: Layers) -> Tensor:
+def inner(mine: Layers, others: Layers, less: Layers, *, precision: str) -> Tensor:
     """`⟨mine, others − less⟩` over every layer, `[batch]`, in float32 at least."""
     dtype = skip_gate.gate_dtype(mine[0][0].dtype)
     of_layers: list[Tensor] = []
     for leaves in zip(mine, others, less, strict=True):
         wide = (tuple(tf.cast(leaf, dtype) for leaf in triple) for triple in zip(*leaves, strict=True))
         terms = tf.add_n([a * (b - c) for a, b, c in wide])
-        # A product with ones, of which XLA makes vector code; of a sum along rows it does not.
-        of_layers.append(tf.matmul(terms, tf.ones_like(terms[:1]), transpose_b=True)[:, 0])
+        if precision == "float32":  # a product with ones is vector code to XLA, and a sum along rows is not
+            of_layers.append(tf.matmul(terms, tf.ones_like(terms[:1]), transpose_b=True)[:, 0])
+        else:
+            of_layers.append(tf.reduce_sum(terms, axis=1))
     return tf.add_n(of_layers)

@@ -50,6 +50,26 @@ def test_of_each_seed_the_mean_differences_are_counted_in_margins():
     assert unit["engines"] == pytest.approx(compared.engines.pairs["quality_difference"].mean() / 0.01)
 
 
+def test_native_layers_beside_the_engines_change_nothing():
+    """Plain cells of both frameworks, on three engines: what two of them say of each seed stays."""
+
+    def compared(*engines):
+        records = [
+            ok_record(
+                trial("digits", "lstm", framework, seed=seed).model_copy(update={"engine": engine}),
+                quality=0.5 + 0.01 * seed * len(framework) + 0.02 * len(engine),
+            )
+            for framework in FRAMEWORKS
+            for engine in engines
+            for seed in (0, 1)
+        ]
+        return compare_all(trials_frame(records)).null
+
+    pd.testing.assert_frame_equal(compared(*ENGINES, "native").units, compared(*ENGINES).units)
+    pd.testing.assert_frame_equal(compared(*ENGINES, "native").sizes, compared(*ENGINES).sizes)
+    assert len(compared(*ENGINES).units) == 2
+
+
 @pytest.mark.parametrize(
     ("seeds", "frameworks", "engines", "sentence"),
     [

@@ -12,7 +12,8 @@ from bench.report.frames import trials_frame
 from bench.report.speed.times import Benchmarks
 from tests.bench.report.stored import ok_record, trial
 
-SAME = {"step": "training", "batch_size": 256, "length": 50, "input_size": 2, "units": 110, "updates_every": 1}
+SAME = {"step": "training", "batch_size": 256, "length": 50, "input_size": 2, "units": 110, "updates_every": 1,
+        "precision": "float32"}  # fmt: skip
 
 
 def times(**milliseconds: float) -> pd.DataFrame:
