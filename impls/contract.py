@@ -26,7 +26,7 @@ ENGINES = ("reference", "fast")
 DEFAULT_ENGINE = "fast"
 # Kinds of cell that the fast engine has kernels for; the reference engine takes any.
 # What engines run: `reference` is the engine of that name, the others are what `fast` is made of.
-IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "operations"), "tensorflow": ("reference", "rounds")}
+IMPLEMENTATIONS = {"pytorch": ("reference", "kernels", "tiles", "operations"), "tensorflow": ("reference", "rounds")}
 # What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products
 # alone, which are the floor.
 BASELINES = {"pytorch": ("native", "products"), "tensorflow": ("native", "native_jit", "products")}
