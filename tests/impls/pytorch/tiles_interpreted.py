@@ -42,7 +42,7 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("cell", skip_cells())
 def test_options_from_any_state(cell: str, options: dict[str, Any]) -> None:
     spec = CellSpec(cell=cell, input_size=3, units=(5, 2), update_bias=-1.0, **options)
-    assert 0.0 < compare(case_for(spec, batch=5, time=13)) < 1.0
+    assert 0.0 < compare(case_for(spec, batch=5, time=8 if options else 13)) < 1.0
 
 
 @pytest.mark.parametrize("activation", [name for name in ACTIVATIONS if name != "tanh"])
@@ -55,7 +55,7 @@ def test_activations(cell: str, activation: str) -> None:
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_plain_cells_and_random_skips(cell: str, updates: float | None) -> None:
     spec = CellSpec(cell=cell, input_size=2, units=(5, 4), layer_norm=updates is not None)
-    compare(case_for(spec, batch=5, time=13, updates=updates, lengths=updates is not None))
+    compare(case_for(spec, batch=5, time=9, updates=updates, lengths=updates is not None))
 
 
 @pytest.mark.parametrize("cell", skip_cells())
@@ -86,7 +86,7 @@ def test_one_update_few_and_all(bias: float) -> None:
 @pytest.mark.parametrize("cell", cells())
 def test_single_precision(cell: str) -> None:
     spec = CellSpec(cell=cell, input_size=2, units=(20,), update_bias=-1.0)
-    compare(case_for(spec, batch=5, time=13), torch.float32)
+    compare(case_for(spec, batch=5, time=9), torch.float32)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "skip_gru"])
@@ -99,7 +99,7 @@ def test_last_step_alone(cell: str) -> None:
 @pytest.mark.parametrize("gate", ["round", "bernoulli"])
 def test_a_gate_that_reads_nan(gate: str) -> None:
     """From there on all of its sequence is NaN; the other sequences do not notice."""
-    spec = CellSpec(cell="skip_lstm", input_size=2, units=(4, 3), gate=gate, update_bias=-0.5)
+    spec = CellSpec(cell="skip_lstm", input_size=2, units=(4,), gate=gate, update_bias=-0.5)
     case = random_case(spec, batch=4, time=9, seed=3, gate_scale=0.5)
     clean = run_engine("pytorch", "reference", case)
     case.state[-2][1] = np.nan  # Δũ from the start
@@ -154,7 +154,7 @@ def test_the_gradient_can_be_had_twice_but_not_differentiated() -> None:
 def test_one_graph_of_a_compiled_module() -> None:
     """`torch.compile` takes the operator and its gradient whole, where the kernels of the CPU break its graph."""
     layer = SkipLSTM(5, input_size=2, engine="fast", dtype="float64", update_bias=-1.0, initial_state="learned")
-    inputs = torch.randn(3, 9, 2, dtype=torch.float64)
+    inputs = torch.randn(3, 5, 2, dtype=torch.float64)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     gradients = []
     for form in (compiled, layer):

@@ -27,7 +27,7 @@ def pass_run(
     return pp * of_probability + pm * of_stored + constant_p, mp * of_probability + mm * of_stored + constant_m
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["batch", "steps"])
 def backward_kernel(
     weights_turned, norms, gate_weights, state, gates, pre, proposed, cumulative, fired, before, last,
     first_probability, first_stored, flow, run_vectors, run_constants, run_scalars, run_flow, of_gates,

@@ -12,7 +12,7 @@ from impls.pytorch.engines.tiles.kinds import KINDS, decision_of
 from impls.pytorch.engines.tiles.tile_sizes import power_of_two, tile_sizes
 
 RUN_ROWS = 4  # sequences of a program of `runs.py`
-LAUNCH = ("num_warps", "num_stages")  # what a launch is told besides
+LAUNCH = ("num_warps", "num_stages", "enable_fp_fusion", "maxnreg")  # what a launch is told besides
 
 
 def constants_of(
@@ -63,6 +63,8 @@ def constants_of(
         "BLOCKS": -(-(state if spec.skips else sizes.width) // block),
         "num_warps": sizes.warps,
         "num_stages": sizes.stages,
+        "maxnreg": 255,
+        "enable_fp_fusion": False,  # operations of the reference, each rounded as there
     }
 
 

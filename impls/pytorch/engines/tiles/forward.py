@@ -16,7 +16,7 @@ from impls.pytorch.engines.tiles.kinds import LSTM, ROUND
 from impls.pytorch.engines.tiles.skip_gate import next_update
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["batch", "steps"])
 def forward_kernel(
     inputs, lengths, draws, weights, norms, gate_weights, gate_bias,
     state, gates, held, pre, work, probability, stored,

@@ -16,6 +16,8 @@ from impls.pytorch.engines.tiles.forward_pass import run_forward
 from impls.pytorch.engines.tiles.tile_sizes import tile_sizes
 from impls.pytorch.precision import in_own_precision
 
+# Written out, since not every version of PyTorch reads the types of annotations that are text.
+_CELL = "str cell, int[] units, str activation, float forget_bias, bool layer_norm, str gate, int gate_layer"
 _OPTIONS = ("cell", "units", "activation", "forget_bias", "layer_norm", "gate", "gate_layer")
 
 
@@ -30,7 +32,12 @@ def _spec_of(inputs: Tensor, options: Sequence[Any]) -> CellSpec:
     return CellSpec(input_size=inputs.shape[2], initial_state="zeros", **named)
 
 
-@torch.library.custom_op("skiprnn::unroll", mutates_args=())
+@torch.library.custom_op(
+    "skiprnn::unroll",
+    mutates_args=(),
+    schema="(Tensor inputs, Tensor? lengths, Tensor? draws, Tensor[] tensors, bool keep, bool every_step, "
+    f"{_CELL}) -> Tensor[]",
+)
 def unroll(
     inputs: Tensor,
     lengths: Tensor | None,
@@ -93,7 +100,12 @@ def _(
     ]
 
 
-@torch.library.custom_op("skiprnn::unroll_backward", mutates_args=())
+@torch.library.custom_op(
+    "skiprnn::unroll_backward",
+    mutates_args=(),
+    schema="(Tensor inputs, Tensor? lengths, Tensor[] tensors, Tensor gates, Tensor[] tape, Tensor? of_h, "
+    f"Tensor? of_gates, Tensor[] of_final, bool scheduled, bool of_inputs, {_CELL}) -> Tensor[]",
+)
 def unroll_backward(
     inputs: Tensor,
     lengths: Tensor | None,

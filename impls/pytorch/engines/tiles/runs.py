@@ -15,7 +15,7 @@ from impls.pytorch.engines.tiles.kinds import ROUND
 from impls.pytorch.engines.tiles.skip_gate import gate_before
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["batch", "steps", "h_batch", "h_time"])
 def runs_kernel(
     lengths, state, proposed, cumulative, fired, before, first_probability, first_stored, of_h, of_gates,
     run_vectors, run_constants, run_scalars, run_flow,
@@ -62,16 +62,17 @@ def runs_kernel(
     constant_p, constant_m = flow, flow
     zero = tl.zeros((ROWS,), dtype)
     pp, pm, mp, mm, bp, bm = zero + 1.0, zero, zero, zero + 1.0, zero, zero
-    time = steps - 1
-    while time >= -1:  # at -1 the run before the first update is written
+    step = steps - 1
+    while step >= -1:  # at -1 the run before the first update is written
+        time = rows * 0 + step
         at = wide_rows * steps + time
         inside = here & (time >= 0)
         gate = tl.load(fired + at, mask=inside, other=1.0)
         update = gate != 0.0  # NaN too
         if OF_H:
-            h_at = of_h + wide_rows[:, None] * h_batch + time * h_time + units[None, :] * h_unit
-            flow += tl.load(h_at, mask=real & (time >= 0), other=0.0)
-        record = (time + 1) * batch + wide_rows
+            h_at = of_h + (wide_rows * h_batch + step * h_time)[:, None] + units[None, :] * h_unit
+            flow += tl.load(h_at, mask=real & inside[:, None], other=0.0)
+        record = (step + 1) * batch + wide_rows
         ending = here & update
         if OF_H:
             tl.store(run_flow + record[:, None] * WIDTH + units[None, :], flow, mask=of_top & ending[:, None])
@@ -82,7 +83,7 @@ def runs_kernel(
             sums = run_constants + (record * BLOCKS + part) * 2
             tl.store(sums, tl.sum(constant_p, axis=1), mask=ending)
             tl.store(sums + 1, tl.sum(constant_m, axis=1), mask=ending)
-            first = ending & (part == 0)
+            first = ending & (rows * 0 + part == 0)
             scalars = run_scalars + record * 6
             tl.store(scalars, pp, mask=first)
             tl.store(scalars + 1, pm, mask=first)
@@ -93,7 +94,7 @@ def runs_kernel(
 
             skips = inside & (gate == 0.0) & (time < ends)
             old = tl.load(before + at, mask=skips, other=0)
-            p, m = gate_before(proposed, cumulative, fired, p0, m0, rows, zero.to(tl.int32) + time, old, steps, skips)
+            p, m = gate_before(proposed, cumulative, fired, p0, m0, rows, time, old, steps, skips)
             through = skips & ((p > 1.0 - m) == 0)
             rest = 1.0 - tl.load(cumulative + at, mask=skips, other=0.0)
             rise = tl.load(proposed + at, mask=skips, other=0.0) - p
@@ -104,12 +105,12 @@ def runs_kernel(
             )
             change = candidate - present
             passed, skipped = through[:, None], skips[:, None]
-            step = change + rise[:, None] * vector_p + rest[:, None] * vector_m
-            vector_p = tl.where(passed, vector_p + step, vector_p)
-            vector_m = tl.where(skipped, tl.where(passed, step, 0.0), vector_m)
-            step = flow * change + rise[:, None] * constant_p + rest[:, None] * constant_m
-            constant_p = tl.where(passed, constant_p + step, constant_p)
-            constant_m = tl.where(skipped, tl.where(passed, step, 0.0), constant_m)
+            along = change + rise[:, None] * vector_p + rest[:, None] * vector_m
+            vector_p = tl.where(passed, vector_p + along, vector_p)
+            vector_m = tl.where(skipped, tl.where(passed, along, 0.0), vector_m)
+            along = flow * change + rise[:, None] * constant_p + rest[:, None] * constant_m
+            constant_p = tl.where(passed, constant_p + along, constant_p)
+            constant_m = tl.where(skipped, tl.where(passed, along, 0.0), constant_m)
             along_p, along_m = rise * pp + rest * mp, rise * pm + rest * mm
             constant = rise * bp + rest * bm
             if OF_GATES:
@@ -132,4 +133,4 @@ def runs_kernel(
             pm, mp = tl.where(update, 0.0, pm), tl.where(update, 0.0, mp)
             bp, bm = tl.where(update, 0.0, bp), tl.where(update, 0.0, bm)
         flow = tl.where(update[:, None], 0.0, flow)
-        time -= 1
+        step -= 1

@@ -10,7 +10,7 @@ from impls.pytorch.engines.tiles.candidates import stack_candidate
 from impls.pytorch.engines.tiles.kinds import LSTM
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["batch", "steps"])
 def skips_kernel(
     inputs, lengths, weights, norms, gate_weights, gate_bias,
     state, gates, held, pre, work, proposed, fired, before, following,
