@@ -61,7 +61,7 @@ class Record(BaseModel):
     final_updates: float | None = None
     # What it cost
     implementation: str = Field(
-        default="", description="what the engine ran, by device and type: reference, kernels, operations, rounds"
+        default="", description="what the engine ran, by device and type: reference, kernels, tiles, operations, rounds"
     )
     flops_per_sequence: float | None = Field(default=None, description="published formula × updates")
     work_per_sequence: float | None = Field(

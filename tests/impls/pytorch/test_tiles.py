@@ -167,6 +167,25 @@ def test_a_device_is_not_waited_for_and_a_graph_takes_a_step(framework: str) -> 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("cuda")
 @FRAMEWORK
+def test_one_graph_of_a_compiled_module_on_a_device(framework: str) -> None:
+    import torch
+
+    from impls.pytorch import SkipLSTM
+
+    layer = SkipLSTM(20, input_size=2, dtype="float64", update_bias=-1.0).cuda()
+    inputs = torch.randn(5, 9, 2, dtype=torch.float64, device="cuda")
+    gradients = []
+    for form in (torch.compile(layer, fullgraph=True), layer):
+        outputs, _ = form(inputs)
+        loss = outputs.h.square().sum() + outputs.state_gate.sum()
+        gradients.append([outputs.h, *torch.autograd.grad(loss, [*layer.parameters()])])
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
 def test_a_learner_tells_that_tiles_ran(framework: str) -> None:
     from impls.pytorch.engines import implementation_of
 

@@ -30,6 +30,15 @@ def tiles() -> Any:
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def unwritten_memory_is_nan() -> Any:
+    """So that a number which no kernel has written is seen where it is read."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.empty(1).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"layer_norm": True},

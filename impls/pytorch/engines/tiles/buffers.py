@@ -56,19 +56,24 @@ def sizes_of(spec: CellSpec, *, width: int) -> Sizes:
     )
 
 
-def empty_tape(spec: CellSpec, *, batch: int, steps: int, width: int, keep: bool, by_time: bool, like: Tensor) -> Tape:
+def empty_tape(
+    spec: CellSpec, *, batch: int, steps: int, width: int, keep: bool, by_time: bool, whole: bool, like: Tensor
+) -> Tape:
     """Room for a tape; where nothing is to be kept, for what forward works in.
 
-    Zero where a product over all steps reads what no update has written.
+    Zero where a product over all steps reads what may not be written: unless `whole`, which says that every step has a
+    candidate, states; and the gates of a GRU, whose matrix over `r h` reads them.
     """
     sizes = sizes_of(spec, width=width)
     kept = steps if keep else 0
+    room = like.new_empty if whole or not keep else like.new_zeros
+    gates = like.new_zeros if len(spec.kind.matrices) > 1 else like.new_empty
     return Tape(
-        state=like.new_zeros(steps + 1 if by_time else 2, batch, sizes.state),
-        gates=like.new_zeros(kept, batch, sizes.gates),
-        pre=like.new_zeros((steps if keep else 1) if spec.layer_norm else 0, batch, sizes.early),
-        proposed=like.new_zeros(batch, kept if spec.skips else 0),
-        cumulative=like.new_zeros(batch, steps if spec.skips else 0),
+        state=room(steps + 1 if by_time else 2, batch, sizes.state),
+        gates=gates(kept, batch, sizes.gates),
+        pre=room((steps if keep else 1) if spec.layer_norm else 0, batch, sizes.early),
+        proposed=like.new_empty(batch, kept if spec.skips else 0),
+        cumulative=like.new_empty(batch, steps if spec.skips else 0),
         before=torch.zeros(batch, kept, dtype=torch.int64, device=like.device),
         last=torch.zeros(batch, dtype=torch.int32, device=like.device),
     )

@@ -44,7 +44,8 @@ def run_forward(
     entries = entries_of(spec, tensors)
     packed = pack(spec, entries.parameters, width=width, backward=False)
     by_time = constants["BY_TIME"]
-    tape = empty_tape(spec, batch=batch, steps=steps, width=width, keep=keep, by_time=by_time, like=inputs)
+    whole = lengths is None and (spec.skips or not drawn)
+    tape = empty_tape(spec, batch=batch, steps=steps, width=width, keep=keep, by_time=by_time, whole=whole, like=inputs)
     tape.state[0] = padded_leaves(entries.leaves, width=width)
     held = inputs.new_empty(steps + 1 if keep and spec.skips else 0, batch, sizes_of(spec, width=width).early)
     inputs, ends = inputs.contiguous(), ends_of(inputs, lengths)

@@ -89,6 +89,7 @@ def _(
         width=tile_sizes(spec, dtype=inputs.dtype).width,
         keep=keep,
         by_time=keep or every_step,
+        whole=True,
         like=inputs,
     )
     h = inputs.new_empty(batch, steps if every_step else 0, spec.units[-1])
