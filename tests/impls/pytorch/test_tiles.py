@@ -38,12 +38,19 @@ def test_random_cells_in_the_interpreter() -> None:
     assert " passed" in interpreted("slow")
 
 
+def test_kernels_know_every_kind_that_the_fast_engine_knows() -> None:
+    from impls import kinds
+    from impls.pytorch.engines.tiles.kinds import KINDS
+
+    assert set(KINDS) == {name for name, kind in kinds.KINDS.items() if kind.has_kernels}
+
+
 @pytest.mark.parametrize("name", ["forward", "skips", "runs", "backward"])
 def test_a_kernel_compiles_for_a_gpu_and_spills_nothing(name: str) -> None:
     from impls.contract import CellSpec
     from impls.pytorch.engines.tiles.resources import MOST_SHARED, resources_of
 
-    found = resources_of(name, CellSpec(cell="skip_gru", input_size=2, units=(110,)), capability=90)
+    found = resources_of(name, CellSpec(cell="skip_gru", input_size=2, units=(110, 110)), capability=90)
     assert found.spilled == 0
     assert 0 < found.registers <= 255
     assert found.shared <= MOST_SHARED
@@ -69,11 +76,40 @@ def test_every_kernel_compiles_and_spills_nothing(cell: str, units: tuple[int, .
 @pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])
 def test_every_option_compiles(cell: str, options: dict[str, Any]) -> None:
     from impls.contract import CellSpec
-    from impls.pytorch.engines.tiles.resources import kernels_of, resources_of
+    from impls.pytorch.engines.tiles.resources import MOST_SHARED, kernels_of, resources_of
 
     spec = CellSpec(cell=cell, input_size=40, units=(64, 110), **options)
     for name in kernels_of(spec):
-        resources_of(name, spec, capability=90)
+        assert resources_of(name, spec, capability=90).shared <= MOST_SHARED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["forward"], {"keep": False}),
+        (["forward"], {"keep": False, "every_step": False}),
+        (["runs", "backward"], {"of_h": False}),
+        (["runs", "backward"], {"of_gates": False}),
+        (["forward", "skips", "runs", "backward"], {"dtype": "float64"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru", "lstm", "gru"])
+def test_whatever_is_asked_of_a_kernel_it_compiles(cell: str, names: list[str], asked: dict[str, Any]) -> None:
+    import torch
+
+    from impls.contract import CellSpec
+    from impls.pytorch.engines.tiles.resources import MOST_SHARED, resources_of
+
+    if "dtype" in asked:
+        asked = {"dtype": getattr(torch, asked["dtype"])}
+    spec = CellSpec(cell=cell, input_size=40, units=(64, 110), layer_norm=cell == "skip_gru")
+    for name in names:
+        for drawn in [False] if spec.skips else [False, True]:
+            if spec.skips or name != "skips":
+                found = resources_of(name, spec, capability=80, **asked, drawn=drawn)
+                assert found.shared <= MOST_SHARED, name
 
 
 FRAMEWORK = pytest.mark.parametrize("framework", ["pytorch"])  # whose device the fixture `cuda` asks for

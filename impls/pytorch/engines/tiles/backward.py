@@ -105,9 +105,8 @@ def backward_kernel(
             logit_change = tl.where(live, run_p * found * (1.0 - found), 0.0)
             tl.store(logit_changes + at, logit_change, mask=live)
             gp, gm = tl.where(live, change, gp), tl.where(live, change, gm)
-        for BACK in tl.static_range(LAYERS):
-            LAYER: tl.constexpr = LAYERS - 1 - BACK
-            step_record = record - batch
+        step_record = record - batch
+        for LAYER in tl.static_range(LAYERS - 1, -1, -1):
             back_layer(
                 state, gates, pre, norms + LAYER * 2 * EARLY * WIDTH,
                 weights_turned + LAYER * 2 * GATES * WIDTH * WIDTH, gate_weights,
@@ -120,7 +119,8 @@ def backward_kernel(
                 step_record * (LAYERS * EARLY * WIDTH) + LAYER * EARLY * WIDTH,
                 flow_at + LAYER * LEAVES * WIDTH, of_old_at + LAYER * LEAVES * WIDTH, record * WIDTH,
                 wide_rows * (3 * WIDTH), live,
-                KIND, ACTIVATION, NORM, LAYER, BACK == 0, SKIPS and LAYER == GATE_LAYER, OF_H, UNITS[LAYER], WIDTH,
+                KIND, ACTIVATION, NORM, LAYER, LAYER == LAYERS - 1, SKIPS and LAYER == GATE_LAYER, OF_H,
+                UNITS[LAYER], WIDTH,
                 BLOCK_K, BLOCK_N, BLOCK_U, PRECISION,
             )  # fmt: skip
         side = tl.where(live, 1 - side, side)

@@ -118,11 +118,11 @@ def stack_candidate(
     logit = tl.zeros(live.shape, tl.float64)
     own_weights = weights
     for LAYER in tl.static_range(len(UNITS)):
-        DEPTH: tl.constexpr = FEATURES if LAYER == 0 else WIDTH
         own_old, own_new = old_at + LAYER * LEAVES * WIDTH, new_at + LAYER * LEAVES * WIDTH
         own_pre, own_gates = pre_at + LAYER * EARLY * WIDTH, gates_at + LAYER * GATES * WIDTH
         preactivate(
-            inputs if LAYER == 0 else state, input_at if LAYER == 0 else own_new - WIDTH, DEPTH,
+            inputs if LAYER == 0 else state, input_at if LAYER == 0 else own_new - WIDTH,
+            FEATURES if LAYER == 0 else WIDTH,
             state, own_old + (LEAVES - 1) * WIDTH, held, held_at + LAYER * EARLY * WIDTH,
             pre if NORM else work, own_pre if NORM else work_at, work, work_at, own_weights, live,
             EARLY, GATES, WIDTH, READ_HELD, WRITE_HELD, BLOCK_K, BLOCK_G, PRECISION,
@@ -144,7 +144,7 @@ def stack_candidate(
         else:
             reset_gru(state, work, own_old, work_at, live, WIDTH, BLOCK_U)
             tl.debug_barrier()
-            of_reset = own_weights + DEPTH * (GATES * WIDTH) + EARLY * WIDTH
+            of_reset = own_weights + (FEATURES if LAYER == 0 else WIDTH) * GATES * WIDTH + EARLY * WIDTH
             wait_for_reset(work, work_at, of_reset, live, GATES, WIDTH, BLOCK_K, BLOCK_N, PRECISION)
             tl.debug_barrier()
             logit += complete_gru(
@@ -152,5 +152,5 @@ def stack_candidate(
                 UNITS[LAYER], WIDTH, ACTIVATION, LAYER == GATE_LAYER, WRITE_GATES, BLOCK_U,
             )  # fmt: skip
         tl.debug_barrier()
-        own_weights += (DEPTH + WIDTH + 1) * (GATES * WIDTH)
+        own_weights += ((FEATURES if LAYER == 0 else WIDTH) + WIDTH + 1) * GATES * WIDTH
     return logit

@@ -48,16 +48,16 @@ def kernels_of(spec: CellSpec) -> list[str]:
     return list(KERNELS) if spec.skips else ["forward", "backward"]
 
 
-def resources_of(name: str, spec: CellSpec, *, capability: int) -> Resources:
-    """Compiles one kernel of a cell as training at every step has it; `capability` is 80 for 8.0."""
+def resources_of(name: str, spec: CellSpec, *, capability: int, **asked: Any) -> Resources:
+    """Compiles one kernel of a cell; `capability` is 80 for 8.0.
+
+    `asked` are arguments of `constants_of`; what is left out is as training with h at every step has it.
+    """
     kernel = KERNELS[name]
-    constants = constants_for(
-        kernel,
-        constants_of(
-            spec, dtype=torch.float32, drawn=False, keep=True, every_step=True, of_h=True, of_gates=spec.skips
-        ),
-    )
+    training = {"drawn": False, "keep": True, "every_step": True, "of_h": True, "of_gates": spec.skips}
+    constants = constants_for(kernel, constants_of(spec, **{"dtype": torch.float32} | training | asked))
     launch = {name: constants.pop(name) for name in LAUNCH}
+    numbers = "*fp64" if asked.get("dtype") == torch.float64 else "*fp32"
     signature, compiled_in, aligned = {}, {}, {}
     for place, parameter in enumerate(kernel.params):
         if parameter.is_constexpr:
@@ -65,7 +65,7 @@ def resources_of(name: str, spec: CellSpec, *, capability: int) -> Resources:
         elif parameter.name in _SIZES:
             signature[parameter.name] = "i32"
         else:
-            signature[parameter.name] = _INTEGERS.get(parameter.name, "*fp32")
+            signature[parameter.name] = _INTEGERS.get(parameter.name, numbers)
             aligned[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(kernel, signature, compiled_in, aligned)
     built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=launch)
