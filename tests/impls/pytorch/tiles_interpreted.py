@@ -127,10 +127,14 @@ def test_a_gate_that_reads_nan(gate: str) -> None:
 
 
 def test_ties_at_skipped_steps() -> None:
-    """A Bernoulli gate skips whatever ũ is where the noise is 1: the one way to skip at a tie, of Δũ = 1 and ũ = 0."""
+    """A Bernoulli gate skips whatever ũ is where the noise is 1: the one way to skip at a tie, of Δũ = 1 and ũ = 0.
+
+    And the one way to stay at the bound: the first sequence never updates.
+    """
     spec = CellSpec(cell="skip_gru", input_size=2, units=(5,), gate="bernoulli")
     case = random_case(spec, batch=4, time=9, fresh=True)
     case.draws["gate_noise"][::2, 0] = 1.0
+    case.draws["gate_noise"][0] = 1.0
     expected = run_engine("pytorch", "reference", case)
     assert expected.gates[:, 0, 0].tolist() == [0, 1, 0, 1]
     assert_agree(run_engine("pytorch", "fast", case), expected)
