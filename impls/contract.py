@@ -30,7 +30,7 @@ MODEL_ENGINES = (*ENGINES, NATIVE)
 NATIVE_KINDS = {"pytorch": ("lstm",), "tensorflow": ("lstm", "gru")}
 # What engines run: `reference` and `native` are the engines of that name, the others are what `fast` is made of.
 IMPLEMENTATIONS = {
-    "pytorch": ("reference", "kernels", "operations", NATIVE),
+    "pytorch": ("reference", "kernels", "tiles", "operations", NATIVE),
     "tensorflow": ("reference", "rounds", NATIVE),
 }
 # What engines are measured against: the framework's own layer, the same compiled by XLA, and the matrix products

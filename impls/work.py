@@ -13,7 +13,7 @@ from impls.parameters import layer_input_sizes
 # forward, the gradient of what was multiplied, that of the weights. `operations` makes the candidates once more.
 PASSES_OF_EVERY_STEP = {"reference": 3, "native": 3, "operations": 4}
 # Implementations whose products follow the updates.
-OF_UPDATES = ("kernels", "rounds")
+OF_UPDATES = ("kernels", "rounds", "tiles")
 
 
 def _products(spec: CellSpec) -> tuple[int, int, int, int]:
@@ -33,7 +33,8 @@ def work_macs(
 
     `reference`, `native` and `operations` do every step, whatever the gate says; three, three and four times over in
     training.
-    `kernels` and `rounds` do the updates, three times over in training. When a skip cell trains, a skipped step costs
+    `kernels`, `rounds` and `tiles` do the updates, three times over in training; `tiles` makes the gradients of weights
+    and inputs, which wait for no other, at every step. When a skip cell trains, a skipped step costs
     its candidate's products besides, but for the recurrent ones: the next update shares those, and one more is needed
     after the last.
 
@@ -53,6 +54,8 @@ def work_macs(
     if implementation not in OF_UPDATES:
         raise ValueError(f"implementation={implementation!r}: its work is not counted; say how in impls/work.py")
     work = float((3 if training else 1) * updates_per_sequence * step)
+    if training and implementation == "tiles":
+        work += (steps - updates_per_sequence) * (step + bottom)
     if training and spec.skips:
         skipped = steps - updates_per_sequence
         work += skipped * (bottom + upper + reset) + min(skipped, 1.0) * recurrent

@@ -63,7 +63,7 @@ class Record(BaseModel):
     # What it cost
     implementation: str = Field(
         default="",
-        description="what the engine ran by device and type: reference, kernels, operations, rounds, native",
+        description="what the engine ran by device and type: reference, kernels, tiles, operations, rounds, native",
     )
     flops_per_sequence: float | None = Field(default=None, description="published formula × updates")
     work_per_sequence: float | None = Field(

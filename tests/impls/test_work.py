@@ -8,16 +8,11 @@ from impls.contract import FRAMEWORKS, IMPLEMENTATIONS, CellSpec
 from impls.work import work_macs
 
 
-def test_inference_follows_the_updates_of_kernels_and_rounds_alone() -> None:
+def test_inference_follows_the_updates_of_what_jumps_alone() -> None:
     spec = CellSpec(cell="skip_lstm", input_size=2, units=(110,))
     step = 4 * 110 * (2 + 110)
-    done = {
-        "reference": 50 * step,
-        "operations": 50 * step,
-        "native": 50 * step,
-        "kernels": 5 * step,
-        "rounds": 5 * step,
-    }
+    done = dict.fromkeys(("reference", "operations", "native"), 50 * step)
+    done |= dict.fromkeys(("kernels", "rounds", "tiles"), 5 * step)
     assert {name for framework in FRAMEWORKS for name in IMPLEMENTATIONS[framework]} == set(done)
     for name, work in done.items():
         assert work_macs(spec, updates_per_sequence=5, steps=50, implementation=name) == work
@@ -57,6 +52,17 @@ def test_operations_make_the_candidates_once_more_in_training() -> None:
         for name in ("reference", "operations")
     }
     assert count == {"reference": 3 * 9 * step, "operations": 4 * 9 * step}
+
+
+def test_tiles_make_the_gradients_of_weights_and_inputs_at_every_step() -> None:
+    stack = CellSpec(cell="gru", input_size=3, units=(10, 20))
+    bottom, upper = 3 * 10 * 3, 3 * 20 * 10
+    recurrent = 3 * (10 * 10 + 20 * 20)
+    step = bottom + upper + recurrent
+    # Forward and the gradient of what was multiplied follow the updates, but for the inputs.
+    of_updates, of_steps = 2 * step - bottom, step + bottom
+    count = work_macs(stack, updates_per_sequence=4, steps=9, implementation="tiles", training=True)
+    assert count == 4 * of_updates + 9 * of_steps
 
 
 def test_what_cannot_be_counted_is_refused() -> None:

@@ -20,7 +20,6 @@ from impls.pytorch.engines.reference import unroll_reference
 from impls.pytorch.engines.unrolled import Unrolled
 from impls.pytorch.precision import own_precision
 from impls.pytorch.random_skip import without_gradient
-from impls.pytorch.transforms import refuse_transforms
 from impls.states import FlatState
 
 __all__ = ["UNROLLS", "Unrolled", "implementation_of", "unroll"]
@@ -54,10 +53,6 @@ def unroll(
     check_kernels(spec, engine=engine)
     if updates is not None:
         updates = without_gradient(updates)
-    if engine == "fast":
-        refuse_transforms(
-            (inputs, *parameters.values(), *(leaf for layer in state.layers for leaf in layer), *state.gate)
-        )
     draws = {"updates": updates, "gate_noise": gate_noise}
     with own_precision(inputs):
         return UNROLLS[engine](spec, parameters, inputs, state, **draws, lengths=lengths, every_step=every_step)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import torch
+
 _KERNEL_DTYPES = ("float32", "float64")
+_TILE_DTYPES = ("float32", "float64")
+_TILE_CAPABILITY = (8, 0)  # that of the first cards whose tensor cores keep float32 in three products
 
 
 def implementation_of(engine: str, *, device: str, dtype: str, precision: str = "float32") -> str:
     """The name of what `unroll` runs.
 
-    `kernels` read float32 and float64 in the CPU's memory, and multiply in them; everything else that is fast is
-    `operations`.
+    Of what is fast, `kernels` read float32 and float64 in the CPU's memory, `tiles` the same on a CUDA device where
+    Triton is installed, and both multiply in them; everything else is `operations`.
 
     Args:
         engine: one of `impls.contract.MODEL_ENGINES`.
@@ -19,4 +25,21 @@ def implementation_of(engine: str, *, device: str, dtype: str, precision: str = 
     """
     if engine != "fast":
         return engine
-    return "kernels" if device == "cpu" and dtype in _KERNEL_DTYPES and precision == "float32" else "operations"
+    if precision != "float32":
+        return "operations"
+    if device == "cpu" and dtype in _KERNEL_DTYPES:
+        return "kernels"
+    if device == "cuda" and dtype in _TILE_DTYPES and _has_tiles():
+        return "tiles"
+    return "operations"
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _has_tiles() -> bool:
+    """Whether Triton is here, and the CUDA device in use is one that the kernels are written for."""
+    return (
+        importlib.util.find_spec("triton") is not None
+        and torch.version.cuda is not None
+        and torch.cuda.is_available()
+        and torch.cuda.get_device_capability() >= _TILE_CAPABILITY
+    )

@@ -1,0 +1,49 @@
+"""The product of a few rows with a matrix, block by block of its depth."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+FEW = tl.constexpr(4)  # so deep a product is cheaper as a sum of element-wise ones
+
+
+@triton.jit
+def product(
+    total,
+    rows,
+    rows_at,
+    live,
+    DEPTH: tl.constexpr,
+    matrix,
+    stride,
+    columns,
+    width,
+    BLOCK_K: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """`total + rows @ matrix`, of some of the matrix's columns.
+
+    Args:
+        total: `[rows, columns]`.
+        rows, rows_at, live: where rows lie: their first elements `[rows]`, and which are read; the others are 0.
+        DEPTH: elements of a row.
+        matrix, stride: its first element, and the elements from a row of it to the next.
+        columns, width: which columns; those from `width` on are taken for 0.
+        BLOCK_K: depth of a block.
+        PRECISION: of `tl.dot`: `ieee`, or `tf32x3`, three products of tensor cores that together keep float32.
+    """
+    if DEPTH <= FEW:
+        for PLACE in tl.static_range(DEPTH):
+            left = tl.load(rows + rows_at + PLACE, mask=live, other=0.0)
+            right = tl.load(matrix + PLACE * stride + columns, mask=columns < width, other=0.0)
+            total += left[:, None] * right[None, :]
+    else:
+        for start in range(0, DEPTH, BLOCK_K):
+            along = start + tl.arange(0, BLOCK_K)
+            within = along < DEPTH
+            left = tl.load(rows + rows_at[:, None] + along[None, :], mask=live[:, None] & within[None, :], other=0.0)
+            here = matrix + along[:, None] * stride + columns[None, :]
+            right = tl.load(here, mask=within[:, None] & (columns < width)[None, :], other=0.0)
+            total = tl.dot(left, right, total, input_precision=PRECISION, out_dtype=total.dtype)
+    return total

@@ -1,0 +1,245 @@
+"""The kernels for a GPU: in Triton's interpreter, compiled ahead of time, and where there is one on the device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("triton", reason="Triton is not installed: pip install '.[triton]'")
+
+ROOT = Path(__file__).parents[3]
+
+
+def interpreted(marker: str) -> str:
+    """What pytest says of the tests of `tiles_interpreted.py` with this marker, Triton's interpreter on."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--durations=5"]
+    finished = subprocess.run(
+        [*command, "-m", marker, "tests/impls/pytorch/tiles_interpreted.py"],
+        cwd=ROOT,
+        env={**os.environ, "TRITON_INTERPRET": "1"},  # read when Triton is imported
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+def test_in_the_interpreter() -> None:
+    assert " passed" in interpreted("not slow")
+
+
+@pytest.mark.slow
+def test_random_cells_in_the_interpreter() -> None:
+    assert " passed" in interpreted("slow")
+
+
+def test_kernels_know_every_kind_that_the_fast_engine_knows() -> None:
+    from impls import kinds
+    from impls.pytorch.engines.tiles.kinds import KINDS
+
+    assert set(KINDS) == {name for name, kind in kinds.KINDS.items() if kind.has_kernels}
+
+
+@pytest.mark.parametrize("name", ["forward", "skips", "runs", "backward"])
+def test_a_kernel_compiles_for_a_gpu_and_spills_nothing(name: str) -> None:
+    from impls.contract import CellSpec
+    from impls.pytorch.engines.tiles.resources import MOST_SHARED, resources_of
+
+    found = resources_of(name, CellSpec(cell="skip_gru", input_size=2, units=(110, 110)), capability=90)
+    assert found.spilled == 0
+    assert 0 < found.registers <= 255
+    assert found.shared <= MOST_SHARED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("units", [(110,), (128,), (256,), (110, 110)], ids=str)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
+def test_every_kernel_compiles_and_spills_nothing(cell: str, units: tuple[int, ...], capability: int) -> None:
+    from impls.contract import CellSpec
+    from impls.pytorch.engines.tiles.resources import MOST_SHARED, kernels_of, resources_of
+
+    spec = CellSpec(cell=cell, input_size=2, units=units)
+    for name in kernels_of(spec):
+        found = resources_of(name, spec, capability=capability)
+        assert found.spilled == 0, name
+        assert found.shared <= MOST_SHARED, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"layer_norm": True}, {"gate": "bernoulli"}, {"activation": "relu"}], ids=str)
+@pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])
+def test_every_option_compiles(cell: str, options: dict[str, Any]) -> None:
+    from impls.contract import CellSpec
+    from impls.pytorch.engines.tiles.resources import MOST_SHARED, kernels_of, resources_of
+
+    spec = CellSpec(cell=cell, input_size=40, units=(64, 110), **options)
+    for name in kernels_of(spec):
+        assert resources_of(name, spec, capability=90).shared <= MOST_SHARED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["forward"], {"keep": False}),
+        (["forward"], {"keep": False, "every_step": False}),
+        (["runs", "backward"], {"of_h": False}),
+        (["runs", "backward"], {"of_gates": False}),
+        (["forward", "skips", "runs", "backward"], {"dtype": "float64"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru", "lstm", "gru"])
+def test_whatever_is_asked_of_a_kernel_it_compiles(cell: str, names: list[str], asked: dict[str, Any]) -> None:
+    import torch
+
+    from impls.contract import CellSpec
+    from impls.pytorch.engines.tiles.resources import MOST_SHARED, resources_of
+
+    if "dtype" in asked:
+        asked = {"dtype": getattr(torch, asked["dtype"])}
+    spec = CellSpec(cell=cell, input_size=40, units=(64, 110), layer_norm=cell == "skip_gru")
+    for name in names:
+        for drawn in [False] if spec.skips else [False, True]:
+            if spec.skips or name != "skips":
+                found = resources_of(name, spec, capability=80, **asked, drawn=drawn)
+                assert found.shared <= MOST_SHARED, name
+
+
+FRAMEWORK = pytest.mark.parametrize("framework", ["pytorch"])  # whose device the fixture `cuda` asks for
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("units", [(20,), (110,), (300,), (7, 1, 18)], ids=str)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
+def test_cells_on_a_device(cell: str, units: tuple[int, ...], dtype: str, framework: str) -> None:
+    """In float64, where rounding hides no race; more sequences than a tile, which differ in their updates."""
+    import torch
+
+    from impls.contract import CellSpec
+    from tests.impls.test_fast_pytorch import case_for, compare
+
+    spec = CellSpec(cell=cell, input_size=2, units=units, update_bias=-1.0)
+    compare(case_for(spec, batch=37, time=30, lengths=True), getattr(torch, dtype), device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
+@pytest.mark.parametrize(
+    "options",
+    [{"layer_norm": True}, {"gate": "bernoulli"}, {"activation": "relu"}, {"gate_layer": 0, "forget_bias": 0.3}],
+    ids=str,
+)
+@pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])
+def test_options_on_a_device(cell: str, options: dict[str, Any], framework: str) -> None:
+    from impls.contract import CellSpec
+    from tests.impls.test_fast_pytorch import case_for, compare
+
+    spec = CellSpec(cell=cell, input_size=40, units=(20, 33), update_bias=-1.0, **options)
+    compare(case_for(spec, batch=37, time=30), device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
+def test_a_device_gives_the_same_bits_again(framework: str) -> None:
+    """No sum hangs on which program or thread comes first."""
+    import torch
+
+    from impls.pytorch import SkipLSTM
+
+    layer = SkipLSTM(110, input_size=2, update_bias=-1.0).cuda()
+    inputs = torch.randn(64, 100, 2, device="cuda")
+    runs = []
+    for _ in range(3):
+        outputs, _ = layer(inputs)
+        gradients = torch.autograd.grad(outputs.h.square().sum() + outputs.state_gate.sum(), [*layer.parameters()])
+        runs.append([outputs.h.detach(), *gradients])
+    for again in runs[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(again, runs[0], strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
+def test_a_device_is_not_waited_for_and_a_graph_takes_a_step(framework: str) -> None:
+    """A training step is recorded as a CUDA graph, which refuses whatever waits for the device, and replayed."""
+    import torch
+
+    from impls.pytorch import SkipGRU
+
+    layer = SkipGRU(32, input_size=2, update_bias=-1.0).cuda()
+    inputs = torch.randn(40, 30, 2, device="cuda")
+
+    def step() -> list[torch.Tensor]:
+        outputs, _ = layer(inputs)
+        loss = outputs.h.square().sum() + outputs.state_gate.sum()
+        return [outputs.h, *torch.autograd.grad(loss, [*layer.parameters()])]
+
+    expected = [value.detach().clone() for value in step()]
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        recorded = step()
+    graph.replay()
+    for ours, theirs in zip(recorded, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
+def test_one_graph_of_a_compiled_module_on_a_device(framework: str) -> None:
+    import torch
+
+    from impls.pytorch import SkipLSTM
+
+    layer = SkipLSTM(20, input_size=2, dtype="float64", update_bias=-1.0).cuda()
+    inputs = torch.randn(5, 9, 2, dtype=torch.float64, device="cuda")
+    gradients = []
+    for form in (torch.compile(layer, fullgraph=True), layer):
+        outputs, _ = form(inputs)
+        loss = outputs.h.square().sum() + outputs.state_gate.sum()
+        gradients.append([outputs.h, *torch.autograd.grad(loss, [*layer.parameters()])])
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
+def test_a_learner_tells_that_tiles_ran(framework: str) -> None:
+    from impls.pytorch.engines import implementation_of
+
+    assert implementation_of("fast", device="cuda", dtype="float32") == "tiles"
+    assert implementation_of("fast", device="cuda", dtype="bfloat16") == "operations"
+
+
+def test_a_device_that_the_kernels_are_not_for_takes_the_dense_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from impls.pytorch.engines import implementation_of
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    told = []
+    for capability in ((9, 0), (8, 0), (7, 5)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda capability=capability: capability)
+        told.append([implementation_of("fast", device="cuda", dtype=dtype) for dtype in ("float32", "float16")])
+    assert told == [["tiles", "operations"], ["tiles", "operations"], ["operations", "operations"]]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert implementation_of("fast", device="cuda", dtype="float32") == "operations"

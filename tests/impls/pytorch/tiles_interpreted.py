@@ -1,0 +1,249 @@
+"""The GPU's kernels in Triton's interpreter, on the CPU: `test_tiles.py` runs this file in a process of its own.
+
+That shows what kernels compute, not how threads share the work: `test_tiles.py` has the tests for a device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impls.contract import ACTIVATIONS, CellSpec
+from impls.errors import CellError
+from impls.kinds import cells, skip_cells
+from impls.pytorch import SkipGRU, SkipLSTM
+from impls.pytorch.engines import fast
+from tests.impls.engines import assert_agree, random_case, run_engine
+from tests.impls.test_fast_pytorch import case_for, compare
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiles() -> Any:
+    """Sends every tensor through the kernels that are for a GPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast, "implementation_of", lambda *_, **__: "tiles")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unwritten_memory_is_nan() -> Any:
+    """So that a number which no kernel has written is seen where it is read."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.empty(1).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"layer_norm": True},
+    {"gate": "bernoulli"},
+    {"gate_layer": 0, "forget_bias": 0.3},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("cell", skip_cells())
+def test_options_from_any_state(cell: str, options: dict[str, Any]) -> None:
+    spec = CellSpec(cell=cell, input_size=3, units=(5, 2), update_bias=-1.0, **options)
+    assert 0.0 < compare(case_for(spec, batch=5, time=8 if options else 13)) < 1.0
+
+
+@pytest.mark.parametrize("activation", [name for name in ACTIVATIONS if name != "tanh"])
+@pytest.mark.parametrize("cell", cells())
+def test_activations(cell: str, activation: str) -> None:
+    compare(case_for(CellSpec(cell=cell, input_size=1, units=(3,), activation=activation), batch=3, time=5))
+
+
+@pytest.mark.parametrize("updates", [None, 0.3])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_plain_cells_and_random_skips(cell: str, updates: float | None) -> None:
+    spec = CellSpec(cell=cell, input_size=2, units=(5, 4), layer_norm=updates is not None)
+    compare(case_for(spec, batch=5, time=9, updates=updates, lengths=updates is not None))
+
+
+@pytest.mark.parametrize("cell", skip_cells())
+def test_sequences_end_at_their_own_lengths(cell: str) -> None:
+    """One has no step at all; what stands behind the ends is NaN."""
+    spec = CellSpec(cell=cell, input_size=2, units=(3,), update_bias=-1.5)
+    case = random_case(spec, batch=5, time=13, lengths=True)
+    expected = run_engine("pytorch", "reference", case)
+    case.inputs[np.arange(13) >= case.lengths[:, np.newaxis]] = np.nan
+    assert_agree(run_engine("pytorch", "fast", case), expected)
+
+
+@pytest.mark.parametrize(("batch", "time", "units", "features"), [(1, 1, (1,), 1), (18, 3, (17,), 1), (2, 2, (8,), 40)])
+@pytest.mark.parametrize("cell", skip_cells())
+def test_odd_sizes(cell: str, batch: int, time: int, units: tuple[int, ...], features: int) -> None:
+    """The smallest sizes, more sequences than a tile, more units than a panel, and inputs deeper than a block."""
+    spec = CellSpec(cell=cell, input_size=features, units=units, layer_norm=units == (1,))
+    compare(case_for(spec, batch=batch, time=time, fresh=True))
+
+
+@pytest.mark.parametrize("bias", [-np.inf, -4.0, np.inf])
+def test_one_update_few_and_all(bias: float) -> None:
+    spec = CellSpec(cell="skip_lstm", input_size=2, units=(5,), update_bias=bias)
+    mean = compare(case_for(spec, batch=4, time=10, seed=3, fresh=True))
+    assert mean == {-np.inf: 1 / 10, np.inf: 1.0}.get(bias, mean)
+
+
+@pytest.mark.parametrize("cell", cells())
+def test_single_precision(cell: str) -> None:
+    spec = CellSpec(cell=cell, input_size=2, units=(20,), update_bias=-1.0)
+    compare(case_for(spec, batch=5, time=9), torch.float32)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "skip_gru"])
+def test_last_step_alone(cell: str) -> None:
+    spec = CellSpec(cell=cell, input_size=2, units=(5,), update_bias=-1.0)
+    case = random_case(spec, batch=4, time=9, every_step=False, lengths=True)
+    assert_agree(run_engine("pytorch", "fast", case), run_engine("pytorch", "reference", case))
+
+
+@pytest.mark.parametrize("gate", ["round", "bernoulli"])
+def test_a_gate_that_reads_nan(gate: str) -> None:
+    """From there on all of its sequence is NaN; the other sequences do not notice."""
+    spec = CellSpec(cell="skip_lstm", input_size=2, units=(4,), gate=gate, update_bias=-0.5)
+    case = random_case(spec, batch=4, time=9, seed=3, gate_scale=0.5)
+    clean = run_engine("pytorch", "reference", case)
+    case.state[-2][1] = np.nan  # Δũ from the start
+    case.state[-1][2] = np.nan  # the stored ũ
+    case.inputs[3, np.flatnonzero(clean.gates[3])[1]] = np.nan  # the Δũ of the second update
+    expected, found = (run_engine("pytorch", engine, case) for engine in ("reference", "fast"))
+    assert np.isnan(expected.gates).any(axis=(1, 2)).tolist() == [False, True, True, True]
+    np.testing.assert_array_equal(found.gates, expected.gates)
+    for ours, theirs in zip([found.h, *found.state], [expected.h, *expected.state], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+    for name, theirs in expected.gradients.items():
+        if name in case.parameters:
+            assert np.isnan(found.gradients[name][np.isnan(theirs)]).all(), name
+        else:
+            np.testing.assert_allclose(found.gradients[name][0], theirs[0], rtol=1e-9, atol=1e-12)
+
+
+def test_ties_at_skipped_steps() -> None:
+    """A Bernoulli gate skips whatever ũ is where the noise is 1: the one way to skip at a tie, of Δũ = 1 and ũ = 0.
+
+    And the one way to stay at the bound: the first sequence never updates.
+    """
+    spec = CellSpec(cell="skip_gru", input_size=2, units=(5,), gate="bernoulli")
+    case = random_case(spec, batch=4, time=9, fresh=True)
+    case.draws["gate_noise"][::2, 0] = 1.0
+    case.draws["gate_noise"][0] = 1.0
+    expected = run_engine("pytorch", "reference", case)
+    assert expected.gates[:, 0, 0].tolist() == [0, 1, 0, 1]
+    assert_agree(run_engine("pytorch", "fast", case), expected)
+
+
+@pytest.mark.parametrize("every_step", [True, False])
+def test_without_a_gradient_nothing_is_kept_for_it(every_step: bool) -> None:
+    """Where h is not wanted at every step either, a sequence's state changes between two places."""
+    layer = SkipLSTM(5, input_size=2, engine="fast", dtype="float64", update_bias=-1.0, every_step=every_step)
+    inputs = torch.randn(3, 12, 2, dtype=torch.float64)
+    outputs, state = layer(inputs)
+    with torch.no_grad():
+        silent, last = layer(inputs)
+    assert outputs.h.requires_grad
+    assert not silent.h.requires_grad
+    for ours, theirs in zip([*silent, *last], [*outputs, *state], strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.detach().numpy())
+
+
+def test_the_gradient_can_be_had_twice_but_not_differentiated() -> None:
+    layer = SkipGRU(5, input_size=2, engine="fast", update_bias=-1.0)
+    outputs, _ = layer(torch.randn(3, 7, 2))
+    first, second = (torch.autograd.grad(outputs.h.sum(), [*layer.parameters()], retain_graph=True) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    with pytest.raises(CellError, match="second derivative"):
+        torch.autograd.grad(outputs.h.sum(), [*layer.parameters()], create_graph=True)
+
+
+def test_one_graph_of_a_compiled_module() -> None:
+    """`torch.compile` takes the operator and its gradient whole, where the kernels of the CPU break its graph."""
+    layer = SkipLSTM(5, input_size=2, engine="fast", dtype="float64", update_bias=-1.0, initial_state="learned")
+    inputs = torch.randn(3, 5, 2, dtype=torch.float64)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    gradients = []
+    for form in (compiled, layer):
+        outputs, state = form(inputs)
+        loss = (outputs.h * torch.linspace(-1, 1, 5)).sum() + outputs.state_gate.sum() + state.c.sum()
+        gradients.append([outputs.h, *torch.autograd.grad(loss, [*layer.parameters()])])
+    for ours, theirs in zip(*gradients, strict=True):
+        np.testing.assert_array_equal(ours.detach().numpy(), theirs.detach().numpy())
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_the_operator_tells_of_its_results(keep: bool) -> None:
+    """Shapes and types without running, no aliases, the same gradient traced and not: PyTorch's own checks."""
+    from impls.pytorch.engines.tiles import operator
+    from impls.pytorch.engines.tiles.packing import names_of
+
+    spec = CellSpec(cell="skip_lstm", input_size=2, units=(3, 2), update_bias=-1.0)
+    case = case_for(spec, batch=2, time=4)
+    arrays = [*case.state, *(case.parameters[name] for name in names_of(spec))]
+    tensors = [torch.tensor(value, requires_grad=keep) for value in arrays]
+    arguments = (torch.tensor(case.inputs), None, None, tensors, keep, True, *operator.options_of(spec))
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(operator.unroll, arguments, test_utils=checks)
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**16),
+    cell=st.sampled_from(cells()),
+    units=st.lists(st.integers(1, 20), min_size=1, max_size=3).map(tuple),
+    features=st.integers(1, 7),
+    batch=st.integers(1, 18),
+    time=st.integers(1, 12),
+    activation=st.sampled_from(ACTIVATIONS),
+    layer_norm=st.booleans(),
+    gate=st.sampled_from(("round", "bernoulli")),
+    lengths=st.booleans(),
+    every_step=st.booleans(),
+    updates=st.sampled_from((None, 0.0, 0.4)),
+)
+def test_against_the_reference(
+    seed: int,
+    cell: str,
+    units: tuple[int, ...],
+    features: int,
+    batch: int,
+    time: int,
+    activation: str,
+    layer_norm: bool,
+    gate: str,
+    lengths: bool,
+    every_step: bool,
+    updates: float | None,
+) -> None:
+    skips = cell in skip_cells()
+    spec = CellSpec(
+        cell=cell,
+        input_size=features,
+        units=units,
+        activation=activation,
+        layer_norm=layer_norm,
+        gate=gate if skips else "round",
+        gate_layer=seed % len(units),
+        update_bias=-1.0,
+    )
+    case = random_case(
+        spec,
+        batch=batch,
+        time=time,
+        seed=seed,
+        lengths=lengths,
+        every_step=every_step,
+        updates=None if skips else updates,
+    )
+    expected = run_engine("pytorch", "reference", case)
+    if case.lengths is not None:
+        case.inputs[np.arange(time) >= case.lengths[:, np.newaxis]] = np.nan
+    assert_agree(run_engine("pytorch", "fast", case), expected)
