@@ -5,8 +5,10 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 SWEEP ?= quick
+# The sweeps of results/reference.
+EVIDENCE := digits table1-cpu
 
-.PHONY: install quick test test-slow test-tracking lint format speed mutants paper clean help
+.PHONY: install quick test test-slow test-tracking lint format speed mutants paper evidence report clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -32,6 +34,20 @@ speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it
 
 mutants: $(INSTALLED)  ## Break the code on purpose and list what no test noticed: about an hour.
 	$(VENV)/bin/python -m tests.mutants --workers $(WORKERS)
+
+evidence: $(INSTALLED)  ## Run what results/reference holds, as far as it is missing: half a day; Ctrl-C and again goes on.
+	@for sweep in $(EVIDENCE); do \
+		$(VENV)/bin/python run_all.py $$sweep --no-report --workers $(WORKERS) || exit 1; \
+		$(VENV)/bin/python -m bench archive $$sweep || exit 1; \
+	done
+	$(VENV)/bin/python -m bench card
+	$(MAKE) report
+
+report: $(INSTALLED)  ## Write reports/reference from the committed records.
+	@for sweep in $(EVIDENCE); do \
+		$(VENV)/bin/python -m bench report $$sweep --results results/reference --reports reports/reference || exit 1; \
+	done
+
 paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick) and typeset its article, reports/<sweep>/paper.pdf.
 	@command -v latexmk > /dev/null || { echo "make paper needs latexmk and TeX Live; on Debian or Ubuntu:" \
 		"apt-get install latexmk texlive-latex-recommended texlive-fonts-recommended" >&2; exit 1; }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from bench.cli.archive import archive
+from bench.cli.card import card
 from bench.cli.claims import claims
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "merge": merge,
     "adopt": adopt,
     "archive": archive,
+    "card": card,
 }
 
 

@@ -1,0 +1,139 @@
+"""The model card of a results folder: whose parameters it holds, how well they did, and how to load them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.errors import RecordError
+from bench.records.files import left_out
+from bench.records.store import Store
+from bench.records.trained import FILE_OF
+from bench.report.frames import configuration_fields, rows_of, trials_frame
+from bench.report.names import framework_name, listed, metric_head, metric_scale
+from bench.report.numbers import number, spread
+
+NAME = "MODEL.md"
+
+HEAD = """# Models
+
+Written by `python -m bench card` from the records beside it; nothing here is edited by hand.
+
+Recurrent networks of the Skip RNN family (Campos et al., ICLR 2018) as this project's trials trained them: one
+recurrent cell or stack, and one linear readout. For each row of a sweep and each framework, the parameters of its best
+seed by the reported quality are here. The mean and standard deviation over all its seeds stand beside, since the best
+of several is better than what another training may be expected to give.
+
+## Load one
+
+    from bench.records.trained import trained_layer
+
+    layer = trained_layer("{folder}/trials/<trial id>", "pytorch")    # or "tensorflow", whichever trained it
+
+It is a `SkipLSTM`, `SkipGRU`, `LSTM` or `GRU` of `impls.<framework>`. `read_trained` of the same module gives the record
+and all parameters, the readout's among them. A plain cell with random or periodic skips takes its gates at each call
+(`updates=`).
+
+## What they are for
+
+They show which steps a skip cell uses, and let the tables be checked. They are trained on synthetic sequences and
+small images, by the protocols that their records tell, and are fit for nothing else.
+"""
+
+
+def model_card(results: Path) -> str:
+    """The card of all trials of a results folder whose parameters are there, as Markdown.
+
+    Raises `RecordError` where there are none.
+    """
+    store = Store(results)
+    survey = store.survey()
+    if not survey.records:
+        raise RecordError(f"{store.folder}: holds no record; archive a sweep into it first")
+    trials = trials_frame(survey.records.values())
+    kept = {
+        trial_id for trial_id, record in survey.records.items() if _has_parameters(store, trial_id, record.reported)
+    }
+    if not kept:
+        raise RecordError(f"{store.folder}: holds no trial's parameters")
+    place = trials.groupby(configuration_fields(trials), sort=False, dropna=False).ngroup()
+    groups = list(trials.groupby("problem", sort=False))
+    sections = [_section(str(problem), part, place=place.loc[part.index], kept=kept) for problem, part in groups]
+    return "\n".join([HEAD.format(folder=results.as_posix()), *filter(None, sections), _made(trials)])
+
+
+def _has_parameters(store: Store, trial_id: str, reported: str) -> bool:
+    folder = store.folder_of(trial_id)
+    name = next(name for evaluation, name in FILE_OF.items() if evaluation == reported)
+    return (folder / name).is_file() and name not in left_out(folder)
+
+
+def _section(problem: str, trials: pd.DataFrame, *, place: pd.Series[int], kept: set[str]) -> str:
+    """A table of one problem; empty where no parameters of it are kept."""
+    rows = []
+    for _, group in trials.groupby([place, trials["framework"]], sort=False):
+        ended = group[group["status"] == "ok"]
+        scale = metric_scale(str(group["quality_metric"].iloc[0]))
+        quality, updates = scale * ended["quality"], 100 * ended["update_ratio"]
+        rows += [
+            [
+                f"`{row['trial_id']}`",
+                row["label"],
+                framework_name(row["framework"]),
+                str(row["units"]),
+                str(row["seed"]),
+                number(scale * row["quality"]),
+                spread(quality.mean(), quality.std()),
+                number(100 * row["update_ratio"]),
+                spread(updates.mean(), updates.std()),
+                str(len(ended)),
+            ]
+            for row in rows_of(group)
+            if row["trial_id"] in kept
+        ]
+    if not rows:
+        return ""
+    first = rows_of(trials)[0]
+    metric = metric_head(first["quality_metric"], higher_is_better=first["higher_is_better"])
+    heads = [
+        "trial",
+        "configuration",
+        "framework",
+        "units",
+        "seed",
+        metric,
+        "of all seeds",
+        "updates (%)",
+        "of all seeds",
+        "seeds",
+    ]
+    return "\n".join([f"## {problem}", "", _line(heads), _line(["---"] * len(heads)), *map(_line, rows), ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _made(trials: pd.DataFrame) -> str:
+    """What they were trained by."""
+
+    def values(column: str) -> str:
+        return listed(sorted({str(value) for value in trials[column].dropna()})) if column in trials else "not told"
+
+    return "\n".join(
+        [
+            "## Made by",
+            "",
+            f"* project: {values('environment.project.version')}, commits {values('environment.project.commit')}",
+            f"* packages: torch {values('environment.packages.torch')}; "
+            f"tensorflow {values('environment.packages.tensorflow')}; numpy {values('environment.packages.numpy')}",
+            f"* processor: {values('environment.processor')}; devices: {values('device')}; "
+            f"Python {values('environment.python')}",
+            f"* trained until {trials['finished'].max()}",
+            "",
+            "Licence: that of the project.",
+            "",
+        ]
+    )
