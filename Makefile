@@ -35,7 +35,8 @@ speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it
 mutants: $(INSTALLED)  ## Break the code on purpose and list what no test noticed: about an hour.
 	$(VENV)/bin/python -m tests.mutants --workers $(WORKERS)
 
-evidence: $(INSTALLED)  ## Run what results/reference holds, as far as it is missing: half a day; Ctrl-C and again goes on.
+evidence: $(INSTALLED)  ## Run what is missing of results/reference (all of it, half a day, once that is deleted).
+	@test ! -d results/reference || $(VENV)/bin/python -m bench merge results results/reference
 	@for sweep in $(EVIDENCE); do \
 		$(VENV)/bin/python run_all.py $$sweep --no-report --workers $(WORKERS) || exit 1; \
 		$(VENV)/bin/python -m bench archive $$sweep || exit 1; \

@@ -15,7 +15,7 @@ from bench.cli.options import DATA, DataOption
 from bench.cli.start import command_line
 
 # Seconds that a trial is given to end in order once nobody attends to it any more.
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 60.0
 
 
 def trial(

@@ -20,7 +20,8 @@ from bench.errors import SweepError
 from bench.plan.trial import Trial, build_trial, field_value
 from bench.tasks import task_classes
 from bench.tasks.protocol import Protocol
-from impls.errors import nearest
+from impls.checks import check_precision
+from impls.errors import CellError, nearest
 
 SWEEPS = Path(__file__).parent / "sweeps"
 SECTIONS = ("description", "include", "defaults", "grid")
@@ -71,7 +72,15 @@ class Sweep:
         return list(dict.fromkeys(_written(value) for value in values if value is not None))
 
     def on(self, device: str) -> Sweep:
-        """The same trials on another device; those that differed in the device alone become one."""
+        """The same trials on another device; those that differed in the device alone become one.
+
+        Raises `SweepError` for one that the device cannot run.
+        """
+        for trial in self.trials:
+            try:
+                check_precision(trial.precision, device=device)
+            except CellError as error:
+                raise SweepError(f"{self.name} on {device}: {error}") from None
         moved = [trial.model_copy(update={"device": device}) for trial in self.trials]
         return replace(self, trials=tuple({trial.id: trial for trial in moved}.values()))
 

@@ -68,7 +68,7 @@ def read_trained(folder: Path | str) -> Trained:
         raise RecordError(f"{path}: is not there; a trial that was {record.status} may have left no parameters")
     if wrong := disagreement(path, record.files):
         raise RecordError(wrong)
-    with np.load(path) as arrays:
+    with np.load(path, allow_pickle=False) as arrays:
         return Trained(record=record, parameters=dict(arrays))
 
 

@@ -32,9 +32,9 @@ of several is better than what another training may be expected to give.
 
     layer = trained_layer("{folder}/trials/<trial id>", "pytorch")    # or "tensorflow", whichever trained it
 
-It is a `SkipLSTM`, `SkipGRU`, `LSTM` or `GRU` of `impls.<framework>`. `read_trained` of the same module gives the record
-and all parameters, the readout's among them. A plain cell with random or periodic skips takes its gates at each call
-(`updates=`).
+It is a `SkipLSTM`, `SkipGRU`, `LSTM` or `GRU` of `impls.<framework>`. `read_trained` of the same module gives the
+record and all parameters, the readout's among them. A plain cell with random or periodic skips takes its gates at each
+call (`updates=`).
 
 ## What they are for
 

@@ -1,4 +1,4 @@
-"""The model card: every trial whose parameters are kept, its own numbers beside those of all seeds, and how to load it."""
+"""The model card: trials whose parameters are kept, their numbers beside those of all seeds, how to load them."""
 
 from __future__ import annotations
 
