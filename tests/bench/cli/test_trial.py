@@ -81,10 +81,22 @@ def test_stopped_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert process.returncode == 143, said
     assert said.endswith(": the same command goes on from its last checkpoint\n")
     assert record_in(tmp_path, trial_id=made.id) is None
-    # Attended, it ends with whoever holds its standard input.
+    before = set(tmp_path.glob("checkpoint-*.npz"))
+    process = begin(tmp_path)
+    try:
+        wait_for(lambda: set(tmp_path.glob("checkpoint-*.npz")) - before, seconds=60)
+        assert "the trial goes on after step" in (tmp_path / "log.txt").read_text()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_attended_it_ends_with_whoever_holds_its_standard_input(tmp_path: Path) -> None:
+    made = trial(steps=1_000_000)
+    write_trial(tmp_path, made)
     process = begin(tmp_path, "--attended")
     try:
-        wait_for(lambda: "the trial goes on after step" in (tmp_path / "log.txt").read_text(), seconds=60)
         assert process.stdin is not None
         process.stdin.close()
         process.stdin = None
