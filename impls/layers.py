@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from impls.contract import DEFAULT_ENGINE, Array, CellSpec
+from impls.errors import CellError
 from impls.parameters import cell_shapes, check_parameters
 
 # The public classes, under the same names in both frameworks.
@@ -27,8 +28,11 @@ def build_layer(
             are passed over.
         engine: one of `ENGINES`.
 
-    Raises `ParameterError` where a parameter is missing or has another shape.
+    Raises `ParameterError` where a parameter is missing or has another shape, and `CellError` for a precision that is
+    not float32, which layers do not have.
     """
+    if spec.precision != "float32":
+        raise CellError(f"precision={spec.precision!r}: a layer multiplies in float32, and its gates might differ")
     shapes = cell_shapes(spec)
     own = {name: value for name, value in parameters.items() if name in shapes}
     check_parameters(own, shapes, where=LAYERS[spec.cell])

@@ -17,7 +17,7 @@ from bench.cli.start import command_line
 
 # Seconds that a trial is given to end in order once nobody attends to it any more.
 GRACE_SECONDS = 60.0
-# Seconds between requests to end: one that is heard inside of a callback of a library may be lost.
+# Seconds between requests to end: what one raises inside of a library's callback may be dropped there.
 AGAIN_SECONDS = 10.0
 
 

@@ -92,6 +92,7 @@ def run_recorded(
             import_seconds=import_seconds,
         )
     except StoppedError:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends; asked again, it would not end in order
         return STOPPED
     except LeaseError:
         return FAILED

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ class Journal:
         with disk_explained(self._path):
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             try:
-                fcntl.lockf(handle, fcntl.LOCK_EX)
+                with suppress(OSError):  # a disk without locks: lines are short, and appended
+                    fcntl.lockf(handle, fcntl.LOCK_EX)
                 size = os.fstat(handle).st_size
                 if size and os.pread(handle, 1, size - 1) != b"\n":
                     line = b"\n" + line

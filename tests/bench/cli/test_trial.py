@@ -91,7 +91,6 @@ def test_stopped_it_goes_on_where_it_was(tmp_path: Path) -> None:
         process.communicate()
 
 
-@pytest.mark.slow
 def test_attended_it_ends_with_whoever_holds_its_standard_input(tmp_path: Path) -> None:
     made = trial(steps=1_000_000)
     write_trial(tmp_path, made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.records.store import Store, write_arrays
 from bench.records.trained import FILE_OF, read_trained, trained_layer
 from bench.train.training import run_trial
 from impls.contract import FRAMEWORKS
+from impls.errors import CellError
 from impls.layers import build_layer
 from tests.impls.frameworks import tensor
 
@@ -96,3 +98,9 @@ def test_a_layer_takes_its_own_parameters_and_passes_over_a_readouts(store: Stor
     own = layer.export_parameters()
     assert set(trained.parameters) - set(own) == {"readout.weights", "readout.biases"}
     assert all(np.array_equal(own[name], trained.parameters[name]) for name in own)
+
+
+def test_a_layer_of_another_precision_is_refused(store: Store) -> None:
+    trained = read_trained(folder(store))
+    with pytest.raises(CellError, match="precision='bfloat16': a layer multiplies in float32"):
+        build_layer("pytorch", spec=replace(trained.cell, precision="bfloat16"), parameters=trained.parameters)

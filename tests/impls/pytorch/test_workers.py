@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,43 @@ def test_a_failure_is_raised_by_the_caller(two_threads, either_kind) -> None:
 
     with pytest.raises(ArithmeticError, match="piece"):
         workers.in_parallel(fail, most=2)
+
+
+class Interrupted(BaseException):
+    """What a signal is answered with, as Ctrl-C is with KeyboardInterrupt."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_no_signal_is_lost_where_the_threads_start(two_threads, monkeypatch) -> None:
+    """Some hundreds at any moment: one that was dropped by ctypes would be told to the hook, not to the caller."""
+    answered = heard = 0
+    inside = False
+    dropped: list[object] = []
+
+    def answer(number: int, frame: object) -> None:
+        nonlocal answered, inside
+        if inside:
+            inside = False
+            answered += 1
+            raise Interrupted
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: dropped.append(told.exc_value))
+    before = signal.signal(signal.SIGALRM, answer)
+    signal.setitimer(signal.ITIMER_REAL, 5e-4, 5e-4)
+    try:
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            try:
+                inside = True
+                workers.in_parallel(lambda: None, most=2)
+                inside = False
+            except Interrupted:
+                heard += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert answered > 100
+    assert (heard, dropped) == (answered, [])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")

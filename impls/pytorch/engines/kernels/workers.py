@@ -10,13 +10,13 @@ import ctypes
 import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_TASK = ctypes.CFUNCTYPE(None)  # it is given a pointer, which no task reads
 _PROCESS = os.getpid()
 
 
@@ -52,20 +52,30 @@ def in_parallel(work: Callable[[], None], *, most: int) -> None:
     workers = min(torch.get_num_threads(), most)
     failures: list[BaseException] = []
 
-    def serve(_: int | None = None) -> None:
+    def serve() -> Iterator[None]:
         try:
+            yield
             work()
+        except GeneratorExit:  # OpenMP gave fewer threads
+            return
         except BaseException as failure:
             failures.append(failure)
+        yield
 
+    served = [serve() for _ in range(workers)]
+    for one in served:
+        next(one)
+    # A signal that comes while OpenMP starts is answered where Python goes on: at the first line of a function, before
+    # any `try`, and ctypes would drop what the answer raises, such as a Ctrl-C. A generator goes on inside of its own.
+    serve_next = map(next, iter(served)).__next__
     openmp = _openmp(os.getpid()) if workers > 1 else None
     if openmp is not None:
-        openmp(_TASK(serve), None, workers, 0)
+        openmp(_TASK(serve_next), None, workers, 0)
     else:
-        threads = [threading.Thread(target=serve) for _ in range(1, workers)]
+        threads = [threading.Thread(target=serve_next) for _ in range(1, workers)]
         for thread in threads:
             thread.start()
-        serve()
+        serve_next()
         for thread in threads:
             thread.join()
     if failures:
