@@ -16,6 +16,7 @@ from bench.cli.extract import extract
 from bench.cli.list import list_everything
 from bench.cli.merge import adopt, merge
 from bench.cli.report import report
+from bench.cli.reproduce import reproduce
 from bench.cli.run import run
 from bench.cli.speed import speed
 from bench.cli.tensorboard import tensorboard
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
     "extract": extract,
     "verify": verify,
+    "reproduce": reproduce,
     "merge": merge,
     "adopt": adopt,
     "archive": archive,

@@ -1,0 +1,60 @@
+"""`reproduce`: a recorded trial trained again, confirmed or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from bench.cli.program import application
+from bench.errors import RecordError
+from bench.records.store import Store
+from tests.bench.cli.commands import MINI, command
+from tests.bench.records.test_records import record, trial
+
+
+def test_what_was_recorded_is_confirmed_bit_for_bit_and_what_was_altered_is_not(tmp_path: Path) -> None:
+    sweep, results, into = tmp_path / "mini.toml", tmp_path / "results", tmp_path / "again"
+    sweep.write_text(MINI)
+    done = command("run_all.py", str(sweep), "--where", "framework=pytorch", "--no-report", "--results", str(results))
+    assert done.returncode == 0, done.stderr
+    store = Store(results)
+    (trial_id,) = store.trial_ids()
+    first = store.read(trial_id)
+    assert first is not None
+    words = ("-m", "bench", "reproduce", "--results", str(results), "--into", str(into))
+
+    again = command(*words)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "1 of 1 confirmed, 1 of them bit for bit" in again.stdout
+    assert store.read(trial_id) == first
+
+    assert first.loss is not None
+    store.write(first.model_copy(update={"loss": first.loss + 1e-3}))
+    again = command(*words, str(sweep), "--where", "framework=pytorch")
+    assert again.returncode == 1, again.stdout + again.stderr
+    assert f"{trial_id}: differs in loss" in again.stdout
+    assert "0 of 1 confirmed" in again.stdout
+
+
+def refused(*words: object) -> str:
+    done = CliRunner().invoke(application(), ["reproduce", *map(str, words)])
+    assert isinstance(done.exception, RecordError)
+    return str(done.exception)
+
+
+def test_a_folder_without_finished_trials_is_refused(tmp_path: Path) -> None:
+    assert f"{tmp_path}: holds no finished trial" in refused("--results", tmp_path)
+    Store(tmp_path).write(record(trial(), status="failed"))
+    assert "holds no finished trial of sweep 'digits'" in refused("digits", "--results", tmp_path)
+
+
+def test_the_first_records_are_never_replaced(tmp_path: Path) -> None:
+    Store(tmp_path).write(record(trial()))
+    assert "would be replaced" in refused("--results", tmp_path, "--into", tmp_path / ".." / tmp_path.name)
+    assert Store(tmp_path).trial_ids() == [trial().id]
+
+
+def test_conditions_without_a_sweep_are_refused(tmp_path: Path) -> None:
+    Store(tmp_path).write(record(trial()))
+    assert "name it" in refused("--results", tmp_path, "--where", "cell=lstm")
