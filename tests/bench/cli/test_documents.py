@@ -66,7 +66,7 @@ def test_every_command_parses_and_its_sweep_and_trials_are_there(
     if values.get("trial"):
         select_trial(values["trial"], sweep=values["sweep"], results=tmp_path)
     elif "sweep" in values:
-        select(values["sweep"] or "quick", where=values["where"], device=values["device"])
+        select(values["sweep"] or "quick", where=values["where"], device=values.get("device"))
 
 
 @pytest.mark.parametrize("line", [line for line in TYPED if line == "python -m bench list" or "--dry-run" in line])
