@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import statistics
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from bench.launch import estimate
 from bench.launch.calibration import CALIBRATION_SECONDS, ROUND_SECONDS, slowdown
 from bench.plan.trial import build_trial
+from bench.records.listing import read_listing
 from bench.records.record import Record, identity
 from bench.records.store import Store
+from impls.contract import FRAMEWORKS
 
 TRIAL = build_trial({"task": "adding", "cell": "lstm", "framework": "pytorch"}, where="test")
 
@@ -22,6 +26,52 @@ def test_slowdown_is_the_time_of_a_round_against_the_quiet_machines(factor: floa
     assert slowdown(clock=lambda: next(seconds) * ROUND_SECONDS * factor, work=lambda: None) == pytest.approx(
         factor, rel=2 * ROUND_SECONDS * factor / CALIBRATION_SECONDS
     )
+
+
+@pytest.mark.parametrize("sweep", ["digits", "table1-cpu"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_half_of_the_committed_configurations_took_what_is_estimated_within_a_half(
+    sweep: str, framework: str, tmp_path: Path
+) -> None:
+    """Of each the fastest seed counts, since others had company on the machine."""
+    reference = Path(__file__).resolve().parents[3] / "results" / "reference"
+    records = Store(reference).survey(read_listing(reference, sweep).trials).records.values()
+    fastest: dict[str, tuple[float, float]] = {}
+    for record in records:
+        guess = estimate.estimate_seconds(record.trial, data=tmp_path)
+        if record.trial.framework == framework:
+            assert guess is not None
+            assert record.total_seconds is not None
+            key = estimate.but_for_seed(record.trial)
+            fastest[key] = min(fastest.get(key, (math.inf, guess)), (record.total_seconds, guess))
+    assert len(fastest) >= 10
+    assert 1 / 1.5 < statistics.median(guess / seconds for seconds, guess in fastest.values()) < 1.5
+
+
+@pytest.mark.parametrize(("engine", "share"), [("fast", 0.5), ("reference", 1.0)])
+def test_steps_that_are_known_to_be_skipped_cost_a_fast_engine_nothing(
+    engine: str, share: float, tmp_path: Path
+) -> None:
+    def products(**changes: object) -> float:
+        """By their difference at two sizes of batch, since nothing else depends on it."""
+        one, two = (
+            estimate.estimate_seconds(
+                build_trial(
+                    {"task": "adding", "cell": "lstm", "framework": "pytorch", "engine": engine}
+                    | changes
+                    | {"protocol": {"steps": 100, "batch_size": size, "evaluation_sequences": size}},
+                    where="test",
+                ),
+                data=tmp_path,
+            )
+            for size in (100, 200)
+        )
+        assert one is not None
+        assert two is not None
+        return two - one
+
+    assert products(p_skip=0.5) == pytest.approx(share * products())
+    assert products(period=2) == pytest.approx(share * products())
 
 
 def test_a_slower_machine_has_longer_estimates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
