@@ -45,6 +45,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "activation": ACTIVATIONS,
     "initial_state": INITIAL_STATES,
 }
+# Told in a label where they are not what they are by default.
+OF_LABELS = (
+    "budget", "budget_target", "activation", "forget_bias", "layer_norm", "update_bias", "initial_state", "gate",
+    "gate_layer", "engine", "precision",
+)  # fmt: skip
 
 
 class Trial(BaseModel):
@@ -156,8 +161,9 @@ class Trial(BaseModel):
             parts.append(f"period={self.period}")
         if self.budget_cost:
             parts.append(f"λ={self.budget_cost:g}")
-        if self.precision != "float32":
-            parts.append(self.precision)
+        fields = type(self).model_fields
+        others = {name: getattr(self, name) for name in OF_LABELS}
+        parts += [f"{name}={_short(value)}" for name, value in others.items() if value != fields[name].default]
         return " ".join([*parts, self.framework, f"seed={self.seed}"])
 
     def build_task(self, *, data: Path = DEFAULT_DATA) -> Task:

@@ -137,13 +137,10 @@ def trials_frame(
         frame["solved"] = None
     frame["solved"] = frame["solved"].astype(object).where(frame["solved"].notna(), None)
     frame["cell_order"] = [cells().index(cell) if cell in cells() else len(cells()) for cell in frame["cell"]]
-    frame = frame.sort_values(
-        [
-            "task", "length", "options", "cell_order", "cell", "p_skip", "period", "budget", "budget_cost",
-            "units", "framework", "engine", "device", "seed", "trial_id",
-        ]
-    ).reset_index(drop=True)  # fmt: skip
-    return labelled(frame.drop(columns="cell_order"))
+    first = ["task", "length", "options", "cell_order", "cell", "p_skip", "period", "budget", "budget_cost", "units"]
+    last = ["framework", "engine", "device", "seed", "trial_id"]
+    others = [name for name in configuration_fields(frame) if name not in (*first, *last)]
+    return labelled(frame.sort_values([*first, *others, *last]).reset_index(drop=True).drop(columns="cell_order"))
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:

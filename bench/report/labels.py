@@ -9,7 +9,10 @@ from typing import Any
 import pandas as pd
 
 from bench.report.names import cost_name, field_name, problem_name, skip_name
+from impls.kinds import skip_cells
 
+# What a plain cell has no use for: there it is whatever it is by default, and tells nothing.
+OF_SKIP_CELLS = ("budget", "budget_target", "update_bias", "gate", "gate_layer")
 # What a label tells by itself, or leaves to the problem.
 TOLD = ("task", "options", "length", "cell", "framework", "budget_cost", "p_skip", "period")
 
@@ -30,19 +33,30 @@ def problem_names(problems: Sequence[tuple[str, Mapping[str, Any], int]]) -> lis
 
 
 def variant_names(frame: pd.DataFrame, *, fields: Iterable[str]) -> list[str]:
-    """Of each trial: its λ and skips, then those of the `fields` that differ within its problem."""
+    """Of each trial: its λ and skips, then those of the `fields` that differ within its problem.
+
+    What only skip cells have is told where it differs between skip cells, or between plain ones, and not because plain
+    ones do without.
+    """
     others = [name for name in fields if name not in TOLD]
     variants: dict[Any, str] = {}
     for _, group in frame.groupby("problem", sort=False):
-        counts = group[others].nunique(dropna=False)
-        varying = [name for name in others if counts[name] > 1]
+        skips = group["cell"].isin(skip_cells())
         costs = group.groupby("cell")["budget_cost"].transform("nunique") > 1
-        told = zip(group["p_skip"], group["period"], group["budget_cost"], costs, strict=True)
-        further = zip(*(group[name] for name in varying), strict=True) if varying else [()] * len(group)
-        for row, (p_skip, period, cost, shown), values in zip(group.index, told, further, strict=True):
-            others_told = dict(zip(varying, values, strict=True))
-            variants[row] = _variant(p_skip, period, cost if shown or cost else None, others_told)
+        everywhere = set(_varying(group, others)) - set(OF_SKIP_CELLS)
+        for of_kind in (group[skips], group[~skips]):
+            telling = {*everywhere, *_varying(of_kind, OF_SKIP_CELLS)}
+            names = [name for name in others if name in telling]
+            rows: list[dict[Any, Any]] = of_kind[["p_skip", "period", "budget_cost", *names]].to_dict("records")
+            for row, trial, several in zip(of_kind.index, rows, costs[of_kind.index], strict=True):
+                cost = trial["budget_cost"] if several or trial["budget_cost"] else None
+                told = {name: trial[name] for name in names}
+                variants[row] = _variant(trial["p_skip"], trial["period"], cost, told)
     return [variants[row] for row in frame.index]
+
+
+def _varying(trials: pd.DataFrame, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name in trials and trials[name].nunique(dropna=False) > 1]
 
 
 def _variant(p_skip: float, period: int, cost: float | None, others: Mapping[str, Any]) -> str:

@@ -62,6 +62,18 @@ def test_a_period_of_one_is_no_skip() -> None:
     assert fashion.label.startswith("mnist variant=fashion_mnist downsample=2 gru")
 
 
+def test_a_label_tells_what_is_not_as_it_is_by_default() -> None:
+    plain = trial().label
+    for name, value in {
+        "budget_target": 5.0, "activation": "relu", "forget_bias": 0.5, "layer_norm": True, "update_bias": 0.5,
+        "initial_state": "zeros", "gate": "bernoulli", "gate_layer": 0, "engine": "reference",
+    }.items():  # fmt: skip
+        told = f"{value:g}" if isinstance(value, float) else value
+        assert f"{name}={told}" in trial(**{name: value}).label
+        assert f"{name}=" not in plain
+    assert "budget=l2 budget_target=5" in trial(budget="l2", budget_target=5).label
+
+
 def test_a_native_layer_is_a_trial_where_its_equations_are_the_cells() -> None:
     made = trial(engine="native", cell="lstm")
     assert made.pair_id() == trial(engine="native", cell="lstm", framework="tensorflow").pair_id()

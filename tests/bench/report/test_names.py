@@ -63,8 +63,25 @@ def test_a_configuration_tells_its_cost_and_what_varies() -> None:
     ]
 
 
+def test_a_plain_cell_does_not_tell_what_it_has_no_use_for() -> None:
+    asked = [made(budget="l2", budget_target=target) for target in (10, 5)]
+    assert labels(*asked, made(cell="lstm"), made(cell="gru", period=2)) == [
+        "LSTM",
+        "GRU, every 2nd step",
+        "Skip LSTM, updates asked for = 5",
+        "Skip LSTM, updates asked for = 10",
+    ]
+
+
+def test_trials_of_one_configuration_stand_together_whatever_their_seed() -> None:
+    frame = trials_frame([made(update_bias=bias, seed=seed) for seed in (0, 1) for bias in (2.0, 0.5, 1.0)])
+    assert frame["update_bias"].tolist() == [0.5, 0.5, 1.0, 1.0, 2.0, 2.0]
+    assert frame["seed"].tolist() == [0, 1, 0, 1, 0, 1]
+
+
 def test_configurations_that_differ_have_different_labels() -> None:
     several = [made(units=8), made(units=16), made(protocol={"steps": 100}), made(gate="bernoulli")]
+    several += [made(cell="lstm"), made(cell="lstm", update_bias=0.5)]
     assert len(set(labels(*several))) == len(several)
 
 
