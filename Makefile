@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 SWEEP ?= quick
 # The sweeps of results/reference.
-EVIDENCE := digits table1-cpu
+EVIDENCE := digits frameworks ablations-skips table1-cpu
 
 .PHONY: install quick test test-slow test-tracking lint format speed mutants paper evidence report clean help
 
