@@ -150,10 +150,11 @@ class Running:
     def _end(self, event: Ended) -> None:
         """Sees to the record of a trial that ended, and gives its lease back."""
         trial, attempt = event.handle.trial, event.handle.attempt
-        if attempt.running.exists():  # it left no record
+        if attempt.running.exists():  # it left no record in its place
             with suppress(LeaseError):  # then nothing of it stays
-                attempt.close(event.how, event.error)
-                attempt.write(_unfinished(event))
+                if not attempt.settle():  # or it was killed between the record and its place
+                    attempt.close(event.how, event.error)
+                    attempt.write(_unfinished(event))
         self._forget(event.handle)
         if not attempt.lease.held():  # another run has it, or has ended it
             self._waiting.put_back(trial)

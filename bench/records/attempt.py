@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
 from bench.machine.disk import disk_explained
 from bench.records.attempted import Attempted, AttemptsFile, How, closed, joined
+from bench.records.files import disagreements
 from bench.records.leases import Lease
 from bench.records.record import FINISHED, Record
 from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store, read_record
@@ -54,7 +56,8 @@ class Attempt(Store):
     def start(self) -> None:
         """Takes what the trial can go on from out of what its earlier runs left, and removes the rest.
 
-        Whoever still writes there has lost the lease.
+        One of them may have ended the trial, and have been cut off before the record came to its place: then it comes
+        there now, and the trial need not be run. Whoever still writes in their folders has lost the lease.
         """
         with disk_explained(self.running):
             self.running.mkdir(parents=True)
@@ -74,9 +77,13 @@ class Attempt(Store):
         AttemptsFile(self.running).close(how, error)
 
     def _take_over(self) -> None:
-        left = [folder for folder in attempts(self.results, self.lease.trial_id) if folder != self.running]
+        left = self._claimed()
+        for folder in left:
+            if self._settle(folder):
+                break
+        left = [folder for folder in left if folder.is_dir()]
         ended = Store(self.results).folder_of(self.lease.trial_id)  # timed out or failed, if it is run again
-        self._earlier = _attempts_at(ended, left)
+        self._earlier = _attempts_at(ended, left, trial_id=self.lease.trial_id)
         newest = max((ended, *left), key=_last_checkpoint)
         if _last_checkpoint(newest):
             for name in SO_FAR:  # copied, since a record of a failure may tell of them
@@ -88,61 +95,109 @@ class Attempt(Store):
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _claimed(self) -> list[Path]:
+        """What earlier runs of the trial left, under names that they do not know.
+
+        One that comes back late finds its folder gone as a whole: it cannot give it a place while it is taken apart.
+        """
+        claimed = []
+        for number, folder in enumerate(attempts(self.results, self.lease.trial_id)):
+            if folder == self.running:
+                continue
+            mine = self.running.with_name(f"{self.running.name}-left-{number}")
+            with suppress(FileNotFoundError):  # its run has just ended the trial
+                folder.rename(mine)
+                claimed.append(mine)
+        return claimed
+
     def write(self, record: Record) -> Path:
         """Writes the record and gives the trial its place in the store; returns the record's path there.
 
-        Raises `LeaseError`, and changes nothing in the store, where the lease is gone or the trial finished already;
-        `DiskError`, where the disk does not take the record or the trial's folder is gone: then its checkpoints stay.
+        Raises `LeaseError`, and changes nothing in the store, where the lease is gone, the trial finished already or a
+        later version's record stands there; `DiskError`, where the disk does not take the record or the trial's folder
+        is gone: then its checkpoints stay.
         """
         self._check_lease()
         if not self.running.is_dir():
             raise DiskError(f"{self.running}: the folder of a running trial is gone; run again")
         told = {"command": self._command, "workers": self._workers}
         known: dict[str, object] = {name: value for name, value in told.items() if value is not None}
+        noted = AttemptsFile(self.running)
         if self._begun:
-            noted = AttemptsFile(self.running)
             known["attempts"] = closed(noted.read(), how=record.status, error=record.error)
-            noted.remove()
         written = super().write(record.model_copy(update=known))
-        trial_id = self.lease.trial_id
+        noted.remove()
         self._check_lease()
-        store = Store(self.results)
-        have = store.survey([trial_id]).records.get(trial_id)
+        trial_id = self.lease.trial_id
+        found = Store(self.results).survey([trial_id])
+        if trial_id in found.left_alone:
+            raise LeaseError(found.left_alone[trial_id])
+        have = found.records.get(trial_id)
         if have is not None and have.status in FINISHED:
             raise LeaseError(f"trial {trial_id}: is finished already; nothing is written")
-        place = store.folder_of(trial_id)
+        return self._place(self.running, record) / written.name
+
+    def settle(self) -> bool:
+        """Gives a trial its place that ended, and was cut off before it had it; whether there is one."""
+        return self.lease.held() and self._settle(self.running)
+
+    def _settle(self, folder: Path) -> bool:
+        record = _record_in(folder, trial_id=self.lease.trial_id)
+        if record is None or record.status not in FINISHED or disagreements(folder, record.files):
+            return False
+        found = Store(self.results).survey([self.lease.trial_id])
+        have = found.records.get(self.lease.trial_id)
+        if self.lease.trial_id in found.left_alone or (have is not None and have.status in FINISHED):
+            return False
+        AttemptsFile(folder).remove()
+        self._place(folder, record)
+        return True
+
+    def _place(self, folder: Path, record: Record) -> Path:
+        """Puts a trial's folder, which has its record, in its place; returns where that is."""
+        for temporary in folder.glob(".*"):  # of files that were being written when a process was killed
+            if temporary.is_file():
+                temporary.unlink()
+        place = Store(self.results).folder_of(record.trial_id)
         with disk_explained(place):
             place.parent.mkdir(parents=True, exist_ok=True)
-            self._exchange(place)
+            self._exchange(folder, place)
         if record.status in FINISHED:  # what an earlier run could have gone on from, where another's record is taken in
-            for checkpoint in place.glob(CHECKPOINTS):
-                checkpoint.unlink()
-        return place / written.name
+            _remove_checkpoints(place)
+        return place
 
     def _check_lease(self) -> None:
         if not self.lease.held():
             shutil.rmtree(self.running, ignore_errors=True)
             raise LeaseError(f"trial {self.lease.trial_id}: another run has taken it over; nothing is written")
 
-    def _exchange(self, place: Path) -> None:
-        """Puts the trial's folder in its place; what was there comes back if that fails."""
+    def _exchange(self, folder: Path, place: Path) -> None:
+        """Puts a folder in its place; what was there comes back if that fails."""
         before = self.running.with_name(f"{self.running.name}-before")
         if place.exists():
             place.rename(before)
         try:
-            self.running.rename(place)
-        except OSError:
-            if before.exists():
+            folder.rename(place)
+        except BaseException:
+            if before.exists() and not place.exists():
                 before.rename(place)
             raise
         shutil.rmtree(before, ignore_errors=True)
 
     def end(self) -> None:
         """Gives the lease back; what did not end leaves what the next run goes on from, if anything."""
-        have = Store(self.results).survey([self.lease.trial_id]).records.get(self.lease.trial_id)
+        with suppress(DiskError):  # the next run settles it
+            self.settle()
+        trial_id = self.lease.trial_id
+        have = Store(self.results).survey([trial_id]).records.get(trial_id)
+        finished = have is not None and have.status in FINISHED
+        if finished and self.lease.held():
+            for folder in attempts(self.results, trial_id):
+                shutil.rmtree(folder, ignore_errors=True)
+            _remove_checkpoints(Store(self.results).folder_of(trial_id))
         if not is_resumable(self.running):
             shutil.rmtree(self.running, ignore_errors=True)
-        self.lease.release(finished=have is not None and have.status in FINISHED)
+        self.lease.release(finished=finished)
 
 
 def is_resumable(folder: Path) -> bool:
@@ -150,14 +205,24 @@ def is_resumable(folder: Path) -> bool:
     return any(folder.glob(CHECKPOINTS))
 
 
-def _attempts_at(ended: Path, left: Sequence[Path]) -> tuple[Attempted, ...]:
-    """The earlier attempts at a trial: those that its record tells of, and those of runs that left none."""
+def _remove_checkpoints(place: Path) -> None:
+    for checkpoint in place.glob(CHECKPOINTS):
+        checkpoint.unlink(missing_ok=True)
+
+
+def _record_in(folder: Path, *, trial_id: str) -> Record | None:
+    """The record in a folder of whatever name; None where there is none, or none to believe."""
     try:
-        record = read_record(ended)
-    except RecordError:  # it is not believed, in this either
-        record = None
+        return read_record(folder, trial_id=trial_id)
+    except RecordError:
+        return None
+
+
+def _attempts_at(ended: Path, left: Sequence[Path], *, trial_id: str) -> tuple[Attempted, ...]:
+    """The earlier attempts at a trial: those that its records tell of, and those of runs that left none."""
+    records = [_record_in(folder, trial_id=trial_id) for folder in (ended, *left)]
     noted = [closed(AttemptsFile(folder).read(), how="lost", error="its run was gone", ended="") for folder in left]
-    return joined(() if record is None else record.attempts, *noted)
+    return joined(*(record.attempts for record in records if record is not None), *noted)
 
 
 def _last_checkpoint(folder: Path) -> float:

@@ -12,6 +12,7 @@ date but that it changes: whoever waits for a lease of another machine watches i
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -28,10 +29,33 @@ from bench.machine.disk import disk_explained, write_atomically
 from bench.machine.processes import machine_name, process_start
 
 LEASES = "leases"
-# How often a holder touches its lease, and after how long of watching without a change a holder on another machine
-# counts as gone. Disks that are shared show a change late.
-HEARTBEAT_SECONDS = 15.0
-GONE_SECONDS = 300.0
+# All runs on a results folder must agree on it: who beats more slowly than others wait is taken for gone.
+VARIABLE = "SKIPRNN_GONE_SECONDS"
+
+
+def gone_seconds(told: str | None) -> float:
+    """After how long of watching without a change a holder on another machine counts as gone.
+
+    Disks that are shared show a change late, so that five minutes are not much. Raises `LeaseError` for what is no
+    number of seconds, from 1 to a day.
+
+    Args:
+        told: what the environment says; None leaves the usual.
+    """
+    if told is None:
+        return 300.0
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = math.nan
+    if not 1.0 <= seconds <= 86_400.0:
+        raise LeaseError(f"{VARIABLE}={told}: not a number of seconds from 1 to 86400; unset it, which is 300")
+    return seconds
+
+
+GONE_SECONDS = gone_seconds(os.environ.get(VARIABLE))
+# How often a holder touches its lease.
+HEARTBEAT_SECONDS = GONE_SECONDS / 20
 
 
 class Holder(BaseModel):

@@ -76,22 +76,15 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
     attempt = Attempt(results, lease=lease)
     try:
         store = Store(results)
-        there = store.survey([trial_id])
-        if trial_id in there.left_alone:
-            merged.refused.append(there.left_alone[trial_id])
-            return False
-        have = there.records.get(trial_id)
-        if have is not None and have != record and have.status in FINISHED and record.status in FINISHED:
-            merged.refused.append(
-                f"{folder}: differs from {store.folder_of(trial_id)}, and both finished; delete the one not wanted"
-            )
-            return False
-        if have is not None and not _is_better(record, have):
-            merged.skipped.append(trial_id)
-            return True
-        if trial_id in there.damaged:
-            store.set_aside(trial_id, reason=there.damaged[trial_id])
-        attempt.start()
+        stands = _stands(folder, record, store=store, merged=merged)
+        if stands is None:
+            there = store.survey([trial_id])
+            if trial_id in there.damaged:
+                store.set_aside(trial_id, reason=there.damaged[trial_id])
+            attempt.start()  # which may find that a run ended it that was cut off
+            stands = _stands(folder, record, store=store, merged=merged)
+        if stands is not None:
+            return stands
         incoming = attempt.running / INCOMING
         copy_folder(folder, incoming, leaving_out=RECORD)
         if off := disagreements(incoming, record.files):
@@ -104,6 +97,25 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
         return True
     finally:
         attempt.end()
+
+
+def _stands(folder: Path, record: Record, *, store: Store, merged: Merged) -> bool | None:
+    """Whether as much stands in the store as is to be taken in; None where it has to be taken in."""
+    trial_id = record.trial_id
+    there = store.survey([trial_id])
+    if trial_id in there.left_alone:
+        merged.refused.append(there.left_alone[trial_id])
+        return False
+    have = there.records.get(trial_id)
+    if have is not None and have != record and have.status in FINISHED and record.status in FINISHED:
+        merged.refused.append(
+            f"{folder}: differs from {store.folder_of(trial_id)}, and both finished; delete the one not wanted"
+        )
+        return False
+    if have is not None and not _is_better(record, have):
+        merged.skipped.append(trial_id)
+        return True
+    return None
 
 
 def _unpack(incoming: Path, folder: Path) -> None:
