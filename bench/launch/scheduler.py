@@ -102,9 +102,13 @@ class Running:
                 return
             trial, attempt = taken
             where = slot.where(trial)
-            with given_back_if_raised(attempt):
-                attempt.begin(node=where.node, device=where.device)
-                self._handles[slot] = self._executor.start(trial, attempt, slot)
+            try:
+                with given_back_if_raised(attempt):
+                    attempt.begin(node=where.node, device=where.device)
+                    self._handles[slot] = self._executor.start(trial, attempt, slot)
+            except LeaseError:  # this run was so late that another has taken it over
+                self._waiting.put_back(trial)
+                continue
             self._display.started(trial)
             if where.node:
                 self._display.placed(trial, where)
@@ -123,7 +127,8 @@ class Running:
             elif isinstance(event, Refused):
                 raise DiskError(event.said)
             elif isinstance(event, Began):
-                event.handle.attempt.locate(node=event.where.node, device=event.where.device)
+                with suppress(LeaseError):  # the next look at the leases answers that
+                    event.handle.attempt.locate(node=event.where.node, device=event.where.device)
                 self._display.placed(event.handle.trial, event.where)
             elif isinstance(event, NotBegun):
                 self._put_back(event.handle, why=event.said)
@@ -137,7 +142,7 @@ class Running:
         self._executor.stop(handles)
         for handle in handles:
             if handle.attempt.running.is_dir():  # else it ended meanwhile
-                with suppress(DiskError):  # which is why they are stopped, it may be
+                with suppress(DiskError, LeaseError):  # which is why they are stopped, it may be
                     handle.attempt.close("stopped", "its run was stopped")
             handle.attempt.end()
 

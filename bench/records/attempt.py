@@ -7,8 +7,8 @@ lost its lease can disturb neither the store nor the one that runs the trial now
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
@@ -58,23 +58,37 @@ class Attempt(Store):
 
         One of them may have ended the trial, and have been cut off before the record came to its place: then it comes
         there now, and the trial need not be run. Whoever still writes in their folders has lost the lease.
+
+        Raises `DiskError`, and `LeaseError` where this run was so late that another has taken over.
         """
-        with disk_explained(self.running):
+        with self._while_held(), disk_explained(self.running):
             self.running.mkdir(parents=True)
             self._take_over()
 
     def begin(self, *, node: str, device: str) -> None:
-        """Notes that the trial is started now, there, for its record."""
-        AttemptsFile(self.running).begin(node=node, device=device, earlier=self._earlier)
+        """Notes that the trial is started now, there, for its record. Raises as `start`; so do the next two."""
+        with self._while_held():
+            AttemptsFile(self.running).begin(node=node, device=device, earlier=self._earlier)
         self._begun = True
 
     def locate(self, *, node: str, device: str) -> None:
         """Notes where it runs, where that was not known when it was started."""
-        AttemptsFile(self.running).locate(node=node, device=device)
+        with self._while_held():
+            AttemptsFile(self.running).locate(node=node, device=device)
 
     def close(self, how: How, error: str) -> None:
         """Notes how it ended, where its record does not say it as well."""
-        AttemptsFile(self.running).close(how, error)
+        with self._while_held():
+            AttemptsFile(self.running).close(how, error)
+
+    @contextmanager
+    def _while_held(self) -> Iterator[None]:
+        """Says of a file that cannot be written whose it is: whoever takes a trial over takes its folder away."""
+        try:
+            yield
+        except DiskError:
+            self._check_lease()
+            raise
 
     def _take_over(self) -> None:
         left = self._claimed()
@@ -118,6 +132,10 @@ class Attempt(Store):
         is gone: then its checkpoints stay.
         """
         self._check_lease()
+        with self._while_held():
+            return self._write(record)
+
+    def _write(self, record: Record) -> Path:
         if not self.running.is_dir():
             raise DiskError(f"{self.running}: the folder of a running trial is gone; run again")
         told = {"command": self._command, "workers": self._workers}
@@ -138,8 +156,12 @@ class Attempt(Store):
         return self._place(self.running, record) / written.name
 
     def settle(self) -> bool:
-        """Gives a trial its place that ended, and was cut off before it had it; whether there is one."""
-        return self.lease.held() and self._settle(self.running)
+        """Gives a trial its place that ended, and was cut off before it had it; whether there is one.
+
+        Raises `DiskError`, and `LeaseError` where another run has taken over meanwhile.
+        """
+        with self._while_held():
+            return self.lease.held() and self._settle(self.running)
 
     def _settle(self, folder: Path) -> bool:
         record = _record_in(folder, trial_id=self.lease.trial_id)
@@ -159,7 +181,7 @@ class Attempt(Store):
             if temporary.is_file():
                 temporary.unlink()
         place = Store(self.results).folder_of(record.trial_id)
-        with disk_explained(place):
+        with disk_explained(place), disk_explained(folder):
             place.parent.mkdir(parents=True, exist_ok=True)
             self._exchange(folder, place)
         if record.status in FINISHED:  # what an earlier run could have gone on from, where another's record is taken in
@@ -186,7 +208,7 @@ class Attempt(Store):
 
     def end(self) -> None:
         """Gives the lease back; what did not end leaves what the next run goes on from, if anything."""
-        with suppress(DiskError):  # the next run settles it
+        with suppress(DiskError, LeaseError):  # the next run settles it
             self.settle()
         trial_id = self.lease.trial_id
         have = Store(self.results).survey([trial_id]).records.get(trial_id)
