@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.records.leases import LEASES
 from bench.records.attempt import RUNNING
+from bench.records.leases import LEASES
 from bench.records.store import CHECKPOINTS
 from bench.records.verify import findings
 
