@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -11,6 +12,9 @@ from statistics import fmean, median
 from bench.plan.trial import Trial
 from bench.train.progress import Progress
 
+# Of what the last answer took, the time that passes before the next.
+BETWEEN = 100.0
+
 
 class Countdown:
     """Guesses the time left.
@@ -18,6 +22,9 @@ class Countdown:
     A trial is expected to take the median of those that ended and differ from it in the seed alone; where none did, its
     estimate, times the median of how those that ended compared with theirs. Then the waiting trials are handed to
     whichever worker is free first.
+
+    That looks at every trial that is left, whoever asks. So it is done anew once a hundred times as long has passed as
+    it took; until then the last answer counts down.
 
     Args:
         estimates: seconds by trial id, in the order in which the trials are run; 0 is unknown.
@@ -43,6 +50,7 @@ class Countdown:
         self._progress: dict[str, Progress] = {}
         self._taken: dict[str, list[float]] = defaultdict(list)
         self._paces: list[float] = []
+        self._told, self._told_at, self._valid_until = 0.0, 0.0, -math.inf
 
     def started(self, trial: Trial) -> None:
         """Notes that a trial runs from now on."""
@@ -80,6 +88,16 @@ class Countdown:
 
     def seconds_left(self) -> float:
         """Until the last of all that wait or run has ended."""
+        if not self._left:
+            return 0.0
+        begun = self._clock()
+        if begun >= self._valid_until:
+            self._told, self._told_at = self._computed(), begun
+            ended = self._clock()
+            self._valid_until = ended + BETWEEN * (ended - begun)
+        return max(0.0, self._told - (begun - self._told_at))
+
+    def _computed(self) -> float:
         typical = {name: median(taken) for name, taken in self._taken.items()} if self._known else {}
         pace = median(self._paces) if self._paces else 1.0
         any_trial = fmean(seconds for taken in self._taken.values() for seconds in taken) if self._taken else 0.0

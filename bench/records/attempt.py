@@ -177,9 +177,11 @@ class Attempt(Store):
 
     def _place(self, folder: Path, record: Record) -> Path:
         """Puts a trial's folder, which has its record, in its place; returns where that is."""
-        for temporary in folder.glob(".*"):  # of files that were being written when a process was killed
-            if temporary.is_file():
-                temporary.unlink()
+        for temporary in folder.glob(".*"):  # of its process, or of files that were being written when that was killed
+            if temporary.is_dir():
+                shutil.rmtree(temporary, ignore_errors=True)
+            else:
+                temporary.unlink(missing_ok=True)
         place = Store(self.results).folder_of(record.trial_id)
         with disk_explained(place), disk_explained(folder):
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What runs that were cut off left of trials that are finished: nobody takes those up again, so somebody has to look."""
+"""What runs that were cut off left of finished trials, which nobody takes up again: somebody has to look."""
 
 from __future__ import annotations
 
