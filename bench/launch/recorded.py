@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,14 +13,13 @@ from typing import Protocol
 
 from bench.errors import DiskError, LeaseError
 from bench.launch.heard import DiskTrouble, Message
-from bench.machine.disk import TROUBLES, disk_explained, disk_trouble
+from bench.machine.disk import TROUBLES, disk_trouble
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
 from bench.records.lone_folder import LoneFolder
 from bench.train.progress import Life
 
 LOG = "log.txt"
-TEMPORARY = ".temporary"
 # PyTorch's and TensorFlow's errors of a GPU whose memory is used up.
 OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")
 # Exit codes: a record of a trial that ended by itself, one of a failure or none, and a trial that was stopped.
@@ -54,10 +51,9 @@ def run_recorded(
 ) -> int:
     """Runs one trial to its record; whatever is raised becomes a record of status `failed`. Returns the exit code.
 
-    Everything that the frameworks print goes to `log.txt` in the trial's folder, and their temporary files into a
-    folder of it: TensorFlow removes its own only where Python ends as usual, which a forked process does not. Asked to
-    end (SIGTERM), or without its lease, the trial ends without a record. So it does where the disk takes no files: that
-    is no failure of the trial, and the watcher is told.
+    Everything that the frameworks print goes to `log.txt` in the trial's folder. Asked to end (SIGTERM), or without
+    its lease, the trial ends without a record. So it does where the disk takes no files: that is no failure of the
+    trial, and the watcher is told.
 
     Args:
         trial: what to run.
@@ -85,7 +81,6 @@ def run_recorded(
         # Imported here so that an import that fails is recorded like any other failure.
         from bench.train.training import run_trial
 
-        _keep_temporary_files(store.running / TEMPORARY)
         run_trial(
             trial,
             store=store,
@@ -108,9 +103,6 @@ def run_recorded(
         if trouble is not None and store.held():  # else another run has taken the trial over, with its folder
             watcher.tell(DiskTrouble(str(trouble)))
         return FAILED
-    finally:
-        tempfile.tempdir = None
-        shutil.rmtree(store.running / TEMPORARY, ignore_errors=True)
     return ENDED
 
 
@@ -178,12 +170,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _stop(signum: int, frame: FrameType | None) -> None:
     """Ends the trial in order, so that it closes its files and gives back its semaphores."""
     raise StoppedError
-
-
-def _keep_temporary_files(folder: Path) -> None:
-    with disk_explained(folder):
-        folder.mkdir(exist_ok=True)
-    tempfile.tempdir = str(folder)
 
 
 def _redirect_output(path: Path) -> None:

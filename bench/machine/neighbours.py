@@ -19,15 +19,13 @@ from typing import Self
 
 from bench.machine.processes import machine_name, process_start
 
-# Found before a trial is given a temporary folder of its own.
-TEMPORARY = Path(tempfile.gettempdir())
 PROCESS = re.compile(r"(?P<process_id>[0-9]+)-(?P<start>[0-9]+)")
 
 
 def shared_folder() -> Path:
     """Where this user's trials show themselves on this machine."""
     machine = hashlib.sha256(machine_name().encode()).hexdigest()[:16]
-    return TEMPORARY / f"skiprnn-bench-{os.getuid()}" / machine
+    return Path(tempfile.gettempdir()) / f"skiprnn-bench-{os.getuid()}" / machine
 
 
 class Neighbours:

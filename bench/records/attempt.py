@@ -61,28 +61,28 @@ class Attempt(Store):
 
         Raises `DiskError`, and `LeaseError` where this run was so late that another has taken over.
         """
-        with self._while_held(), disk_explained(self.running):
+        with self.while_held(), disk_explained(self.running):
             self.running.mkdir(parents=True)
             self._take_over()
 
     def begin(self, *, node: str, device: str) -> None:
         """Notes that the trial is started now, there, for its record. Raises as `start`; so do the next two."""
-        with self._while_held():
+        with self.while_held():
             AttemptsFile(self.running).begin(node=node, device=device, earlier=self._earlier)
         self._begun = True
 
     def locate(self, *, node: str, device: str) -> None:
         """Notes where it runs, where that was not known when it was started."""
-        with self._while_held():
+        with self.while_held():
             AttemptsFile(self.running).locate(node=node, device=device)
 
     def close(self, how: How, error: str) -> None:
         """Notes how it ended, where its record does not say it as well."""
-        with self._while_held():
+        with self.while_held():
             AttemptsFile(self.running).close(how, error)
 
     @contextmanager
-    def _while_held(self) -> Iterator[None]:
+    def while_held(self) -> Iterator[None]:
         """Says of a file that cannot be written whose it is: whoever takes a trial over takes its folder away."""
         try:
             yield
@@ -132,7 +132,7 @@ class Attempt(Store):
         is gone: then its checkpoints stay.
         """
         self._check_lease()
-        with self._while_held():
+        with self.while_held():
             return self._write(record)
 
     def _write(self, record: Record) -> Path:
@@ -160,7 +160,7 @@ class Attempt(Store):
 
         Raises `DiskError`, and `LeaseError` where another run has taken over meanwhile.
         """
-        with self._while_held():
+        with self.while_held():
             return self.lease.held() and self._settle(self.running)
 
     def _settle(self, folder: Path) -> bool:
@@ -177,11 +177,9 @@ class Attempt(Store):
 
     def _place(self, folder: Path, record: Record) -> Path:
         """Puts a trial's folder, which has its record, in its place; returns where that is."""
-        for temporary in folder.glob(".*"):  # of its process, or of files that were being written when that was killed
-            if temporary.is_dir():
-                shutil.rmtree(temporary, ignore_errors=True)
-            else:
-                temporary.unlink(missing_ok=True)
+        for temporary in folder.glob(".*"):  # of files that were being written when a process was killed
+            if temporary.is_file():
+                temporary.unlink()
         place = Store(self.results).folder_of(record.trial_id)
         with disk_explained(place), disk_explained(folder):
             place.parent.mkdir(parents=True, exist_ok=True)

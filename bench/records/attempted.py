@@ -57,7 +57,7 @@ class AttemptsFile:
 
     def locate(self, *, node: str, device: str) -> None:
         """Says where the last attempt runs, which was not known when it began."""
-        *earlier, last = self.read()
+        *earlier, last = self.read() or (Attempted(started=now()),)  # where it was cut off
         self._write([*earlier, last.model_copy(update={"node": node, "device": device})])
 
     def close(self, how: How, error: str) -> None:

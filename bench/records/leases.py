@@ -12,6 +12,7 @@ date but that it changes: whoever waits for a lease of another machine watches i
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import secrets
@@ -29,6 +30,8 @@ from bench.machine.disk import disk_explained, write_atomically
 from bench.machine.processes import machine_name, process_start
 
 LEASES = "leases"
+# What a disk answers that has no second names of files.
+WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 # All runs on a results folder must agree on it: who beats more slowly than others wait is taken for gone.
 VARIABLE = "SKIPRNN_GONE_SECONDS"
 
@@ -184,15 +187,29 @@ def take_lease(results: Path, trial_id: str, *, watch: Watch | None = None) -> L
 
 
 def _create(lease: Lease) -> None:
-    """Writes a lease's file, which must not be there; half of one would keep everybody away."""
-    handle = os.open(lease.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    """Writes a lease's file, which must not be there, as a whole: half of one would keep everybody away for a while."""
+    whole = lease.folder / f".{lease.token}"
+    try:
+        _write_new(whole, Holder.this_process(token=lease.token).model_dump_json())
+        try:
+            os.link(whole, lease.path)
+        except OSError as error:
+            if error.errno not in WITHOUT_LINKS:
+                raise
+            _write_new(lease.path, whole.read_text(encoding="utf-8"))
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(Holder.this_process(token=lease.token).model_dump_json())
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        lease.path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
 
 

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.errors import RecordError
+from bench.errors import LeaseError, RecordError
 from bench.machine.disk import copy_folder, disk_explained
 from bench.records.attempt import Attempt
 from bench.records.files import disagreements
@@ -75,28 +75,36 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
         return False
     attempt = Attempt(results, lease=lease)
     try:
-        store = Store(results)
-        stands = _stands(folder, record, store=store, merged=merged)
-        if stands is None:
-            there = store.survey([trial_id])
-            if trial_id in there.damaged:
-                store.set_aside(trial_id, reason=there.damaged[trial_id])
-            attempt.start()  # which may find that a run ended it that was cut off
-            stands = _stands(folder, record, store=store, merged=merged)
-        if stands is not None:
-            return stands
-        incoming = attempt.running / INCOMING
-        copy_folder(folder, incoming, leaving_out=RECORD)
-        if off := disagreements(incoming, record.files):
-            shutil.rmtree(incoming)
-            merged.refused += [problem.replace(f"{incoming}/", f"{folder}/") for problem in off.values()]
-            return False
-        _unpack(incoming, attempt.running)
-        attempt.write(record)  # last, in the present schema
-        merged.copied.append(trial_id)
-        return True
+        with attempt.while_held():
+            return _take_in(folder, record, attempt=attempt, merged=merged)
+    except LeaseError as error:  # this process stood still for so long that another run has taken the trial over
+        merged.refused.append(f"{folder}: {error}")
+        return False
     finally:
         attempt.end()
+
+
+def _take_in(folder: Path, record: Record, *, attempt: Attempt, merged: Merged) -> bool:
+    trial_id, store = record.trial_id, Store(attempt.results)
+    stands = _stands(folder, record, store=store, merged=merged)
+    if stands is None:
+        there = store.survey([trial_id])
+        if trial_id in there.damaged:
+            store.set_aside(trial_id, reason=there.damaged[trial_id])
+        attempt.start()  # which may find that a run ended it that was cut off
+        stands = _stands(folder, record, store=store, merged=merged)
+    if stands is not None:
+        return stands
+    incoming = attempt.running / INCOMING
+    copy_folder(folder, incoming, leaving_out=RECORD)
+    if off := disagreements(incoming, record.files):
+        shutil.rmtree(incoming)
+        merged.refused += [problem.replace(f"{incoming}/", f"{folder}/") for problem in off.values()]
+        return False
+    _unpack(incoming, attempt.running)
+    attempt.write(record)  # last, in the present schema
+    merged.copied.append(trial_id)
+    return True
 
 
 def _stands(folder: Path, record: Record, *, store: Store, merged: Merged) -> bool | None:

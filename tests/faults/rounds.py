@@ -271,7 +271,8 @@ class _Round:
         known = {"trials", "leases", "running", "quarantine", "filler"}
         known |= {f"{name}{end}" for name in SWEEPS for end in (".json", ".events.jsonl")}
         wrong += [f"{path.name} is left" for path in self._results.iterdir() if path.name not in known]
-        shown = [path for path in (self._home / "tmp").iterdir() if not path.name.startswith("skiprnn-bench-")]
+        kept = ("skiprnn-bench-", "torchinductor_")  # one folder a user each, which is meant to stay
+        shown = [path for path in (self._home / "tmp").iterdir() if not path.name.startswith(kept)]
         wrong += [f"{path.name} is left in the temporary folder" for path in shown]
         trials = {trial.id for trial in sweeps.load(str(self._sweeps["one"])).trials}
         wrong += [f"{trial_id}: of no sweep" for trial_id in found.keys() - trials]
