@@ -5,13 +5,15 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from statistics import fmean, median
 
 from bench.plan.trial import Trial
 from bench.train.progress import Progress
 
+# How many of a configuration are looked at: a machine may become busy, or quiet, while a sweep runs.
+RECENT = 10
 # Of what the last answer took, the time that passes before the next.
 BETWEEN = 100.0
 
@@ -19,7 +21,7 @@ BETWEEN = 100.0
 class Countdown:
     """Guesses the time left.
 
-    A trial is expected to take the median of those that ended and differ from it in the seed alone; where none did, its
+    A trial is expected to take the median of the last that ended and differ from it in the seed alone; where none did, its
     estimate, times the median of how those that ended compared with theirs. Then the waiting trials are handed to
     whichever worker is free first.
 
@@ -48,7 +50,7 @@ class Countdown:
         self._clock = clock
         self._started: dict[str, float] = {}
         self._progress: dict[str, Progress] = {}
-        self._taken: dict[str, list[float]] = defaultdict(list)
+        self._taken: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
         self._paces: list[float] = []
         self._told, self._told_at, self._valid_until = 0.0, 0.0, -math.inf
 
@@ -116,9 +118,11 @@ class Countdown:
         return max(ends)
 
     def _rest(self, trial_id: str, expected: float) -> float:
-        """Of a running trial. One that takes longer than expected goes on at its own pace."""
+        """Of a running trial, the more by its own pace the further it is; altogether, once it is late."""
         passed = self._clock() - self._started[trial_id]
-        if passed < expected:
-            return expected - passed
         told = self._progress.get(trial_id)
-        return passed * (told.steps - told.step) / told.step if told is not None and told.step else 0.0
+        done = told.step / told.steps if told is not None else 0.0
+        by_its_pace = passed * (1.0 - done) / done if done else 0.0
+        if passed >= expected:
+            return by_its_pace
+        return (1.0 - done) * (expected - passed) + done * by_its_pace

@@ -20,6 +20,7 @@ from bench.records.record import FINISHED, Record
 from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store, read_record
 
 RUNNING = "running"
+GONE = "the folder of a running trial is gone; run again"
 
 
 class Attempt(Store):
@@ -137,7 +138,7 @@ class Attempt(Store):
 
     def _write(self, record: Record) -> Path:
         if not self.running.is_dir():
-            raise DiskError(f"{self.running}: the folder of a running trial is gone; run again")
+            raise DiskError(f"{self.running}: {GONE}")
         told = {"command": self._command, "workers": self._workers}
         known: dict[str, object] = {name: value for name, value in told.items() if value is not None}
         noted = AttemptsFile(self.running)
@@ -181,7 +182,7 @@ class Attempt(Store):
             if temporary.is_file():
                 temporary.unlink()
         place = Store(self.results).folder_of(record.trial_id)
-        with disk_explained(place), disk_explained(folder):
+        with disk_explained(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             self._exchange(folder, place)
         if record.status in FINISHED:  # what an earlier run could have gone on from, where another's record is taken in
@@ -200,9 +201,11 @@ class Attempt(Store):
             place.rename(before)
         try:
             folder.rename(place)
-        except BaseException:
+        except BaseException as error:
             if before.exists() and not place.exists():
                 before.rename(place)
+            if isinstance(error, FileNotFoundError):
+                raise DiskError(f"{folder}: {GONE}") from None
             raise
         shutil.rmtree(before, ignore_errors=True)
 

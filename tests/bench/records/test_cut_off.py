@@ -145,12 +145,13 @@ def test_a_late_run_between_its_look_at_the_lease_and_its_step_harms_nothing(
         monkeypatch.undo()
         held_by(late.lease, process_id=ended_process())
         faster = begun(tmp_path)
-        faster.write(record(trial(), quality=0.5))
+        with pytest.raises(LeaseError, match="is finished already"):
+            faster.write(record(trial(), quality=0.5))
         faster.end()
         exchange(attempt, folder, place)
 
     monkeypatch.setattr(Attempt, "_exchange", slow)
-    with pytest.raises(LeaseError):
+    with pytest.raises(LeaseError, match="another run has taken it over"):
         late.write(record(trial(), quality=0.25))
     late.end()
     have = Store(tmp_path).read(trial().id)
