@@ -21,8 +21,8 @@ BETWEEN = 100.0
 class Countdown:
     """Guesses the time left.
 
-    A trial is expected to take the median of the last that ended and differ from it in the seed alone; where none did, its
-    estimate, times the median of how those that ended compared with theirs. Then the waiting trials are handed to
+    A trial is expected to take the median of the last that ended and differ from it in the seed alone; where none did,
+    its estimate, times the median of how those that ended compared with theirs. Then the waiting trials are handed to
     whichever worker is free first.
 
     That looks at every trial that is left, whoever asks. So it is done anew once a hundred times as long has passed as
