@@ -85,19 +85,26 @@ def test_who_ends_in_order_gives_its_record_its_place(tmp_path: Path) -> None:
     nothing_is_left(tmp_path)
 
 
-def test_what_failed_before_is_still_told_of_when_a_run_was_cut_off_while_it_changed_places(tmp_path: Path) -> None:
+def test_a_failure_that_had_not_yet_its_place_is_still_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = begun(tmp_path)
     first.close("killed", "as it was before")
     first.write(record(trial(), status="failed", error="as it was before"))
     first.end()
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
     second = begun(tmp_path)
-    Store(tmp_path).folder_of(trial().id).rename(second.running.with_name(f"{second.running.name}-before"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Attempt, "_place", die)
+        with pytest.raises(KeyboardInterrupt):
+            second.write(record(trial(), status="timeout", error="too long"))
     held_by(second.lease, process_id=ended_process())
     third = begun(tmp_path)
     third.write(record(trial(), quality=0.25))
     have = Store(tmp_path).read(trial().id)
     assert have is not None
-    assert [each.how for each in have.attempts] == ["killed", "lost", "ok"]
+    assert [each.how for each in have.attempts] == ["killed", "timeout", "ok"]
 
 
 def test_a_late_run_finds_its_folder_gone_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
