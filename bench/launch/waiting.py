@@ -46,7 +46,8 @@ class Waiting:
         """The first trial that can be run now, with its attempt begun; None where every one is held by another run.
 
         Args:
-            shared: is told of a trial that another run has ended in the meantime, with its record.
+            shared: is told of a trial that another run has ended in the meantime, with its record, or that the command
+                of a run which is gone has finished since.
 
         Raises `DiskError` where the disk takes no lease or no folder.
         """
@@ -58,7 +59,7 @@ class Waiting:
             attempt = Attempt(self._store.results, lease=lease, command=self._command, workers=self._workers)
             with given_back_if_raised(attempt):
                 attempt.start()
-                if self._is_to_run(trial.id):
+                if self._is_to_run(trial.id) and not attempt.adopt():
                     return trial, attempt
                 attempt.end()
             record = self._store.survey([trial.id]).records.get(trial.id)

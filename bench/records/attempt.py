@@ -7,17 +7,21 @@ lost its lease can disturb neither the store nor the one that runs the trial now
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
 from bench.machine.disk import disk_explained
 from bench.records.attempted import Attempted, AttemptsFile, How, closed, joined
 from bench.records.leases import Lease
+from bench.records.lone_folder import HEARTBEAT, TRIAL, has_finished, left_record, record_in
 from bench.records.record import FINISHED, Record
-from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store, read_record
+from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store
 
 RUNNING = "running"
+# Behind the name of a folder whose run is gone, so that whoever still writes there writes no more.
+LEFT = "-left"
 
 
 class Attempt(Store):
@@ -37,6 +41,7 @@ class Attempt(Store):
         self._workers = workers
         self._earlier: tuple[Attempted, ...] = ()
         self._begun = False
+        self._has_finished = False
 
     @property
     def running(self) -> Path:
@@ -54,7 +59,8 @@ class Attempt(Store):
     def start(self) -> None:
         """Takes what the trial can go on from out of what its earlier runs left, and removes the rest.
 
-        Whoever still writes there has lost the lease.
+        Whoever still writes there has lost the lease. A finished record that a trial's command left there is kept, for
+        `adopt`.
         """
         with disk_explained(self.running):
             self.running.mkdir(parents=True)
@@ -73,12 +79,42 @@ class Attempt(Store):
         """Notes how it ended, where its record does not say it as well."""
         AttemptsFile(self.running).close(how, error)
 
+    def adopt(self) -> bool:
+        """Takes in the finished record that the command of a run which is gone left behind; whether there was one."""
+        if not self._has_finished:
+            return False
+        self._command = self._workers = None  # it was another command's
+        return self.take_in()
+
+    def take_in(self) -> bool:
+        """Gives the record that the trial's command left in its folder its place in the store; whether there was one.
+
+        Raises `DamagedRecordError` or `NewerRecordError` where it, or a file that it tells of, is not to be believed;
+        `LeaseError` and `DiskError` as `write`.
+        """
+        record = left_record(self.running, trial_id=self.lease.trial_id)
+        if record is None:
+            return False
+        self._begun = False  # the record tells of the attempts itself
+        AttemptsFile(self.running).remove()
+        for path in (self.running / TRIAL, *self.running.glob(f"*{HEARTBEAT}*")):
+            path.unlink(missing_ok=True)
+        self.write(record)
+        return True
+
     def _take_over(self) -> None:
-        left = [folder for folder in attempts(self.results, self.lease.trial_id) if folder != self.running]
-        ended = Store(self.results).folder_of(self.lease.trial_id)  # timed out or failed, if it is run again
-        self._earlier = _attempts_at(ended, left)
+        trial_id = self.lease.trial_id
+        left = [_withdrawn(folder) for folder in attempts(self.results, trial_id) if folder != self.running]
+        ended = Store(self.results).folder_of(trial_id)  # timed out or failed, if it is run again
+        self._earlier = _attempts_at(ended, left, trial_id=trial_id)
+        finished = next((folder for folder in left if has_finished(folder, trial_id=trial_id)), None)
+        if finished is not None:
+            self.running.rmdir()
+            finished.rename(self.running)
+            left.remove(finished)
+            self._has_finished = True
         newest = max((ended, *left), key=_last_checkpoint)
-        if _last_checkpoint(newest):
+        if _last_checkpoint(newest) and not self._has_finished:
             for name in SO_FAR:  # copied, since a record of a failure may tell of them
                 if (newest / name).is_file():
                     shutil.copy2(newest / name, self.running / name)
@@ -121,7 +157,8 @@ class Attempt(Store):
 
     def _check_lease(self) -> None:
         if not self.lease.held():
-            shutil.rmtree(self.running, ignore_errors=True)
+            if not has_finished(self.running, trial_id=self.lease.trial_id):  # else whoever has the lease adopts it
+                shutil.rmtree(self.running, ignore_errors=True)
             raise LeaseError(f"trial {self.lease.trial_id}: another run has taken it over; nothing is written")
 
     def _exchange(self, place: Path) -> None:
@@ -139,8 +176,9 @@ class Attempt(Store):
 
     def end(self) -> None:
         """Gives the lease back; what did not end leaves what the next run goes on from, if anything."""
-        have = Store(self.results).survey([self.lease.trial_id]).records.get(self.lease.trial_id)
-        if not is_resumable(self.running):
+        trial_id = self.lease.trial_id
+        have = Store(self.results).survey([trial_id]).records.get(trial_id)
+        if not is_resumable(self.running) and not has_finished(self.running, trial_id=trial_id):
             shutil.rmtree(self.running, ignore_errors=True)
         self.lease.release(finished=have is not None and have.status in FINISHED)
 
@@ -150,14 +188,22 @@ def is_resumable(folder: Path) -> bool:
     return any(folder.glob(CHECKPOINTS))
 
 
-def _attempts_at(ended: Path, left: Sequence[Path]) -> tuple[Attempted, ...]:
-    """The earlier attempts at a trial: those that its record tells of, and those of runs that left none."""
-    try:
-        record = read_record(ended)
-    except RecordError:  # it is not believed, in this either
-        record = None
+def _withdrawn(folder: Path) -> Path:
+    """The folder of a run that is gone, under a name which nobody knows who may still write to it."""
+    if folder.name.endswith(LEFT):
+        return folder
+    return folder.rename(folder.with_name(folder.name + LEFT))
+
+
+def _attempts_at(ended: Path, left: Sequence[Path], *, trial_id: str) -> tuple[Attempted, ...]:
+    """The earlier attempts at a trial: those that its records tell of, and those of runs that left none."""
+    told: list[Iterable[Attempted]] = []
+    for folder in (ended, *left):
+        with suppress(RecordError):  # it is not believed, in this either
+            record = record_in(folder, trial_id=trial_id)
+            told.append(() if record is None else record.attempts)
     noted = [closed(AttemptsFile(folder).read(), how="lost", error="its run was gone", ended="") for folder in left]
-    return joined(() if record is None else record.attempts, *noted)
+    return joined(*told, *noted)
 
 
 def _last_checkpoint(folder: Path) -> float:
