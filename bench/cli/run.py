@@ -195,7 +195,7 @@ def _submit(
     console.print(
         f"sweep {sweep.name}: submitted {len(missing)} of {len(sweep.trials)} trials as {len(jobs)} task{plural}, "
         f"{jobs[0]}{f' to {jobs[-1]}' if plural else ''}; what they print is in {results / 'slurm'}\n"
-        f"to follow them: python -m bench watch {sweep.name}; when they have ended: python -m bench report {sweep.name}",
+        f"python -m bench watch {sweep.name} follows them; then: python -m bench report {sweep.name}",
         markup=False,
         highlight=False,
         soft_wrap=True,
