@@ -12,7 +12,7 @@ from bench.plan.trial import Trial
 from bench.records.attempt import Attempt, attempts
 from bench.records.attempted import AttemptsFile
 from bench.records.leases import Holder, Lease, leased_trials, take_lease
-from bench.records.lone_folder import HEARTBEAT, LoneFolder, write_trial
+from bench.records.lone_folder import HEARTBEAT, LoneFolder, has_finished, write_trial
 from bench.records.record import Record, Status, failure
 from bench.records.store import Store
 from bench.records.verify import findings
@@ -151,6 +151,27 @@ def test_whoever_still_runs_it_writes_no_more_once_it_is_taken_over(tmp_path: Pa
     other.begin(node="node2", device="cpu")
     told = AttemptsFile(other.running).read()
     assert [(one.node, one.how) for one in told] == [("node1", "lost"), ("node2", "running")]
+
+
+def test_nothing_finishes_between_the_look_and_the_removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be told that its record is written, and the record be gone."""
+    made = trial()
+    attempt = begun(tmp_path, made)
+    late = LoneFolder(attempt.running, trial_id=made.id)
+    gone(attempt)
+    refused: list[str] = []
+
+    def look(folder: Path, *, trial_id: str) -> bool:
+        found = has_finished(folder, trial_id=trial_id)
+        try:
+            late.write(record(made))
+        except DiskError as error:
+            refused.append(str(error))
+        return found
+
+    monkeypatch.setattr("bench.records.attempt.has_finished", look)
+    next_run(tmp_path, made)
+    assert refused
 
 
 def test_a_run_that_lost_its_lease_leaves_a_finished_record_to_whoever_has_it(tmp_path: Path) -> None:
