@@ -128,8 +128,9 @@ def run(
         words = array_job(sweep or DEFAULT_SWEEP, where=where or (), also=also, results=results, data=data)
         _submit(asked, missing, words=words, shards=shards, results=results, options=slurm or (), console=console)
         return
+    needs_cluster = executor == "ray" and bool(missing)
     runs = make_executor(
-        "local" if executor == "slurm" else executor,
+        "ray" if needs_cluster else "local",
         of_executor,
         devices=sorted({one.device for one in of_share.trials}),
         data=data,

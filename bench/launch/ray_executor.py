@@ -7,6 +7,7 @@ and where its record goes stays the scheduler's.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -240,14 +241,12 @@ class RayExecutor:
             return self._lost(each, "out_of_memory", f"its node{place} ran out of memory: {said}")
         if isinstance(error, kinds.TaskCancelledError):
             return self._lost(each, "killed", f"its task was cancelled on the cluster{place}")
-        if isinstance(error, kinds.RayTaskError):
-            cause = getattr(error, "cause", None) or error
-            if isinstance(cause, ModuleNotFoundError):
-                raise ClusterError(
-                    f"a node of the Ray cluster cannot import the project ({cause}): install it there in this version"
-                ) from None
+        if isinstance(error, kinds.RayTaskError):  # of the task itself, which lacks the project or room for a folder
             last = str(error).strip().splitlines()[-1]
-            return Refused(each, f"a node of the cluster{place} cannot run trials: {last}")
+            raise ClusterError(
+                f"a node of the Ray cluster cannot run trials ({last}); the project has to be installed there, in this "
+                f"version"
+            ) from None
         if isinstance(error, kinds.WorkerCrashedError):
             return self._lost(each, "killed", f"the process on its node{place} that ran it was killed")
         return self._lost(each, "lost", f"its node{place} was lost: {said}")
@@ -281,6 +280,7 @@ def connected(address: str | None) -> Any:
         import ray
     except ModuleNotFoundError:
         raise ClusterError(f"--executor ray needs the package 'ray': {INSTALL}") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that a Ray is started here
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
