@@ -232,7 +232,7 @@ class RayExecutor:
     def _failed(self, each: RayTrial, error: Exception) -> Event:
         """The end of a trial that its node does not tell of any more. Raises `ClusterError` where none can be run."""
         kinds = self._ray.exceptions
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
         if isinstance(error, kinds.TaskUnschedulableError | kinds.RuntimeEnvSetupError):
             raise ClusterError(f"the Ray cluster cannot run trials: {said}") from None
         place = f" ({self._where[each].node})" if each in self._where else ""
@@ -292,6 +292,8 @@ def connected(address: str | None) -> Any:
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)  # Ray's would end the program out of order
+    # Ray prints thirty lines of its logs for a node that is gone; the scheduler says it in one. There is no option.
+    ray._private.worker._worker_logs_enabled = False
     return ray
 
 
