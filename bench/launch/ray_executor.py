@@ -287,8 +287,8 @@ def connected(address: str | None) -> Any:
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         said = " ".join(str(error).split())
         raise ClusterError(
-            f"no Ray cluster answers at {address or 'this machine'} ({said}); start one with `ray start --head`, and set "
-            f"RAY_AUTH_MODE=token here where it was started so"
+            f"no Ray cluster answers at {address or 'this machine'} ({said}); start one with `ray start --head`, and "
+            f"set RAY_AUTH_MODE=token here where it was started so"
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)  # Ray's would end the program out of order
