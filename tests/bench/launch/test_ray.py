@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,12 +40,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason="the extra 'cluster' is not installed")
     monkeypatch.setenv("RAY_worker_niceness", "0")  # beside other load a trial would hardly run
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}
-    head = {"num_cpus": 0, "object_store_memory": OBJECTS, "include_dashboard": False, "_system_config": quick}
+    place = tempfile.mkdtemp(prefix="ray-")  # short, since sockets stand in it
+    head = {
+        "temp_dir": place,
+        "num_cpus": 0,
+        "object_store_memory": OBJECTS,
+        "include_dashboard": False,
+        "_system_config": quick,
+    }
     made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
     try:
         yield made
     finally:
         made.shutdown()
+        shutil.rmtree(place)
 
 
 def add_node(cluster: Any) -> Any:
