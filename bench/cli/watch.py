@@ -99,7 +99,8 @@ def show(
         words = (_ago(one.since, now=now), _ago(one.heard, now=now), one.trouble or step)
         loss = "–" if one.loss is None else format(one.loss, ".4g")
         label = trials[one.trial_id].label
-        table.add_row(*map(Text, (label, one.host, str(one.process_id), *words, loss)))
+        host = one.host if one.node in ("", one.host) else f"{one.node}, for {one.host}"
+        table.add_row(*map(Text, (label, host, str(one.process_id), *words, loss)))
     if console.is_terminal:
         console.clear()
     if running:

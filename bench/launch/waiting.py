@@ -48,7 +48,8 @@ class Waiting:
         """The first trial that can be run now, with its attempt begun; None where every one is held by another run.
 
         Args:
-            shared: is told of a trial that another run has ended in the meantime, with its record.
+            shared: is told of a trial that another run has ended in the meantime, with its record, or that the command
+                of a run which is gone has finished since.
 
         Raises `DiskError` where the disk takes no lease or no folder.
         """

@@ -7,17 +7,17 @@ lost its lease can disturb neither the store nor the one that runs the trial now
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
 from bench.machine.disk import disk_explained
 from bench.records.attempted import Attempted, AttemptsFile, How, closed, joined
-from bench.records.files import disagreements
 from bench.records.leases import Lease
+from bench.records.lone_folder import HEARTBEAT, TRIAL, has_finished, left_record, record_in
 from bench.records.record import FINISHED, Record
-from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store, read_record
+from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store
 
 RUNNING = "running"
 GONE = "the folder of a running trial is gone; run again"
@@ -91,6 +91,21 @@ class Attempt(Store):
             self._check_lease()
             raise
 
+    def take_in(self) -> bool:
+        """Gives the record that the trial's command left in its folder its place in the store; whether there was one.
+
+        Raises `DamagedRecordError` or `NewerRecordError` where it, or a file that it tells of, is not to be believed;
+        `LeaseError` and `DiskError` as `write`.
+        """
+        record = left_record(self.running, trial_id=self.lease.trial_id)
+        if record is None:
+            return False
+        self._begun = False  # the record tells of the attempts itself
+        with self.while_held():
+            _leave_the_record(self.running)
+        self.write(record)
+        return True
+
     def _take_over(self) -> None:
         left = self._claimed()
         for folder in left:
@@ -154,44 +169,40 @@ class Attempt(Store):
         have = found.records.get(trial_id)
         if have is not None and have.status in FINISHED:
             raise LeaseError(f"trial {trial_id}: is finished already; nothing is written")
-        return self._place(self.running, record) / written.name
-
-    def settle(self) -> bool:
-        """Gives a trial its place that ended, and was cut off before it had it; whether there is one.
-
-        Raises `DiskError`, and `LeaseError` where another run has taken over meanwhile.
-        """
-        with self.while_held():
-            return self.lease.held() and self._settle(self.running)
+        return self._place(self.running, finished=record.status in FINISHED) / written.name
 
     def _settle(self, folder: Path) -> bool:
-        record = _record_in(folder, trial_id=self.lease.trial_id)
-        if record is None or record.status not in FINISHED or disagreements(folder, record.files):
+        """Gives a trial its place that ended in this folder, and was cut off before it had it; whether there is one."""
+        trial_id = self.lease.trial_id
+        if not has_finished(folder, trial_id=trial_id):
             return False
-        found = Store(self.results).survey([self.lease.trial_id])
-        have = found.records.get(self.lease.trial_id)
-        if self.lease.trial_id in found.left_alone or (have is not None and have.status in FINISHED):
+        found = Store(self.results).survey([trial_id])
+        have = found.records.get(trial_id)
+        if trial_id in found.left_alone or (have is not None and have.status in FINISHED):
             return False
-        AttemptsFile(folder).remove()
-        self._place(folder, record)
+        if trial_id in found.damaged:
+            Store(self.results).set_aside(trial_id, reason=found.damaged[trial_id])
+        _leave_the_record(folder)
+        self._place(folder, finished=True)
         return True
 
-    def _place(self, folder: Path, record: Record) -> Path:
+    def _place(self, folder: Path, *, finished: bool) -> Path:
         """Puts a trial's folder, which has its record, in its place; returns where that is."""
         for temporary in folder.glob(".*"):  # of files that were being written when a process was killed
             if temporary.is_file():
                 temporary.unlink()
-        place = Store(self.results).folder_of(record.trial_id)
+        place = Store(self.results).folder_of(self.lease.trial_id)
         with disk_explained(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             self._exchange(folder, place)
-        if record.status in FINISHED:  # what an earlier run could have gone on from, where another's record is taken in
+        if finished:  # what an earlier run could have gone on from, where another's record is taken in
             _remove_checkpoints(place)
         return place
 
     def _check_lease(self) -> None:
         if not self.lease.held():
-            shutil.rmtree(self.running, ignore_errors=True)
+            if not has_finished(self.running, trial_id=self.lease.trial_id):  # else whoever has the lease adopts it
+                shutil.rmtree(self.running, ignore_errors=True)
             raise LeaseError(f"trial {self.lease.trial_id}: another run has taken it over; nothing is written")
 
     def _exchange(self, folder: Path, place: Path) -> None:
@@ -211,8 +222,9 @@ class Attempt(Store):
 
     def end(self) -> None:
         """Gives the lease back; what did not end leaves what the next run goes on from, if anything."""
-        with suppress(DiskError, LeaseError):  # the next run settles it
-            self.settle()
+        with suppress(DiskError, LeaseError), self.while_held():  # else the next run settles it
+            if self.lease.held():
+                self._settle(self.running)
         trial_id = self.lease.trial_id
         have = Store(self.results).survey([trial_id]).records.get(trial_id)
         finished = have is not None and have.status in FINISHED
@@ -220,7 +232,7 @@ class Attempt(Store):
             for folder in attempts(self.results, trial_id):
                 shutil.rmtree(folder, ignore_errors=True)
             _remove_checkpoints(Store(self.results).folder_of(trial_id))
-        if not is_resumable(self.running):
+        if not is_resumable(self.running) and not has_finished(self.running, trial_id=trial_id):
             shutil.rmtree(self.running, ignore_errors=True)
         self.lease.release(finished=finished)
 
@@ -235,19 +247,22 @@ def _remove_checkpoints(place: Path) -> None:
         checkpoint.unlink(missing_ok=True)
 
 
-def _record_in(folder: Path, *, trial_id: str) -> Record | None:
-    """The record in a folder of whatever name; None where there is none, or none to believe."""
-    try:
-        return read_record(folder, trial_id=trial_id)
-    except RecordError:
-        return None
+def _leave_the_record(folder: Path) -> None:
+    """Removes what tells of a trial beside its record, which tells the same."""
+    AttemptsFile(folder).remove()
+    for path in (folder / TRIAL, *folder.glob(f"*{HEARTBEAT}*")):
+        path.unlink(missing_ok=True)
 
 
 def _attempts_at(ended: Path, left: Sequence[Path], *, trial_id: str) -> tuple[Attempted, ...]:
     """The earlier attempts at a trial: those that its records tell of, and those of runs that left none."""
-    records = [_record_in(folder, trial_id=trial_id) for folder in (ended, *left)]
+    told: list[Iterable[Attempted]] = []
+    for folder in (ended, *left):
+        with suppress(RecordError):  # it is not believed, in this either
+            record = record_in(folder, trial_id=trial_id)
+            told.append(() if record is None else record.attempts)
     noted = [closed(AttemptsFile(folder).read(), how="lost", error="its run was gone", ended="") for folder in left]
-    return joined(*(record.attempts for record in records if record is not None), *noted)
+    return joined(*told, *noted)
 
 
 def _last_checkpoint(folder: Path) -> float:

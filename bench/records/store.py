@@ -172,8 +172,8 @@ class Store:
         raise AssertionError("numbers do not end")
 
 
-def read_record(folder: Path, *, trial_id: str | None = None) -> Record | None:
-    """The record in a trial's folder, as `Store.read` tells it; `trial_id` is of whom, None for the folder's name."""
+def read_record(folder: Path) -> Record | None:
+    """The record in a trial's folder, as `Store.read` tells it."""
     path = folder / RECORD
     try:
         text = path.read_text(encoding="utf-8")
@@ -183,7 +183,7 @@ def read_record(folder: Path, *, trial_id: str | None = None) -> Record | None:
         raise DamagedRecordError(f"{path}: not text ({error}); {AGAIN}") from None
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error}); the record is left alone") from None
-    return decode(text, trial_id=trial_id or folder.name, where=str(path))
+    return decode(text, trial_id=folder.name, where=str(path))
 
 
 def _write_text(path: Path, text: str) -> None:

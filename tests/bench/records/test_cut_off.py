@@ -123,14 +123,13 @@ def test_a_late_run_finds_its_folder_gone_as_a_whole(tmp_path: Path, monkeypatch
     assert there == [False], "it was renamed before anything of it was removed"
 
 
-@pytest.mark.parametrize("act", ["begin", "locate", "close", "write", "start"])
+@pytest.mark.parametrize("act", ["begin", "close", "write", "start"])
 def test_a_late_run_is_told_of_its_lease_and_not_of_the_disk(tmp_path: Path, act: str) -> None:
     late = begun(tmp_path)
     held_by(late.lease, process_id=ended_process())
     Attempt(tmp_path, lease=taken(tmp_path, trial().id)).start()
     acts = {
         "begin": lambda: late.begin(node="here", device="cpu"),
-        "locate": lambda: late.locate(node="here", device="cpu"),
         "close": lambda: late.close("stopped", ""),
         "write": lambda: late.write(record(trial())),
     }
