@@ -84,10 +84,10 @@ class Attempt(Store):
 
     @contextmanager
     def while_held(self) -> Iterator[None]:
-        """Says of a file that cannot be written whose it is: whoever takes a trial over takes its folder away."""
+        """Says of a file that is gone or cannot be written why: whoever takes a trial over takes its folder away."""
         try:
             yield
-        except DiskError:
+        except (DiskError, FileNotFoundError):
             self._check_lease()
             raise
 

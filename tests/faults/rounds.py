@@ -224,6 +224,8 @@ class _Round:
             run.wait(60)
         code = run.process.returncode
         lacks_room = may_lack_room and code == 2 and ("the disk is full" in run.text or "ulimit" in run.text)
+        if code == -signal.SIGINT and "start(_program)" not in run.text:
+            return  # Python itself had not started yet
         if (code not in (0, 1, 130, -signal.SIGKILL, -signal.SIGTERM) and not lacks_room) or "Traceback" in run.text:
             self._outcome.wrong.append(f"a run ended with exit code {code}:\n{run.text}")
 

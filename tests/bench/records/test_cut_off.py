@@ -14,6 +14,7 @@ import pytest
 from bench.errors import DamagedRecordError, LeaseError, NewerRecordError
 from bench.machine.disk import write_atomically
 from bench.machine.processes import VARIABLE, machine_name
+from bench.records import merge as module_of_merge
 from bench.records.attempt import Attempt, attempts
 from bench.records.format import SCHEMA, encode
 from bench.records.leases import LEASES, Watch, gone_seconds, leased_trials, take_lease
@@ -203,6 +204,33 @@ def test_a_merge_finds_that_a_run_which_was_cut_off_had_ended_the_trial(tmp_path
     have = Store(ours).read(trial().id)
     assert have is not None
     assert have.quality == 0.25
+
+
+@pytest.mark.parametrize("step", ["copy_folder", "_unpack"])
+def test_a_merge_that_is_late_refuses_the_trial_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for seed in (0, 1):
+        folder = Store(theirs).folder_of(trial(seed=seed).id)
+        folder.mkdir(parents=True)
+        (folder / "curve.csv").write_text("step\n")
+        Store(theirs).write(record(trial(seed=seed), finished=""))
+    original = getattr(module_of_merge, step)
+
+    def late(*values: object, **named: object) -> None:
+        monkeypatch.undo()
+        (lease,) = (ours / LEASES).glob("*/1.json")
+        lease.with_name("2.json").write_text(lease.read_text().replace('"token":"', '"token":"another'))
+        for folder in (ours / "running").iterdir():
+            folder.rename(ours / "taken over")
+        original(*values, **named)
+
+    monkeypatch.setattr(module_of_merge, step, late)
+    merged = merge(ours, theirs)
+    (refused,) = merged.refused
+    assert "another run has taken it over" in refused
+    assert len(merged.copied) == 1
 
 
 def test_a_schema_number_that_was_changed_makes_no_later_version(tmp_path: Path) -> None:

@@ -44,8 +44,10 @@ def test_a_record_is_read_once_and_a_new_one_when_it_comes(tmp_path: Path, reads
         assert len(reads) == count
         assert looking.endings[made.id].total_seconds == count
     store.write(record(trial(seed=9)))
+    (store.folder_of(made.id) / "record.json").unlink()
     looking.look()
     assert len(reads) == 3, "a trial of no interest is not read"
+    assert made.id in looking.endings, "a finished one is not looked at again while its folder stands"
 
 
 def test_a_failure_is_read_again_when_it_is_replaced_and_a_trial_that_went_is_forgotten(
