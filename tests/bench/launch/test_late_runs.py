@@ -70,7 +70,7 @@ class KilledWhenDone(FakeExecutor):
     """Its trials are killed between their records and the places of these."""
 
     def start(self, trial: Trial, attempt: Attempt, slot: Slot):
-        def die(*_: object) -> None:
+        def die(*_: object, **__: object) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
         attempt._place = die

@@ -92,7 +92,7 @@ def test_a_failure_that_had_not_yet_its_place_is_still_told_of(tmp_path: Path, m
     first.write(record(trial(), status="failed", error="as it was before"))
     first.end()
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     second = begun(tmp_path)
@@ -246,7 +246,7 @@ def test_a_schema_number_that_was_changed_makes_no_later_version(tmp_path: Path)
 
 
 def test_a_lease_is_there_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         assert not (tmp_path / LEASES / trial().id / "1.json").exists()
         raise KeyboardInterrupt
 
