@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
+ROUNDS ?= 1000
 SWEEP ?= quick
 # The sweeps of results/reference.
 EVIDENCE := digits frameworks ablations-skips table1-cpu
 
-.PHONY: install quick test test-slow test-tracking lint format speed mutants paper evidence report clean help
+.PHONY: install quick test test-slow test-tracking lint format speed mutants soak paper evidence report clean help
 
 help:  ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -34,6 +35,10 @@ speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it
 
 mutants: $(INSTALLED)  ## Break the code on purpose and list what no test noticed: about an hour.
 	$(VENV)/bin/python -m tests.mutants --workers $(WORKERS)
+
+soak: $(INSTALLED)  ## Disturb small sweeps ROUNDS times (1000) and check what they come to: hours.
+	$(VENV)/bin/python -m tests.faults --rounds $(ROUNDS) --workers $(WORKERS)
+	$(VENV)/bin/python -m tests.faults.points
 
 evidence: $(INSTALLED)  ## Run what is missing of results/reference (all of it, half a day, once that is deleted).
 	@test ! -d results/reference || $(VENV)/bin/python -m bench merge results results/reference
@@ -72,5 +77,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "skiprnn-bench needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,triton]'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,triton,cluster]'
 	touch $@

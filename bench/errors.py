@@ -43,6 +43,10 @@ class DeviceError(UserError):
     """A framework or device that this machine lacks."""
 
 
+class ClusterError(UserError):
+    """A cluster that is not there, or cannot run what it is asked to."""
+
+
 class SpeedError(UserError):
     """Benchmarks that cannot be run as asked, or whose results cannot be read."""
 

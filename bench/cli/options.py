@@ -43,6 +43,27 @@ ShardOption = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Only the I-th of N stable shares of the trials; no report."),
 ]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="Where trials run: local (this machine), ray or slurm (clusters).")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", metavar="HOST:PORT", help="Of the Ray cluster; else RAY_ADDRESS, or the one here."),
+]
+CpusPerTrialOption = Annotated[int, typer.Option(min=1, help="With ray: cores of a trial, and its threads.")]
+GpusPerTrialOption = Annotated[
+    float, typer.Option(min=0.01, help="With ray: GPUs of a trial on cuda; 0.5 has two share one.")
+]
+MemoryPerTrialOption = Annotated[
+    float, typer.Option(min=0, metavar="GIB", help="With ray: memory that is set aside for a trial; 0 counts none.")
+]
+ShardsOption = Annotated[
+    int, typer.Option(min=1, help="With slurm: tasks of the array job, each of which runs one shard of the trials.")
+]
+SlurmOption = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="KEY=VALUE", help="With slurm: an option of sbatch; may be repeated."),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Print the trials, the estimated time and what is missing here, and stop.")
 ]

@@ -17,7 +17,10 @@ ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv"
 
 
 def start(program: Callable[[], None]) -> None:
-    """Runs a program, which imports its command line itself; a mistake of the user's is one line and exit code 2."""
+    """Runs a program, which imports its command line itself; a mistake of the user's is one line and exit code 2.
+
+    So is Ctrl-C while it imports, with exit code 130; later the program answers it.
+    """
     if sys.version_info < OLDEST_PYTHON:
         version = ".".join(map(str, OLDEST_PYTHON))
         refuse(f"this is Python {sys.version_info[0]}.{sys.version_info[1]}, {version} or newer is needed: {advice()}")
@@ -32,6 +35,9 @@ def start(program: Callable[[], None]) -> None:
         if (error.name or "").partition(".")[0] in OWN_PACKAGES:
             raise
         refuse(f"this Python ({sys.executable}) has no module {error.name!r}: {advice()}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def refuse(message: str) -> None:

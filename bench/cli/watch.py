@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.plan.sweep import Sweep
     from bench.records.leases import Watch
-    from bench.records.record import Record
+    from bench.records.seen import Ending, SeenRecords
     from bench.records.under_way import UnderWay
 
 
@@ -34,15 +34,19 @@ def watch(
     from rich.console import Console
 
     from bench.errors import RecordError
+    from bench.launch.estimate import but_for_seed
     from bench.records.leases import Watch
+    from bench.records.seen import SeenRecords
 
     asked = select(sweep, where=where, device=device)
     if not results.is_dir():
         raise RecordError(f"{results}: there is no such folder; name one with --results")
-    console, seen = Console(), Watch()
+    console, leases = Console(), Watch()
+    records = SeenRecords(results, (trial.id for trial in asked.trials))
+    alike = {trial.id: but_for_seed(trial) for trial in asked.trials}
     try:
         while True:
-            unfinished = show(asked, results=results, seen=seen, console=console)
+            unfinished = show(asked, alike, results=results, records=records, leases=leases, console=console)
             if once or not unfinished:
                 return
             time.sleep(every)
@@ -50,26 +54,41 @@ def watch(
         raise typer.Exit(0) from None
 
 
-def show(sweep: Sweep, *, results: Path, seen: Watch, console: Console) -> int:
-    """Prints one look at a sweep, over the one before in a terminal; returns how many trials run or wait."""
+def show(
+    sweep: Sweep,
+    alike: Mapping[str, str],
+    *,
+    results: Path,
+    records: SeenRecords,
+    leases: Watch,
+    console: Console,
+) -> int:
+    """Prints one look at a sweep, over the one before in a terminal; returns how many trials run or wait.
+
+    Args:
+        sweep: which.
+        alike: what trials that differ in the seed alone share, by trial id.
+        results: the folder of all records.
+        records, leases: what was seen of them at earlier looks.
+        console: where it is printed.
+    """
     from rich.table import Table
     from rich.text import Text
 
     from bench.launch.display import duration
-    from bench.records.store import Store
     from bench.records.under_way import under_way
 
-    trials = {trial.id: trial for trial in sweep.trials}
     # Leases first: a trial that ends between the looks then stands as done, not as waiting.
-    running = {one.trial_id: one for one in under_way(results, trials, watch=seen)}
-    found = Store(results).survey(trials)
-    for trial_id in found.records.keys() & running.keys():
-        if found.records[trial_id].status in ("ok", "diverged"):
+    running = {one.trial_id: one for one in under_way(results, alike, watch=leases)}
+    records.look()
+    for trial_id in records.endings.keys() & running.keys():
+        if records.endings[trial_id].status in ("ok", "diverged"):
             del running[trial_id]
-    ended = {key: record for key, record in found.records.items() if key not in running}
-    waiting = [key for key in trials if key not in ended and key not in running and key not in found.left_alone]
-    failed = sum(record.status != "ok" for record in ended.values())
+    ended = {key: ending for key, ending in records.endings.items() if key not in running}
+    waiting = [key for key in alike if key not in ended and key not in running and key not in records.left_alone]
+    failed = sum(ending.status != "ok" for ending in ended.values())
 
+    trials = {trial_id: trial for trial_id, trial in zip(alike, sweep.trials, strict=True) if trial_id in running}
     now = time.time()
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("trial", "host", "process", "since", "last sign of life", "step", "loss"):
@@ -80,14 +99,15 @@ def show(sweep: Sweep, *, results: Path, seen: Watch, console: Console) -> int:
         words = (_ago(one.since, now=now), _ago(one.heard, now=now), one.trouble or step)
         loss = "–" if one.loss is None else format(one.loss, ".4g")
         label = trials[one.trial_id].label
-        table.add_row(*map(Text, (label, one.host, str(one.process_id), *words, loss)))
+        host = one.host if one.node in ("", one.host) else f"{one.node}, for {one.host}"
+        table.add_row(*map(Text, (label, host, str(one.process_id), *words, loss)))
     if console.is_terminal:
         console.clear()
     if running:
         console.print(table)
     counts = f"{len(ended)} done, {failed} failed, {len(running)} running, {len(waiting)} waiting"
-    unreadable = f", {len(found.left_alone)} unreadable" if found.left_alone else ""
-    seconds, unknown = seconds_left(sweep, ended=ended, running=running, waiting=waiting, now=now)
+    unreadable = f", {len(records.left_alone)} unreadable" if records.left_alone else ""
+    seconds, unknown = seconds_left(alike, ended=ended, running=running, waiting=waiting, now=now)
     left = f"about {duration(seconds)} left by the recorded times" if seconds is not None else ""
     without = f"no recorded time tells of {unknown}" if unknown else ""
     told = ", ".join(word for word in (left, without) if word)
@@ -96,9 +116,9 @@ def show(sweep: Sweep, *, results: Path, seen: Watch, console: Console) -> int:
 
 
 def seconds_left(
-    sweep: Sweep,
+    alike: Mapping[str, str],
     *,
-    ended: Mapping[str, Record],
+    ended: Mapping[str, Ending],
     running: Mapping[str, UnderWay],
     waiting: Sequence[str],
     now: float,
@@ -109,10 +129,9 @@ def seconds_left(
     seconds are None where no unfinished trial has such a one.
     """
     taken: dict[str, list[float]] = {}
-    alike = {trial.id: trial.model_copy(update={"seed": 0}).id for trial in sweep.trials}
-    for trial_id, record in ended.items():
-        if record.status == "ok" and record.total_seconds:
-            taken.setdefault(alike[trial_id], []).append(record.total_seconds)
+    for trial_id, ending in ended.items():
+        if ending.status == "ok" and ending.total_seconds:
+            taken.setdefault(alike[trial_id], []).append(ending.total_seconds)
     typical = {key: sum(seconds) / len(seconds) for key, seconds in taken.items()}
     known = [key for key in (*running, *waiting) if alike[key] in typical]
     unknown = len(running) + len(waiting) - len(known)

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import heapq
+import math
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from statistics import fmean, median
 
 from bench.plan.trial import Trial
 from bench.train.progress import Progress
 
+# How many of a configuration are looked at: a machine may become busy, or quiet, while a sweep runs.
+RECENT = 10
+# Of what the last answer took, the time that passes before the next.
+BETWEEN = 100.0
+
 
 class Countdown:
     """Guesses the time left.
 
-    A trial is expected to take the median of those that ended and differ from it in the seed alone; where none did, its
-    estimate, times the median of how those that ended compared with theirs. Then the waiting trials are handed to
+    A trial is expected to take the median of the last that ended and differ from it in the seed alone; where none did,
+    its estimate, times the median of how those that ended compared with theirs. Then the waiting trials are handed to
     whichever worker is free first.
+
+    That looks at every trial that is left, whoever asks. So it is done anew once a hundred times as long has passed as
+    it took; until then the last answer counts down.
 
     Args:
         estimates: seconds by trial id, in the order in which the trials are run; 0 is unknown.
@@ -41,8 +50,9 @@ class Countdown:
         self._clock = clock
         self._started: dict[str, float] = {}
         self._progress: dict[str, Progress] = {}
-        self._taken: dict[str, list[float]] = defaultdict(list)
+        self._taken: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
         self._paces: list[float] = []
+        self._told, self._told_at, self._valid_until = 0.0, 0.0, -math.inf
 
     def started(self, trial: Trial) -> None:
         """Notes that a trial runs from now on."""
@@ -80,6 +90,16 @@ class Countdown:
 
     def seconds_left(self) -> float:
         """Until the last of all that wait or run has ended."""
+        if not self._left:
+            return 0.0
+        begun = self._clock()
+        if begun >= self._valid_until:
+            self._told, self._told_at = self._computed(), begun
+            ended = self._clock()
+            self._valid_until = ended + BETWEEN * (ended - begun)
+        return max(0.0, self._told - (begun - self._told_at))
+
+    def _computed(self) -> float:
         typical = {name: median(taken) for name, taken in self._taken.items()} if self._known else {}
         pace = median(self._paces) if self._paces else 1.0
         any_trial = fmean(seconds for taken in self._taken.values() for seconds in taken) if self._taken else 0.0
@@ -98,9 +118,11 @@ class Countdown:
         return max(ends)
 
     def _rest(self, trial_id: str, expected: float) -> float:
-        """Of a running trial. One that takes longer than expected goes on at its own pace."""
+        """Of a running trial, the more by its own pace the further it is; altogether, once it is late."""
         passed = self._clock() - self._started[trial_id]
-        if passed < expected:
-            return expected - passed
         told = self._progress.get(trial_id)
-        return passed * (told.steps - told.step) / told.step if told is not None and told.step else 0.0
+        done = told.step / told.steps if told is not None else 0.0
+        by_its_pace = passed * (1.0 - done) / done if done else 0.0
+        if passed >= expected:
+            return by_its_pace
+        return (1.0 - done) * (expected - passed) + done * by_its_pace

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.launch.heard import DiskTrouble, Message
 from bench.machine.processes import processor_seconds
+from bench.records.lone_folder import HEARTBEAT
 from bench.train.progress import Life, Progress
 
-HEARTBEAT = "heartbeat.json"
 # As often as trials tell their progress, and no oftener than a shared disk bears.
 BEAT_SECONDS = 1.0
 

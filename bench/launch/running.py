@@ -19,7 +19,10 @@ from bench.launch.told import JournalDisplay, Several
 from bench.machine import devices
 from bench.plan.shard import Shard
 from bench.plan.sweep import Sweep
+from bench.records.leases import Watch
 from bench.records.listing import Listing, write_listing
+from bench.records.record import FINISHED
+from bench.records.remains import clear_remains
 from bench.records.store import Store, Survey
 
 
@@ -89,6 +92,8 @@ def run_sweep(
     listed = tuple(trial.id for trial in sweep.trials)
     write_listing(store.results, Listing(sweep=sweep.name, trials=listed, command=command, file=sweep.file))
     _name_problems(found, console=console)
+    watch = Watch()
+    clear_remains(store.results, _finished(found), watch=watch)
     if missing:
         guesses = {key: seconds or 0.0 for key, seconds in estimates(missing, store=store, data=data).items()}
         workers = len(executor.slots)
@@ -122,8 +127,13 @@ def run_sweep(
         all_done = "its one trial is done" if len(asked) == 1 else f"all {len(asked)} trials are done"
         console.print(f"sweep {sweep.name}: {all_done}, records in {store.folder}")
     ended = store.survey(trial.id for trial in asked)
+    clear_remains(store.results, _finished(ended), watch=watch)
     _name_problems(ended, console=console, but=found.problems())
     return Counter(_standing(trial.id, ended) for trial in asked)
+
+
+def _finished(found: Survey) -> list[str]:
+    return [trial_id for trial_id, record in found.records.items() if record.status in FINISHED]
 
 
 def _trials(count: int) -> str:

@@ -6,8 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
-from bench.errors import DiskError, LeaseError
+from bench.errors import DiskError, LeaseError, RecordError
 from bench.launch.display import Display
 from bench.launch.executor import Began, Ended, Executor, Handle, NotBegun, Refused, Slot, Told
 from bench.launch.interrupts import Interrupts
@@ -102,9 +103,13 @@ class Running:
                 return
             trial, attempt = taken
             where = slot.where(trial)
-            with given_back_if_raised(attempt):
-                attempt.begin(node=where.node, device=where.device)
-                self._handles[slot] = self._executor.start(trial, attempt, slot)
+            try:
+                with given_back_if_raised(attempt):
+                    attempt.begin(node=where.node, device=where.device)
+                    self._handles[slot] = self._executor.start(trial, attempt, slot)
+            except LeaseError:  # this run was so late that another has taken it over
+                self._waiting.put_back(trial)
+                continue
             self._display.started(trial)
             if where.node:
                 self._display.placed(trial, where)
@@ -123,7 +128,8 @@ class Running:
             elif isinstance(event, Refused):
                 raise DiskError(event.said)
             elif isinstance(event, Began):
-                event.handle.attempt.locate(node=event.where.node, device=event.where.device)
+                with suppress(LeaseError):  # the next look at the leases answers that
+                    event.handle.attempt.locate(node=event.where.node, device=event.where.device)
                 self._display.placed(event.handle.trial, event.where)
             elif isinstance(event, NotBegun):
                 self._put_back(event.handle, why=event.said)
@@ -137,8 +143,10 @@ class Running:
         self._executor.stop(handles)
         for handle in handles:
             if handle.attempt.running.is_dir():  # else it ended meanwhile
-                with suppress(DiskError):  # which is why they are stopped, it may be
-                    handle.attempt.close("stopped", "its run was stopped")
+                # The disk may be why they are stopped; a record that is not believed is none.
+                with suppress(DiskError, LeaseError, RecordError):
+                    if not handle.attempt.take_in():
+                        handle.attempt.close("stopped", "its run was stopped")
             handle.attempt.end()
 
     def _free(self) -> list[Slot]:
@@ -150,10 +158,9 @@ class Running:
     def _end(self, event: Ended) -> None:
         """Sees to the record of a trial that ended, and gives its lease back."""
         trial, attempt = event.handle.trial, event.handle.attempt
-        if attempt.running.exists():  # it left no record
+        if attempt.running.exists():  # it left no record, or a command left it there
             with suppress(LeaseError):  # then nothing of it stays
-                attempt.close(event.how, event.error)
-                attempt.write(_unfinished(event))
+                _conclude(event)
         self._forget(event.handle)
         if not attempt.lease.held():  # another run has it, or has ended it
             self._waiting.put_back(trial)
@@ -195,14 +202,24 @@ class Running:
                 self._end(Ended(handle=handle, status="failed", how="lost", error="its lease is gone", conditions=None))
 
 
-def _unfinished(event: Ended) -> Record:
+def _conclude(event: Ended) -> None:
+    """Takes in the record that a trial's command left, or writes the one of a trial that left none to be believed."""
+    attempt = event.handle.attempt
+    try:
+        if attempt.take_in():
+            return
+    except RecordError as error:
+        event = replace(event, status="failed", how="failed", error=str(error))
     # Imported here, since it needs NumPy and more, and few trials end so.
     from bench.train.unfinished import unfinished
 
-    return unfinished(
-        event.handle.trial,
-        folder=event.handle.attempt.running,
-        conditions=event.conditions,
-        status=event.status,
-        error=event.error,
+    attempt.close(event.how, event.error)
+    attempt.write(
+        unfinished(
+            event.handle.trial,
+            folder=attempt.running,
+            conditions=event.conditions,
+            status=event.status,
+            error=event.error,
+        )
     )

@@ -85,16 +85,13 @@ class TrialProcess:
     def _end(self) -> tuple[Status, How, str] | None:
         """How it ended or was ended, for a record that it may not have left; None while it goes on."""
         if self.process.exitcode is not None:
-            return "failed", *_how_it_ended(self.process.exitcode)
+            return "failed", *how_it_ended(self.process.exitcode)
         if self.timeout_seconds is not None and time.monotonic() >= self.started + self.timeout_seconds:
             stop([self])
-            return "timeout", "timeout", f"stopped after {self.timeout_seconds:g} seconds, the limit"
+            return "timeout", "timeout", over_time(self.timeout_seconds)
         if self.stall_seconds is not None and self.heard.stalled(self.stall_seconds, process_id=self._process_id):
             stop([self])
-            step = self.heard.step
-            after = "before its first step ended" if step is None else f"after step {step}"
-            stalled = f"stalled: no sign of life for {self.stall_seconds:g} seconds, {after}; it was stopped"
-            return "failed", "failed", stalled
+            return "failed", "failed", stalled(self.stall_seconds, step=self.heard.step)
         return None
 
     @property
@@ -120,7 +117,19 @@ def stop(processes: Sequence[TrialProcess]) -> None:
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-def _how_it_ended(exitcode: int) -> tuple[How, str]:
+def over_time(seconds: float) -> str:
+    """The error of a trial that took longer than it may."""
+    return f"stopped after {seconds:g} seconds, the limit"
+
+
+def stalled(seconds: float, *, step: int | None) -> str:
+    """The error of a trial that showed no life for so long; the step done last is None before the first."""
+    after = "before its first step ended" if step is None else f"after step {step}"
+    return f"stalled: no sign of life for {seconds:g} seconds, {after}; it was stopped"
+
+
+def how_it_ended(exitcode: int) -> tuple[How, str]:
+    """How an attempt ended that left no record, and the error, by its exit code: −n where signal n killed it."""
     if exitcode == STOPPED:  # by a SIGTERM that was not this program's
         return "killed", "the trial's process was asked to end by SIGTERM, from outside"
     if exitcode == UNKNOWN:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from bench.errors import LeaseError
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
 from bench.records.leases import Watch, take_lease
@@ -13,7 +15,7 @@ from bench.records.store import Store
 
 
 class Waiting:
-    """The trials of a run that were not started, in order.
+    """The trials of a run that were not started, in order; those that another run was seen to hold go behind.
 
     Args:
         trials: all of them.
@@ -26,7 +28,7 @@ class Waiting:
     def __init__(
         self, trials: Sequence[Trial], *, store: Store, before: Mapping[str, Record], command: str, workers: int
     ) -> None:
-        self._trials = list(trials)
+        self._trials = deque(trials)
         self._store = store
         self._before = dict(before)
         self._command = command
@@ -46,21 +48,27 @@ class Waiting:
         """The first trial that can be run now, with its attempt begun; None where every one is held by another run.
 
         Args:
-            shared: is told of a trial that another run has ended in the meantime, with its record.
+            shared: is told of a trial that another run has ended in the meantime, with its record, or that the command
+                of a run which is gone has finished since.
 
         Raises `DiskError` where the disk takes no lease or no folder.
         """
-        for trial in list(self._trials):
+        for _ in range(len(self._trials)):
+            trial = self._trials.popleft()
             lease = take_lease(self._store.results, trial.id, watch=self._watch)
             if lease is None:
+                self._trials.append(trial)
                 continue
-            self._trials.remove(trial)
             attempt = Attempt(self._store.results, lease=lease, command=self._command, workers=self._workers)
-            with given_back_if_raised(attempt):
-                attempt.start()
-                if self._is_to_run(trial.id):
-                    return trial, attempt
-                attempt.end()
+            try:
+                with given_back_if_raised(attempt):
+                    attempt.start()
+                    if self._is_to_run(trial.id):
+                        return trial, attempt
+                    attempt.end()
+            except LeaseError:  # this run was so late that another has taken it over
+                self._trials.append(trial)
+                continue
             record = self._store.survey([trial.id]).records.get(trial.id)
             if record is not None:
                 shared(trial, record)

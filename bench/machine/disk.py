@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -99,27 +101,59 @@ def _is_about(error: OSError, path: Path) -> bool:
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Writes a file under a temporary name beside it, syncs, and renames: readers see all of it or none.
 
-    Its folder must be there: one that is gone while a trial runs is not to be made anew. Raises `DiskError` where the
-    disk does not take the file.
+    Its folder must be there: one that is gone while a trial runs is not to be made anew. What somebody left who was
+    killed while he wrote the same file is removed. Raises `DiskError` where the disk does not take the file.
     """
     with disk_explained(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        _remove_abandoned(path)
+        with _temporary(path) as temporary:
             write(temporary)
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.chmod(0o644)
             temporary.replace(path)
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, locked for as long as somebody writes it, and gone then."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        with suppress(OSError):  # a disk without locks: then nobody removes what is left
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:  # else it was taken for abandoned before it was locked
+            break
+        os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes the temporary files of `path` whose writers are gone: their locks went with them."""
+    for temporary in path.parent.glob(f".{glob.escape(path.stem)}-{8 * '?'}{glob.escape(path.suffix)}"):
+        try:
+            handle = os.open(temporary, os.O_RDONLY)
+        except OSError:  # it has just come to its place
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Of this very file: a writer that was slow may have come to its place by now.
+            if os.fstat(handle).st_ino == temporary.stat().st_ino:
+                temporary.unlink()
+        except OSError:
+            pass
+        finally:
+            os.close(handle)
 
 
 def copy_folder(source: Path, target: Path, *, leaving_out: str) -> None:

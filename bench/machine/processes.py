@@ -8,13 +8,19 @@ from functools import cache
 from pathlib import Path
 
 PROCESSES = Path("/proc")
+VARIABLE = "SKIPRNN_MACHINE"
 
 
 @cache
 def machine_name() -> str:
-    """The host, its start, and the process namespace: within one name, process ids say which process is meant."""
+    """The host, its start, and the process namespace: within one name, process ids say which process is meant.
+
+    Virtual machines that were started from one snapshot are alike in all three: `SKIPRNN_MACHINE` tells them apart.
+    """
     start = (PROCESSES / "sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    return f"{socket.gethostname()} {start} {os.stat(PROCESSES / 'self/ns/pid').st_ino}"
+    name = f"{socket.gethostname()} {start} {os.stat(PROCESSES / 'self/ns/pid').st_ino}"
+    told = os.environ.get(VARIABLE)
+    return f"{name} {told}" if told else name
 
 
 def process_start(process_id: int) -> int | None:

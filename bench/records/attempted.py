@@ -56,9 +56,21 @@ class AttemptsFile:
         self._write([*earlier, Attempted(started=now(), node=node, device=device)])
 
     def locate(self, *, node: str, device: str) -> None:
-        """Says where the last attempt runs, which was not known when it began."""
-        *earlier, last = self.read()
-        self._write([*earlier, last.model_copy(update={"node": node, "device": device})])
+        """Says where the last attempt runs, which was not known when it began; nothing where a record told it since."""
+        attempts = self.read()
+        if attempts:
+            self._write([*attempts[:-1], attempts[-1].model_copy(update={"node": node, "device": device})])
+
+    def take_up(self, *, node: str, device: str) -> bool:
+        """Takes the last attempt up, there and now, if it was begun for whoever asks; whether it was.
+
+        Who starts a trial's command elsewhere begins its attempt without a place: the command is to have told of it.
+        """
+        *earlier, last = self.read() or (None,)
+        if last is None or last.how != "running" or last.node:
+            return False
+        self._write([*earlier, last.model_copy(update={"started": now(), "node": node, "device": device})])
+        return True
 
     def close(self, how: How, error: str) -> None:
         """Says how the last attempt ended, now; what it was told before stays."""

@@ -43,7 +43,7 @@ def decode(text: str, *, trial_id: str, where: str) -> Record:
     schema = content.pop("schema", UNSEALED)
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < UNSEALED:
         raise DamagedRecordError(f"{where}: schema = {schema!r} is no version; {AGAIN}")
-    if schema > SCHEMA:
+    if schema > SCHEMA and not _sealed_before(content):
         raise NewerRecordError(
             f"{where}: written by a later version of the project (schema {schema}, this one reads up to {SCHEMA}); "
             f"update the project; the record is left alone"
@@ -54,7 +54,7 @@ def decode(text: str, *, trial_id: str, where: str) -> Record:
         del content["sweep"]
     else:
         stated = content.pop("checksum", None)
-        if stated != checksum({"schema": schema, **content}):
+        if schema > SCHEMA or stated != checksum({"schema": schema, **content}):
             raise DamagedRecordError(f"{where}: was changed after it was written (its checksum differs); {AGAIN}")
     if schema <= FLAT:
         try:
@@ -62,6 +62,12 @@ def decode(text: str, *, trial_id: str, where: str) -> Record:
         except SweepError as error:
             raise DamagedRecordError(f"{where}: is of no trial ({error}); {AGAIN}") from None
     return _checked(content, trial_id=trial_id, where=where)
+
+
+def _sealed_before(content: dict[str, Any]) -> bool:
+    """Whether the checksum is that of an earlier schema: then the number was changed, and no later version wrote it."""
+    unsealed = {name: value for name, value in content.items() if name != "checksum"}
+    return content.get("checksum") in [checksum({"schema": known, **unsealed}) for known in range(1, SCHEMA + 1)]
 
 
 def checksum(content: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ date but that it changes: whoever waits for a lease of another machine watches i
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import secrets
 import shutil
@@ -28,10 +30,35 @@ from bench.machine.disk import disk_explained, write_atomically
 from bench.machine.processes import machine_name, process_start
 
 LEASES = "leases"
-# How often a holder touches its lease, and after how long of watching without a change a holder on another machine
-# counts as gone. Disks that are shared show a change late.
-HEARTBEAT_SECONDS = 15.0
-GONE_SECONDS = 300.0
+# What a disk answers that has no second names of files.
+WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+# All runs on a results folder must agree on it: who beats more slowly than others wait is taken for gone.
+VARIABLE = "SKIPRNN_GONE_SECONDS"
+
+
+def gone_seconds(told: str | None) -> float:
+    """After how long of watching without a change a holder on another machine counts as gone.
+
+    Disks that are shared show a change late, so that five minutes are not much. Raises `LeaseError` for what is no
+    number of seconds, from 1 to a day.
+
+    Args:
+        told: what the environment says; None leaves the usual.
+    """
+    if told is None:
+        return 300.0
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = math.nan
+    if not 1.0 <= seconds <= 86_400.0:
+        raise LeaseError(f"{VARIABLE}={told}: not a number of seconds from 1 to 86400; unset it, which is 300")
+    return seconds
+
+
+GONE_SECONDS = gone_seconds(os.environ.get(VARIABLE))
+# How often a holder touches its lease.
+HEARTBEAT_SECONDS = GONE_SECONDS / 20
 
 
 class Holder(BaseModel):
@@ -160,15 +187,29 @@ def take_lease(results: Path, trial_id: str, *, watch: Watch | None = None) -> L
 
 
 def _create(lease: Lease) -> None:
-    """Writes a lease's file, which must not be there; half of one would keep everybody away."""
-    handle = os.open(lease.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    """Writes a lease's file, which must not be there, as a whole: half of one would keep everybody away for a while."""
+    whole = lease.folder / f".{lease.token}"
+    try:
+        _write_new(whole, Holder.this_process(token=lease.token).model_dump_json())
+        try:
+            os.link(whole, lease.path)
+        except OSError as error:
+            if error.errno not in WITHOUT_LINKS:
+                raise
+            _write_new(lease.path, whole.read_text(encoding="utf-8"))
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, text: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(Holder.this_process(token=lease.token).model_dump_json())
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        lease.path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
 
 

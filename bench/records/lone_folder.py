@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.errors import DamagedRecordError, DiskError, LeaseError, SweepError
+from bench.errors import DamagedRecordError, DiskError, LeaseError, RecordError, SweepError
 from bench.machine.disk import disk_explained, write_atomically
 from bench.plan.trial import Trial, build_trial
 from bench.records.attempted import AttemptsFile, How, closed
+from bench.records.files import disagreements
 from bench.records.format import decode
-from bench.records.record import Record
+from bench.records.record import FINISHED, Record
 from bench.records.store import RECORD, Store
 
-TRIAL = "trial.json"
+# What to run, and the sign of life of the process that runs it; of no use once there is a record.
+TRIAL, HEARTBEAT = "trial.json", "heartbeat.json"
 
 
 class LoneFolder(Store):
@@ -63,6 +65,8 @@ class LoneFolder(Store):
     def begin(self, *, node: str, device: str) -> None:
         """Notes that the trial is started now, there, for its record."""
         noted = AttemptsFile(self.running)
+        if noted.take_up(node=node, device=device):
+            return
         before = record_in(self.running, trial_id=self._trial_id)
         earlier = noted.read() if before is None else before.attempts
         noted.begin(
@@ -117,6 +121,26 @@ def record_in(folder: Path, *, trial_id: str) -> Record | None:
     except (OSError, UnicodeDecodeError) as error:
         raise DamagedRecordError(f"{path}: cannot be read ({error})") from None
     return decode(text, trial_id=trial_id, where=str(path))
+
+
+def left_record(folder: Path, *, trial_id: str) -> Record | None:
+    """The record that a trial left in a folder of any name, with its files; None where there is none.
+
+    Raises `DamagedRecordError` or `NewerRecordError` where it, or a file that it tells of, is not to be believed.
+    """
+    record = record_in(folder, trial_id=trial_id)
+    if record is not None and (off := disagreements(folder, record.files)):
+        raise DamagedRecordError(next(iter(off.values())))
+    return record
+
+
+def has_finished(folder: Path, *, trial_id: str) -> bool:
+    """Whether a trial left a record in a folder which is to be believed, and need not be run again."""
+    try:
+        record = left_record(folder, trial_id=trial_id)
+    except RecordError:
+        return False
+    return record is not None and record.status in FINISHED
 
 
 @contextmanager

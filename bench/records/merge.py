@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.errors import RecordError
+from bench.errors import LeaseError, RecordError
 from bench.machine.disk import copy_folder, disk_explained
 from bench.records.attempt import Attempt
 from bench.records.files import disagreements
@@ -75,35 +75,55 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
         return False
     attempt = Attempt(results, lease=lease)
     try:
-        store = Store(results)
-        there = store.survey([trial_id])
-        if trial_id in there.left_alone:
-            merged.refused.append(there.left_alone[trial_id])
-            return False
-        have = there.records.get(trial_id)
-        if have is not None and have != record and have.status in FINISHED and record.status in FINISHED:
-            merged.refused.append(
-                f"{folder}: differs from {store.folder_of(trial_id)}, and both finished; delete the one not wanted"
-            )
-            return False
-        if have is not None and not _is_better(record, have):
-            merged.skipped.append(trial_id)
-            return True
-        if trial_id in there.damaged:
-            store.set_aside(trial_id, reason=there.damaged[trial_id])
-        attempt.start()
-        incoming = attempt.running / INCOMING
-        copy_folder(folder, incoming, leaving_out=RECORD)
-        if off := disagreements(incoming, record.files):
-            shutil.rmtree(incoming)
-            merged.refused += [problem.replace(f"{incoming}/", f"{folder}/") for problem in off.values()]
-            return False
-        _unpack(incoming, attempt.running)
-        attempt.write(record)  # last, in the present schema
-        merged.copied.append(trial_id)
-        return True
+        with attempt.while_held():
+            return _take_in(folder, record, attempt=attempt, merged=merged)
+    except LeaseError as error:  # this process stood still for so long that another run has taken the trial over
+        merged.refused.append(f"{folder}: {error}")
+        return False
     finally:
         attempt.end()
+
+
+def _take_in(folder: Path, record: Record, *, attempt: Attempt, merged: Merged) -> bool:
+    trial_id, store = record.trial_id, Store(attempt.results)
+    stands = _stands(folder, record, store=store, merged=merged)
+    if stands is None:
+        there = store.survey([trial_id])
+        if trial_id in there.damaged:
+            store.set_aside(trial_id, reason=there.damaged[trial_id])
+        attempt.start()  # which may find that a run ended it that was cut off
+        stands = _stands(folder, record, store=store, merged=merged)
+    if stands is not None:
+        return stands
+    incoming = attempt.running / INCOMING
+    copy_folder(folder, incoming, leaving_out=RECORD)
+    if off := disagreements(incoming, record.files):
+        shutil.rmtree(incoming)
+        merged.refused += [problem.replace(f"{incoming}/", f"{folder}/") for problem in off.values()]
+        return False
+    _unpack(incoming, attempt.running)
+    attempt.write(record)  # last, in the present schema
+    merged.copied.append(trial_id)
+    return True
+
+
+def _stands(folder: Path, record: Record, *, store: Store, merged: Merged) -> bool | None:
+    """Whether as much stands in the store as is to be taken in; None where it has to be taken in."""
+    trial_id = record.trial_id
+    there = store.survey([trial_id])
+    if trial_id in there.left_alone:
+        merged.refused.append(there.left_alone[trial_id])
+        return False
+    have = there.records.get(trial_id)
+    if have is not None and have != record and have.status in FINISHED and record.status in FINISHED:
+        merged.refused.append(
+            f"{folder}: differs from {store.folder_of(trial_id)}, and both finished; delete the one not wanted"
+        )
+        return False
+    if have is not None and not _is_better(record, have):
+        merged.skipped.append(trial_id)
+        return True
+    return None
 
 
 def _unpack(incoming: Path, folder: Path) -> None:

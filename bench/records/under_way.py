@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.records.attempt import RUNNING
+from bench.records.attempted import AttemptsFile
 from bench.records.leases import Watch, is_gone, leased_trials, read_holder
 
 
@@ -24,6 +25,7 @@ class UnderWay:
         step: of the newest evaluation; None before the first.
         loss: mean training loss up to that step.
         trouble: why the curve cannot be read; empty where nothing is wrong.
+        node: the machine's name where it runs; empty where that is not told yet.
     """
 
     trial_id: str
@@ -34,6 +36,7 @@ class UnderWay:
     step: int | None = None
     loss: float | None = None
     trouble: str = ""
+    node: str = ""
 
 
 def under_way(results: Path, trial_ids: Collection[str], *, watch: Watch) -> list[UnderWay]:
@@ -57,7 +60,9 @@ def under_way(results: Path, trial_ids: Collection[str], *, watch: Watch) -> lis
             continue
         if holder is None or holder.released:
             continue
-        step, loss, trouble = _newest(results / RUNNING / f"{trial_id}-{holder.token}" / "curve.csv")
+        running = results / RUNNING / f"{trial_id}-{holder.token}"
+        step, loss, trouble = _newest(running / "curve.csv")
+        begun = AttemptsFile(running).read()
         found.append(
             UnderWay(
                 trial_id=trial_id,
@@ -68,6 +73,7 @@ def under_way(results: Path, trial_ids: Collection[str], *, watch: Watch) -> lis
                 step=step,
                 loss=loss,
                 trouble=trouble,
+                node=begun[-1].node if begun else "",
             )
         )
     return found

@@ -12,6 +12,7 @@ from bench.records.attempt import attempts, is_resumable
 from bench.records.files import disagreements
 from bench.records.leases import Watch, is_gone, leased_trials
 from bench.records.listing import listed_sweeps, read_listing
+from bench.records.lone_folder import has_finished
 from bench.records.store import Store
 
 
@@ -60,7 +61,11 @@ def _running(results: Path) -> Iterator[str]:
         yield f"{leased[trial_id]}: who ran the trial is gone; its sweep's next run takes it over"
     for folder in attempts(results):
         trial_id = folder.name.partition("-")[0]
-        if trial_id not in leased and not is_resumable(folder):
+        if trial_id in leased or is_resumable(folder):
+            continue
+        if has_finished(folder, trial_id=trial_id):
+            yield f"{folder}: finished after its run was gone; its sweep's next run takes its record in"
+        else:
             yield f"{folder}: a run that was cut off; its sweep's next run removes it"
 
 

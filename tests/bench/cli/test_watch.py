@@ -72,6 +72,16 @@ def test_a_look_tells_what_is_done_runs_and_waits_and_changes_nothing(sweep: swe
     assert "20 min 00 s left" in told or "19 min 5" in told
 
 
+def test_a_trial_on_another_machine_is_told_to_run_there(sweep: sweeps.Sweep, tmp_path: Path) -> None:
+    attempt = Attempt(tmp_path, lease=taken(tmp_path, sweep.trials[0].id))
+    attempt.start()
+    attempt.begin(node="", device="cpu")
+    host = machine_name().split()[0]
+    assert f"{host} " in watched(sweep, tmp_path)
+    attempt.locate(node="node7", device="GPU 1")
+    assert f"node7, for {host} " in watched(sweep, tmp_path)
+
+
 def test_who_is_gone_runs_nothing(sweep: sweeps.Sweep, tmp_path: Path) -> None:
     ended, elsewhere = taken(tmp_path, sweep.trials[0].id), taken(tmp_path, sweep.trials[1].id)
     held_by(ended, process_id=ended_process())

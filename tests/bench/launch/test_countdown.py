@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from bench.launch.countdown import Countdown
+from bench.launch.countdown import BETWEEN, Countdown
 from bench.plan.trial import Trial, build_trial
 from bench.train.progress import Progress
 
@@ -103,6 +103,30 @@ def test_a_trial_that_takes_longer_than_expected_goes_on_at_its_own_pace() -> No
     assert countdown.seconds_left() == pytest.approx(10.0)
 
 
+def test_a_trial_that_is_nearly_done_is_not_expected_to_take_what_others_took() -> None:
+    (trial,) = uniform(1)
+    clock = Clock()
+    countdown = Countdown({trial.id: 100.0}, workers=1, clock=clock)
+    countdown.started(trial)
+    clock.seconds = 9.0
+    countdown.progressed(trial, Progress(step=9, steps=10))
+    assert countdown.seconds_left() == pytest.approx(0.1 * 91.0 + 0.9 * 1.0)
+
+
+def test_a_machine_that_becomes_quiet_is_followed() -> None:
+    trials, clock = uniform(40), Clock()
+    countdown = Countdown(
+        {trial.id: 10.0 for trial in trials},
+        workers=1,
+        configurations={trial.id: "one" for trial in trials},
+        clock=clock,
+    )
+    for number, trial in enumerate(trials[:30]):
+        countdown.started(trial)
+        countdown.finished(trial, 20.0 if number < 20 else 5.0)
+    assert countdown.seconds_left() == 10 * 5.0
+
+
 def test_where_nothing_is_estimated_the_others_mean_is_taken() -> None:
     trials, clock = uniform(3), Clock()
     countdown = Countdown(
@@ -111,3 +135,32 @@ def test_where_nothing_is_estimated_the_others_mean_is_taken() -> None:
     countdown.started(trials[0])
     countdown.finished(trials[0], 7.0)
     assert countdown.seconds_left() == 14.0
+
+
+class Working(Countdown):
+    """Takes a second for each answer that it computes."""
+
+    computed = 0
+
+    def _computed(self) -> float:
+        self.computed += 1
+        assert isinstance(self._clock, Clock)
+        self._clock.seconds += 1.0
+        return super()._computed()
+
+
+def test_whoever_asks_often_does_not_pay_for_each_answer() -> None:
+    """Of 10,000 trials an answer takes long, and each trial that ends asks for several."""
+    trials, clock = uniform(3), Clock()
+    countdown = Working({trial.id: 1000.0 for trial in trials}, workers=1, clock=clock)
+    first = countdown.seconds_left()
+    for passed in range(1, int(BETWEEN)):
+        clock.seconds = 1.0 + passed
+        assert countdown.seconds_left() == first - 1.0 - passed, "it counts down"
+    assert countdown.computed == 1
+    clock.seconds = 1.0 + BETWEEN
+    countdown.seconds_left()
+    assert countdown.computed == 2
+    for trial in trials:
+        countdown.dropped(trial)
+    assert countdown.seconds_left() == 0.0, "that nothing is left is known at once"

@@ -164,7 +164,8 @@ def test_a_record_that_is_not_believed(tmp_path: Path, kind: str) -> None:
     assert first.returncode == 0
     (path,) = results.glob("trials/*/record.json")
     text = path.read_text()
-    old, new = ('"seed": 0', '"seed": 1') if kind == "edited" else (f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}')
+    later = f'"schema": {SCHEMA + 1}, "taste": "sweet"'
+    old, new = ('"seed": 0', '"seed": 1') if kind == "edited" else (f'"schema": {SCHEMA}', later)
     doctored = text.replace(old, new)
     assert doctored != text
     path.write_text(doctored)

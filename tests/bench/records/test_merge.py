@@ -168,7 +168,7 @@ def test_what_stands_in_the_way_costs_an_old_folder_nothing(tmp_path: Path) -> N
     """A trial that runs, or has a record of a later version: the folder is the only copy and stays."""
     store = Store(tmp_path)
     later = fill(store, 1)
-    rewrite(later / "record.json", schema=SCHEMA + 1)
+    rewrite(later / "record.json", schema=SCHEMA + 1, taste="sweet")
     assert take_lease(tmp_path, trial(seed=0).id) is not None
     folders = [old(tmp_path, "mine", seed, quality=0.25) for seed in (0, 1)]
     merged = adopt(tmp_path)

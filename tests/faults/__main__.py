@@ -1,0 +1,54 @@
+"""`python -m tests.faults`: runs small sweeps, disturbs them on a seeded schedule, and tells what was wrong after."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tests.faults.rounds import play, reference
+from tests.faults.shared_memory import left_in_shared_memory, shared_memory
+
+
+def main(
+    rounds: Annotated[int, typer.Option(help="How many.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the first round; each that follows has the next.")] = 0,
+    workers: Annotated[int, typer.Option(help="Rounds at a time.", min=1)] = 1,
+) -> None:
+    """Plays the rounds. One that failed is played again alone by its seed: `--rounds 1 --seed N`."""
+    started, injected, failed = time.monotonic(), Counter[str](), list[int]()
+    before = shared_memory()
+    with tempfile.TemporaryDirectory(prefix="faults-reference-") as folder:
+        expected = reference(Path(folder) / "undisturbed")
+    typer.echo(f"{len(expected)} trials, undisturbed: {time.monotonic() - started:.0f} s")
+    runs = done = 0
+    with ThreadPoolExecutor(workers) as pool:
+        for future in as_completed(pool.submit(play, number, expected) for number in range(seed, seed + rounds)):
+            outcome = future.result()
+            injected += outcome.injected
+            runs, done = runs + outcome.runs, done + 1
+            told = ", ".join(f"{name} {count}" for name, count in sorted(outcome.injected.items())) or "nothing"
+            fate = "WRONG" if outcome.wrong else "right"
+            typer.echo(f"{done}/{rounds} seed {outcome.seed}: {fate} after {outcome.runs} runs, {told}")
+            for line in outcome.wrong:
+                typer.echo(f"  {line}")
+            if outcome.wrong:
+                failed.append(outcome.seed)
+    left = left_in_shared_memory(before)
+    for name in left:
+        typer.echo(f"{name} is left in shared memory")
+    typer.echo(f"\n{done} rounds of {runs} runs in {(time.monotonic() - started) / 60:.0f} min; injected:")
+    for name, count in sorted(injected.items()):
+        typer.echo(f"  {count:6}  {name}")
+    if failed:
+        typer.echo(f"wrong: --seed {', '.join(map(str, sorted(failed)))}")
+    raise SystemExit(bool(failed or left))
+
+
+if __name__ == "__main__":
+    typer.run(main)

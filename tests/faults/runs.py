@@ -1,0 +1,102 @@
+"""Runs of a round's sweeps as commands of their own, and what can be done to their processes."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from bench.machine import processes
+from bench.records import leases
+
+ROOT = Path(__file__).resolve().parents[2]
+# Marks every process of a round, so that none is overlooked in the end.
+MARK = "SKIPRNN_FAULTS"
+GONE_SECONDS = 4.0
+# Of a file, where the disk cannot be a small one: less than a checkpoint has.
+LARGEST_BYTES = 2048
+
+
+class Run:
+    """A run of a sweep, the leader of a process group, which believes itself on a machine of its own."""
+
+    def __init__(
+        self, sweep: Path, *, results: Path, home: Path, machine: str, mark: str, limited: bool = False
+    ) -> None:
+        self.output = home / f"output-{time.monotonic_ns()}.txt"
+        told = {processes.VARIABLE: machine, leases.VARIABLE: f"{GONE_SECONDS:g}", MARK: mark}
+        told |= {"TMPDIR": str(home / "tmp"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        words = [sys.executable, "run_all.py", sweep, "--results", results, "--no-report", "--workers", "2"]
+        with self.output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [str(word) for word in words],
+                cwd=ROOT,
+                env=os.environ | told,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=limit_files if limited else None,
+            )
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def servers(self) -> list[psutil.Process]:
+        with suppress(psutil.Error):
+            return [each for each in psutil.Process(self.process.pid).children() if "spawn_main" in str(each.cmdline())]
+        return []
+
+    def trials(self) -> list[psutil.Process]:
+        found = []
+        for server in self.servers():
+            with suppress(psutil.Error):
+                found += server.children()
+        return found
+
+    def signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        with suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(self.process.pid, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ended within so many seconds."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return self.ended
+
+
+def limit_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_BYTES, LARGEST_BYTES))
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """The processes of a round that are still there."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def wait_until(true: Callable[[], object], *, seconds: float) -> bool:
+    """Whether it came true within so many seconds."""
+    until = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True

@@ -1,0 +1,48 @@
+"""A few disturbed rounds, and a share of the single changes; `make soak` plays a thousand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from tests.faults.runs import ROOT
+from tests.faults.schedule import DAMAGES, FAULTS, schedule
+
+pytest.importorskip("torch")
+pytest.importorskip("tensorflow")
+
+ROUNDS, SHARE = 2, 0.04
+
+
+def program(words: Sequence[str], *, seconds: float) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == 0, f"python -m {' '.join(words)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_disturbed_sweeps_come_to_the_bits_of_an_undisturbed_one_and_leave_nothing_behind() -> None:
+    seed = time.time_ns() % 1_000_000  # others each time; what is printed plays one again
+    told = program(["tests.faults", "--rounds", str(ROUNDS), "--seed", str(seed), "--workers", "2"], seconds=3600)
+    assert f"{ROUNDS} rounds of" in told
+
+
+def test_a_fault_at_any_single_change_loses_nothing() -> None:
+    seed = time.time_ns() % 1_000_000
+    told = program(["tests.faults.points", "--share", str(SHARE), "--seed", str(seed)], seconds=3600)
+    assert "0 with something wrong" in told
+
+
+def test_every_fault_and_damage_is_drawn_and_a_seed_draws_the_same_again() -> None:
+    drawn = [disturbed for seed in range(200) for disturbed in schedule(seed)]
+    assert {each.fault for disturbed in drawn for each in disturbed.faults} == set(FAULTS)
+    assert {damage for disturbed in drawn for damage in disturbed.damages} == set(DAMAGES)
+    assert schedule(7) == schedule(7)
+    assert all(
+        disturbed.company for disturbed in drawn for each in disturbed.faults if each.fault.endswith("past its lease")
+    )
