@@ -16,10 +16,15 @@ from bench.launch import ray_executor
 from bench.launch.executor import Began, Ended, Event, Refused, Slot, Told, Where
 from bench.launch.node import Here, Home, Over, Trouble, Unfit
 from bench.launch.ray_executor import Needs, RayExecutor
-from bench.records.attempt import Attempt
-from bench.records.leases import take_lease
+from bench.launch.scheduler import run_trials
+from bench.plan.trial import Trial
+from bench.records.attempt import Attempt, attempts
+from bench.records.leases import leased_trials, take_lease
+from bench.records.lone_folder import LoneFolder
+from bench.records.store import Store
 from bench.train.progress import Progress
-from tests.bench.launch.test_launch import trial
+from tests.bench.launch.test_launch import Watcher, trial
+from tests.bench.records.test_records import record
 
 exceptions = pytest.importorskip("ray.exceptions", reason="the extra 'cluster' is not installed")
 WHERE = Where(node="node1", device="cpu")
@@ -221,3 +226,64 @@ def test_a_trial_is_stopped_in_order_and_else_killed(
     assert ray.cancelled == cancelled
     reader, _writer = multiprocessing.Pipe(duplex=False)
     assert made.events(seconds=0.0, wake=reader) == [], "nothing is told of it any more"
+
+
+class Finishing(Ray):
+    """Its nodes see the results folder, and each trial has left its record there by the time that it tells anything."""
+
+    def _begin(self, order: Any) -> Stream:
+        store = LoneFolder(order.folder, trial_id=order.trial.id)
+        store.begin(node="node1", device="cpu")
+        store.write(record(order.trial).model_copy(update={"finished": ""}))
+        return super()._begin(order)
+
+
+@pytest.fixture
+def finishing(monkeypatch: pytest.MonkeyPatch) -> Ray:
+    made = Finishing({"CPU": 1.0})
+    monkeypatch.setattr(ray_executor, "connected", lambda address: made)
+    return made
+
+
+@pytest.mark.parametrize("end", [OVER, exceptions.NodeDiedError("Task failed")], ids=["it told", "its node is lost"])
+def test_the_record_that_a_command_left_counts_however_it_ended(end: Any, finishing: Ray, tmp_path: Path) -> None:
+    finishing.told = [Here(WHERE), end]
+    store, watcher = Store(tmp_path), Watcher()
+    run_trials([trial()], executor=executor(), store=store, display=watcher, command="this run", retries=1)
+    found = store.read(trial().id)
+    assert found is not None
+    assert (found.status, found.command) == ("ok", "this run")
+    assert [(attempt.node, attempt.how) for attempt in found.attempts] == [("node1", "ok")]
+    assert [event for event, _ in watcher.events] == ["started", "finished"]
+    assert watcher.places == {trial().id: WHERE}
+    assert not attempts(tmp_path)
+    assert finishing.closed
+
+
+def test_a_run_that_is_stopped_keeps_what_finished_meanwhile(finishing: Ray, tmp_path: Path) -> None:
+    def interrupt(running: Trial) -> None:
+        raise KeyboardInterrupt
+
+    finishing.told = [Progress(step=1, steps=3)]
+    with pytest.raises(KeyboardInterrupt):
+        run_trials([trial()], executor=executor(), store=Store(tmp_path), display=Watcher(interrupt))
+    found = Store(tmp_path).read(trial().id)
+    assert found is not None
+    assert found.status == "ok"
+    assert not leased_trials(tmp_path)
+
+
+def test_a_damaged_record_of_a_command_is_a_failure_that_says_so(finishing: Ray, tmp_path: Path) -> None:
+    finishing.told = [Here(WHERE), OVER]
+
+    class Damaging(Watcher):
+        def placed(self, trial: Trial, where: Where) -> None:
+            super().placed(trial, where)
+            (path,) = tmp_path.glob("running/*/record.json")
+            path.write_text(path.read_text()[:-9])
+
+    run_trials([trial()], executor=executor(), store=Store(tmp_path), display=Damaging())
+    found = Store(tmp_path).read(trial().id)
+    assert found is not None
+    assert found.status == "failed"
+    assert "record.json: not valid JSON" in found.error
