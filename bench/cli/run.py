@@ -126,7 +126,16 @@ def run(
         also: dict[str, Any] = {"--device": device, "--timeout": timeout, "--stall": stall, "--retries": retries}
         also |= {name: of_executor[name] for name in ("--workers", "--gpus", "--trials-per-gpu")}
         words = array_job(sweep or DEFAULT_SWEEP, where=where or (), also=also, results=results, data=data)
-        _submit(asked, missing, words=words, shards=shards, results=results, options=slurm or (), console=console)
+        _submit(
+            asked,
+            sweep or DEFAULT_SWEEP,
+            missing,
+            words=words,
+            shards=shards,
+            results=results,
+            options=slurm or (),
+            console=console,
+        )
         return
     needs_cluster = executor == "ray" and bool(missing)
     runs = make_executor(
@@ -172,6 +181,7 @@ def run(
 
 def _submit(
     sweep: Sweep,
+    typed: str,
     missing: Sequence[Trial],
     *,
     words: Sequence[str],
@@ -196,7 +206,7 @@ def _submit(
     console.print(
         f"sweep {sweep.name}: submitted {len(missing)} of {len(sweep.trials)} trials as {len(jobs)} task{plural}, "
         f"{jobs[0]}{f' to {jobs[-1]}' if plural else ''}; what they print is in {results / 'slurm'}\n"
-        f"python -m bench watch {sweep.name} follows them; then: python -m bench report {sweep.name}",
+        f"follow them with: python -m bench watch {typed}; report them with: python -m bench report {typed}",
         markup=False,
         highlight=False,
         soft_wrap=True,

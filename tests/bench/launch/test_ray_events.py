@@ -1,0 +1,289 @@
+"""What a Ray cluster tells becomes the scheduler's events; the cluster itself is made up here."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.errors import ClusterError
+from bench.launch import ray_executor
+from bench.launch.executor import Began, Ended, Event, Refused, Slot, Told, Where
+from bench.launch.node import Here, Home, Over, Trouble, Unfit
+from bench.launch.ray_executor import Needs, RayExecutor
+from bench.launch.scheduler import run_trials
+from bench.plan.trial import Trial
+from bench.records.attempt import Attempt, attempts
+from bench.records.leases import leased_trials, take_lease
+from bench.records.lone_folder import LoneFolder
+from bench.records.store import Store
+from bench.train.progress import Progress
+from tests.bench.launch.test_launch import Watcher, trial
+from tests.bench.records.test_records import record
+
+exceptions = pytest.importorskip("ray.exceptions", reason="the extra 'cluster' is not installed")
+WHERE = Where(node="node1", device="cpu")
+OVER = Over(status="failed", how="failed", error="no record", conditions={"threads": "1"})
+
+
+class Stream:
+    """What is told of a task."""
+
+    def __init__(self, news: Sequence[Any]) -> None:
+        self.news = deque(news)
+        self.ended = False
+
+    def __next__(self) -> Any:
+        if not self.news:
+            raise StopIteration
+        return self.news.popleft()
+
+
+class Ray:
+    """A cluster of such nodes, whose tasks tell what they are told to."""
+
+    def __init__(self, *nodes: dict[str, float]) -> None:
+        self.exceptions = exceptions
+        self.alive = list(nodes)
+        self.told: list[Any] = []
+        self.asked: dict[str, Any] = {}
+        self.order: Any = None
+        self.cancelled: list[bool] = []
+        self.obeys = True
+        self.closed = False
+
+    def nodes(self) -> list[dict[str, Any]]:
+        dead = {"Alive": False, "Resources": {"CPU": 99.0}}
+        return [dead, *({"Alive": True, "Resources": resources} for resources in self.alive)]
+
+    def remote(self, **options: Any) -> Any:
+        assert options["max_retries"] == 0, "the scheduler counts the attempts"
+        return lambda function: SimpleNamespace(options=self._with)
+
+    def _with(self, **asked: Any) -> Any:
+        self.asked = asked
+        return SimpleNamespace(remote=self._begin)
+
+    def _begin(self, order: Any) -> Stream:
+        self.order = order
+        return Stream(self.told)
+
+    def wait(self, streams: list[Stream], *, num_returns: int, timeout: float) -> tuple[list[Stream], list[Stream]]:
+        return [stream for stream in streams if stream.news or stream.ended], []
+
+    def get(self, item: Any) -> Any:
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def cancel(self, stream: Stream, *, force: bool) -> None:
+        self.cancelled.append(force)
+        if self.obeys:
+            stream.news.append(exceptions.TaskCancelledError())
+
+    def shutdown(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> Ray:
+    made = Ray({"CPU": 2.0})
+    monkeypatch.setattr(ray_executor, "connected", lambda address: made)
+    monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.01)
+    return made
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Iterator[Attempt]:
+    lease = take_lease(tmp_path / "results", trial().id)
+    assert lease is not None
+    made = Attempt(tmp_path / "results", lease=lease)
+    made.start()
+    made.begin(node="", device="cpu")
+    yield made
+    made.end()
+
+
+def executor(**changes: Any) -> RayExecutor:
+    told: dict[str, Any] = {"address": None, "devices": ["cpu"], "needs": Needs(), "data": Path("data")}
+    return RayExecutor(**told | changes)
+
+
+def events(ray: Ray, attempt: Attempt, *news: Any) -> list[Event]:
+    """Of a trial that tells so."""
+    ray.told = list(news)
+    made = executor()
+    made.start(trial(), attempt, made.slots[0])
+    reader, _writer = multiprocessing.Pipe(duplex=False)
+    return list(made.events(seconds=5.0, wake=reader))
+
+
+def test_a_trial_begins_tells_and_ends(ray: Ray, attempt: Attempt) -> None:
+    told = events(ray, attempt, Here(WHERE), Progress(step=1, steps=3), Home({"curve.csv": b"step"}), OVER)
+    began, progressed, ended = told
+    assert isinstance(began, Began)
+    assert began.where == WHERE
+    assert isinstance(progressed, Told)
+    assert isinstance(ended, Ended)
+    assert (ended.status, ended.how, ended.error, ended.conditions) == (
+        "failed",
+        "failed",
+        "no record",
+        {"threads": "1"},
+    )
+    assert (attempt.running / "curve.csv").read_bytes() == b"step"
+    assert (attempt.running / "trial.json").is_file(), "by which a node knows the folder"
+    assert set(ray.order.files) == {"attempts.json"}
+    assert ray.order.data.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("error", "how", "said"),
+    [
+        (exceptions.NodeDiedError("Task failed. And much more"), "lost", "its node (node1) was lost: Task failed"),
+        (exceptions.WorkerCrashedError(), "killed", "the process on its node (node1) that ran it was killed"),
+        (exceptions.OutOfMemoryError("Too much."), "out_of_memory", "its node (node1) ran out of memory: Too much."),
+        (exceptions.TaskCancelledError(), "killed", "its task was cancelled on the cluster (node1)"),
+    ],
+)
+def test_what_the_machine_is_to_blame_for_is_told_so(
+    error: Exception, how: str, said: str, ray: Ray, attempt: Attempt
+) -> None:
+    _, ended = events(ray, attempt, Here(WHERE), error)
+    assert isinstance(ended, Ended)
+    assert (ended.status, ended.how, ended.error) == ("failed", how, said)
+
+
+def test_a_full_disk_is_no_end_of_the_trial(ray: Ray, attempt: Attempt) -> None:
+    (refused,) = events(ray, attempt, Trouble("node node1: the disk is full"))
+    assert isinstance(refused, Refused)
+    assert refused.said == "node node1: the disk is full"
+
+
+@pytest.mark.parametrize(
+    ("news", "said"),
+    [
+        (Unfit("node node1 has another version"), "node node1 has another version"),
+        (
+            exceptions.RayTaskError("_run", "Traceback\nModuleNotFoundError: No module named 'bench'", ImportError()),
+            r"cannot run trials \(ModuleNotFoundError: No module named 'bench'\); the project has to",
+        ),
+    ],
+)
+def test_a_node_that_cannot_run_trials_stops_the_run(news: Any, said: str, ray: Ray, attempt: Attempt) -> None:
+    with pytest.raises(ClusterError, match=said):
+        events(ray, attempt, news)
+
+
+def test_each_trial_is_set_aside_what_it_needs(ray: Ray, attempt: Attempt) -> None:
+    ray.alive = [{"CPU": 8.0, "GPU": 1.0, "memory": 2e9}]
+    made = executor(devices=["cpu", "cuda"], needs=Needs(cpus=2, gpus=0.5, memory_bytes=1000))
+    assert made.slots == tuple(Slot(number=number, threads=2) for number in range(2))
+    for device, gpus in (("cuda", 0.5), ("cpu", 0)):
+        made.start(trial(device=device), attempt, made.slots[0])
+        asked = {key: ray.asked[key] for key in ("num_cpus", "num_gpus", "memory")}
+        assert asked == {"num_cpus": 2, "num_gpus": gpus, "memory": 1000}
+
+
+def test_slots_follow_the_nodes(ray: Ray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_executor, "NODES_SECONDS", 0.0)
+    made = executor()
+    reader, _writer = multiprocessing.Pipe(duplex=False)
+    assert len(made.slots) == 2
+    ray.alive.append({"CPU": 1.0})
+    assert made.events(seconds=60.0, wake=reader) == [], "at once: there is room for another"
+    assert len(made.slots) == 3
+    ray.alive = []
+    made.events(seconds=0.0, wake=reader)
+    assert len(made.slots) == 1, "which waits for a node"
+
+
+def test_a_cluster_without_room_is_refused(ray: Ray) -> None:
+    with pytest.raises(ClusterError, match=r"has room for a trial \(4 CPU\); `ray status` tells what has"):
+        executor(needs=Needs(cpus=4))
+    assert ray.closed
+
+
+@pytest.mark.parametrize(
+    ("obeys", "killed", "cancelled"),
+    [(True, False, [False]), (False, False, [False, True]), (False, True, [True, True])],
+)
+def test_a_trial_is_stopped_in_order_and_else_killed(
+    obeys: bool, killed: bool, cancelled: list[bool], ray: Ray, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_executor, "STOP_SECONDS", 0.05)
+    ray.obeys = obeys
+    made = executor()
+    handle = made.start(trial(), attempt, made.slots[0])
+    if killed:
+        made.kill()
+    made.stop([handle])
+    assert ray.cancelled == cancelled
+    reader, _writer = multiprocessing.Pipe(duplex=False)
+    assert made.events(seconds=0.0, wake=reader) == [], "nothing is told of it any more"
+
+
+class Finishing(Ray):
+    """Its nodes see the results folder, and each trial has left its record there by the time that it tells anything."""
+
+    def _begin(self, order: Any) -> Stream:
+        store = LoneFolder(order.folder, trial_id=order.trial.id)
+        store.begin(node="node1", device="cpu")
+        store.write(record(order.trial).model_copy(update={"finished": ""}))
+        return super()._begin(order)
+
+
+@pytest.fixture
+def finishing(monkeypatch: pytest.MonkeyPatch) -> Ray:
+    made = Finishing({"CPU": 1.0})
+    monkeypatch.setattr(ray_executor, "connected", lambda address: made)
+    return made
+
+
+@pytest.mark.parametrize("end", [OVER, exceptions.NodeDiedError("Task failed")], ids=["it told", "its node is lost"])
+def test_the_record_that_a_command_left_counts_however_it_ended(end: Any, finishing: Ray, tmp_path: Path) -> None:
+    finishing.told = [Here(WHERE), end]
+    store, watcher = Store(tmp_path), Watcher()
+    run_trials([trial()], executor=executor(), store=store, display=watcher, command="this run", retries=1)
+    found = store.read(trial().id)
+    assert found is not None
+    assert (found.status, found.command) == ("ok", "this run")
+    assert [(attempt.node, attempt.how) for attempt in found.attempts] == [("node1", "ok")]
+    assert [event for event, _ in watcher.events] == ["started", "finished"]
+    assert watcher.places == {trial().id: WHERE}
+    assert not attempts(tmp_path)
+    assert finishing.closed
+
+
+def test_a_run_that_is_stopped_keeps_what_finished_meanwhile(finishing: Ray, tmp_path: Path) -> None:
+    def interrupt(running: Trial) -> None:
+        raise KeyboardInterrupt
+
+    finishing.told = [Progress(step=1, steps=3)]
+    with pytest.raises(KeyboardInterrupt):
+        run_trials([trial()], executor=executor(), store=Store(tmp_path), display=Watcher(interrupt))
+    found = Store(tmp_path).read(trial().id)
+    assert found is not None
+    assert found.status == "ok"
+    assert not leased_trials(tmp_path)
+
+
+def test_a_damaged_record_of_a_command_is_a_failure_that_says_so(finishing: Ray, tmp_path: Path) -> None:
+    finishing.told = [Here(WHERE), OVER]
+
+    class Damaging(Watcher):
+        def placed(self, trial: Trial, where: Where) -> None:
+            super().placed(trial, where)
+            (path,) = tmp_path.glob("running/*/record.json")
+            path.write_text(path.read_text()[:-9])
+
+    run_trials([trial()], executor=executor(), store=Store(tmp_path), display=Damaging())
+    found = Store(tmp_path).read(trial().id)
+    assert found is not None
+    assert found.status == "failed"
+    assert "record.json: not valid JSON" in found.error
