@@ -20,7 +20,7 @@ quick: $(INSTALLED)  ## Run the quick sweep and write its report.
 	$(VENV)/bin/python run_all.py quick --workers $(WORKERS)
 
 test: $(INSTALLED)  ## Run the test suite.
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED)  ## Run the tests that take too long for every change.
 	$(VENV)/bin/python -m pytest -m slow --numprocesses 2 --dist load

@@ -4,11 +4,19 @@ import os
 
 import pytest
 
+from tests.order import longest_first
+
 # Without it TensorFlow prints its search for CUDA libraries on every run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The tensors of tests are tiny: two frameworks' threads spend longer waiting for each other than working.
 for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(variable, "1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the files (`--dist loadfile`), they take them in this order."""
+    if hasattr(config, "workerinput"):
+        longest_first(items)
 
 
 @pytest.fixture

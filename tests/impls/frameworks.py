@@ -173,7 +173,7 @@ def assert_gradients_close(ours: Mapping[str, Array], theirs: Mapping[str, Array
 def _trace(module: Any) -> Any:
     import tensorflow as tf
 
-    return tf.function(module)
+    return tf.function(module, autograph=False)  # to rewrite all that is called takes longer than to trace it
 
 
 def _stack(steps: list[Any]) -> Any:

@@ -198,6 +198,15 @@ def sum_of_steps(gates: Any) -> Any:
     return tf.reduce_sum(gates, axis=1)
 
 
+# XLA compiles each model anew: where it does, a seed for every cell.
+PADDED = [
+    (framework, engine, seed)
+    for framework in FRAMEWORKS
+    for engine in ENGINES
+    for seed in range(4 if (framework, engine) == ("tensorflow", "fast") else 6)
+]
+
+
 def masked_afterwards(framework: str, model: Any, batch: dict[str, Any]) -> tuple[Any, Any]:
     """Outputs and gates by running every step, padding too, then multiplying gates and picking last real steps."""
     equations, engines = (importlib.import_module(f"impls.{framework}.{name}") for name in ("equations", "engines"))
@@ -228,9 +237,7 @@ def gradients_of(framework: str, model: Any, loss: Callable[[], Any]) -> dict[st
     return {name: array(gradient) for name, gradient in zip(named, found, strict=True)}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("framework", "engine", "seed"), PADDED)
 def test_padding_is_as_if_it_were_masked_afterwards(framework: str, engine: str, seed: int) -> None:
     """Random models and lengths; outputs on real steps, gates, and every gradient of both losses. NaN may pad."""
     draw = np.random.default_rng(seed)

@@ -76,7 +76,7 @@ def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
 
     renamed = tmp_path / "renamed.toml"
     sweep.rename(renamed)
-    third = command("run_all.py", str(renamed), *places)
+    third = command("run_all.py", str(renamed), *places, "--no-report")
     assert third.returncode == 0, third.stderr
     assert "all 2 trials are done" in third.stdout
     assert {path.name for path in tmp_path.glob("results/*.json")} == {"mini.json", "renamed.json"}

@@ -103,8 +103,10 @@ def test_layer_hands_its_weights_to_another(name: str) -> None:
     assert_restores(saved, fresh, lambda: fresh.set_weights(saved.get_weights()))
 
 
-@pytest.mark.parametrize("way", ["export", "saved_model"])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("LSTM", "saved_model"), ("GRU", "export"), ("SkipLSTM", "export"), ("SkipGRU", "saved_model")],
+)
 def test_saved_model_computes_the_same(name: str, way: str, tmp_path: Path) -> None:
     model = model_of(name, seed=1)
     expected = outputs(model)
