@@ -42,8 +42,11 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RAY_worker_niceness", "0")  # beside other load a trial would hardly run
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}
     place = tempfile.mkdtemp(prefix="ray-")  # short, since sockets stand in it
+    monkeypatch.setenv("RAY_TMPDIR", place)  # where it notes which cluster is this machine's: not a user's own
+    folder = Path(place) / "ray"
+    folder.mkdir()
     head = {
-        "temp_dir": place,
+        "temp_dir": str(folder),
         "num_cpus": 0,
         "object_store_memory": OBJECTS,
         "include_dashboard": False,
@@ -206,7 +209,7 @@ def test_a_run_that_was_killed_and_started_again_loses_nothing(cluster: Any, tmp
 
 
 def test_where_there_is_no_cluster_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ClusterError, match=r"give HOST:PORT, on a machine that is in the cluster"):
+    with pytest.raises(ClusterError, match=r"name the cluster's own address, HOST:PORT, on a machine that is in it"):
         connected("ray://127.0.0.1:10001")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ClusterError, match=r"needs the package 'ray': install it with "):
