@@ -226,7 +226,9 @@ class _Round:
         lacks_room = may_lack_room and code == 2 and ("the disk is full" in run.text or "ulimit" in run.text)
         if code == -signal.SIGINT and "start(_program)" not in run.text:
             return  # Python itself had not started yet
-        if (code not in (0, 1, 130, -signal.SIGKILL, -signal.SIGTERM) and not lacks_room) or "Traceback" in run.text:
+        # Interrupted once more when the program had ended, and Python waited for its threads.
+        raised = "Traceback" in run.text and "Exception ignored in: <module 'threading'" not in run.text
+        if (code not in (0, 1, 130, -signal.SIGKILL, -signal.SIGTERM) and not lacks_room) or raised:
             self._outcome.wrong.append(f"a run ended with exit code {code}:\n{run.text}")
 
     def _damage(self, damage: str) -> None:
