@@ -1,6 +1,10 @@
 """The PyTorch twin: cells, layers and the learner. Importing a name from here imports torch."""
 
-from impls.pytorch.cells import (
+from impls.both_frameworks import keep_compilers_apart
+
+keep_compilers_apart(other="tensorflow")
+
+from impls.pytorch.cells import (  # noqa: E402
     GRUCell,
     LSTMCell,
     MultiGRUCell,
@@ -10,7 +14,7 @@ from impls.pytorch.cells import (
     SkipGRUCell,
     SkipLSTMCell,
 )
-from impls.pytorch.layers import GRU, LSTM, SkipGRU, SkipLSTM
+from impls.pytorch.layers import GRU, LSTM, SkipGRU, SkipLSTM  # noqa: E402
 
 __all__ = [
     "GRU",

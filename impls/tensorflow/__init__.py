@@ -1,6 +1,10 @@
 """The TensorFlow twin: cells, layers and the learner. Importing a name from here imports tensorflow."""
 
-from impls.tensorflow.cells import (
+from impls.both_frameworks import keep_compilers_apart
+
+keep_compilers_apart(other="torch")
+
+from impls.tensorflow.cells import (  # noqa: E402
     GRUCell,
     LSTMCell,
     MultiGRUCell,
@@ -10,7 +14,7 @@ from impls.tensorflow.cells import (
     SkipGRUCell,
     SkipLSTMCell,
 )
-from impls.tensorflow.layers import GRU, LSTM, SkipGRU, SkipLSTM
+from impls.tensorflow.layers import GRU, LSTM, SkipGRU, SkipLSTM  # noqa: E402
 
 __all__ = [
     "GRU",
