@@ -144,8 +144,9 @@ def test_whoever_attends_to_it_no_more_ends_it_and_all_that_it_started(
     order = ordered(act + "open(folder + '/child', 'w').write(str(child.pid))\n" + FOR_EVER)
     news = run_ordered(order, gpu=None)
     assert isinstance(next(news), Here)
-    (command,) = psutil.Process().children()
     child = psutil.Process(int((order.folder / "child").read_text()))
+    command = child.parent()
+    assert command is not None
     news.close()
     assert not command.is_running()
     wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, seconds=30)
