@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import sys
+from contextlib import suppress
 
 
 def keep_compilers_apart(*, other: str) -> None:
@@ -29,6 +30,7 @@ def keep_compilers_apart(*, other: str) -> None:
     flags = sys.getdlopenflags()
     sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
     try:
-        importlib.import_module("triton")
+        with suppress(ImportError):  # PyTorch does without one that cannot be loaded
+            importlib.import_module("triton")
     finally:
         sys.setdlopenflags(flags)

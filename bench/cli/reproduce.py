@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import DATA, RESULTS, DataOption, ResultsOption, WhereOption, WorkersOption
-from bench.cli.run import AGAIN
 from bench.cli.selection import select
 from bench.cli.start import command_line
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from bench.records.reproduction import Reproduction
     from bench.records.store import Store
 
+# The list of what is trained again, and its folder: of its own, since what it finished before is removed.
+NAME, REPRODUCED = "reproduce", RESULTS / "reproduced"
+
 
 def reproduce(
     sweep: Annotated[str | None, typer.Argument(metavar="SWEEP", help="Of this sweep alone; else any record.")] = None,
@@ -32,7 +34,7 @@ def reproduce(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     workers: WorkersOption = 1,
     results: ResultsOption = RESULTS,
-    into: Annotated[Path, typer.Option(metavar="DIR", help="Where the new records go.")] = RESULTS / AGAIN,
+    into: Annotated[Path, typer.Option(metavar="DIR", help="Where the new records go, and nothing else.")] = REPRODUCED,
     data: DataOption = DATA,
 ) -> None:
     """Train recorded trials again, drawn at random, and compare: to the bit, or else with the spread of their seeds.
@@ -51,15 +53,14 @@ def reproduce(
 
     console = Console()
     records = _recorded(sweep, where=where, results=results)
-    if results.resolve() == into.resolve():
-        raise RecordError(f"--into {into}: there stand the first records, which would be replaced")
+    _check_own(into, results=results)
     drawn = random.Random(seed).sample(records, min(sample, len(records)))
     again = Store(into)
     _clear(again, drawn)
     trials = tuple(record.trial for record in drawn)
     try:
         run_sweep(
-            Sweep(name="reproduce", description="trials that are trained again", trials=trials),
+            Sweep(name=NAME, description="trials that are trained again", trials=trials),
             store=again,
             data=data,
             executor=LocalExecutor(workers=workers, data=data),
@@ -97,6 +98,18 @@ def _recorded(sweep: str | None, *, where: Sequence[str] | None, results: Path) 
         of_sweep = "" if sweep is None else f" of sweep {sweep!r}"
         raise RecordError(f"{results}: holds no finished trial{of_sweep}; name another folder with --results")
     return records
+
+
+def _check_own(into: Path, *, results: Path) -> None:
+    """Raises `RecordError` for a folder with records of anything else, since what stands there is removed."""
+    from bench.errors import RecordError
+    from bench.records.listing import listed_sweeps
+    from bench.records.store import Store
+
+    lists = listed_sweeps(into)
+    own = lists == [NAME] or (not lists and not Store(into).trial_ids())
+    if not own or into.resolve() == results.resolve():
+        raise RecordError(f"--into {into}: records of other runs stand there, which would be replaced; name another")
 
 
 def _clear(store: Store, drawn: Sequence[Record]) -> None:

@@ -28,7 +28,7 @@ class Speed:
 
     Those of the fast engines are fitted to recorded trials that ran two side by side on two quiet cores: of `digits`
     (64 units, T = 64, batch 40) and of Table 1 (110 units, T = 50, batch 256): no estimate of a cell that skips less
-    than half of the steps is off by more than half. The others are of short runs.
+    than half of the steps is off by more than a factor of 1.6. The others are of short runs.
 
     `start_seconds` holds compilation and files, but no imports, which trials share; `time_step_seconds` what one time
     step of a forward pass costs whatever the sizes; `macs_per_second` how fast matrix products run at large sizes.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from bench.cli.program import application
 from bench.errors import RecordError
+from bench.records.listing import Listing, write_listing
 from bench.records.store import Store
 from tests.bench.cli.commands import MINI, command
 from tests.bench.records.test_records import record, trial
@@ -51,8 +53,20 @@ def test_a_folder_without_finished_trials_is_refused(tmp_path: Path) -> None:
 
 def test_the_first_records_are_never_replaced(tmp_path: Path) -> None:
     Store(tmp_path).write(record(trial()))
+    write_listing(tmp_path, Listing(sweep="reproduce", trials=(trial().id,)))
     assert "would be replaced" in refused("--results", tmp_path, "--into", tmp_path / ".." / tmp_path.name)
     assert Store(tmp_path).trial_ids() == [trial().id]
+
+
+@pytest.mark.parametrize("lists", [(), ("mine",), ("mine", "reproduce")])
+def test_records_of_other_runs_are_never_replaced(tmp_path: Path, lists: tuple[str, ...]) -> None:
+    first, other = tmp_path / "first", tmp_path / "other"
+    for folder in (first, other):
+        Store(folder).write(record(trial()))
+    for name in lists:
+        write_listing(other, Listing(sweep=name, trials=(trial().id,)))
+    assert "records of other runs stand there" in refused("--results", first, "--into", other)
+    assert Store(other).trial_ids() == [trial().id]
 
 
 def test_conditions_without_a_sweep_are_refused(tmp_path: Path) -> None:
