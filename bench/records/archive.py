@@ -1,4 +1,4 @@
-"""Copying trials to a folder that is kept: records, curves and gates of all, parameters of the best seed alone.
+"""Copying trials to a folder that is kept: records, curves and gates of all, the best seed's reported parameters.
 
 An archive is a results folder: it is reported, verified and merged like any other. What a trial's folder there does
 without is listed in its `left_out.json`.
@@ -15,14 +15,13 @@ from pathlib import Path
 from bench.errors import RecordError
 from bench.machine.disk import disk_explained, write_atomically
 from bench.plan.trial import Trial
-from bench.records.files import LEFT_OUT, FileName, disagreements, left_out
+from bench.records.files import LEFT_OUT, PARAMETERS_OF, FileName, disagreements, left_out
 from bench.records.format import encode
 from bench.records.listing import Listing, read_listing, write_listing
 from bench.records.record import FINISHED, Record
 from bench.records.store import RECORD, Store
 
 # Parameters make up most of a trial's bytes, and times of single steps most of the rest.
-PARAMETERS: tuple[FileName, ...] = ("best.npz", "final.npz")
 OF_ALL: tuple[FileName, ...] = ("curve.csv", "gates.npz")
 
 
@@ -44,6 +43,7 @@ class Archived:
 def archive(sweep: str, trials: Sequence[Trial], *, results: Path, target: Path) -> Archived:
     """Copies the records of these trials that can be believed, and the sweep's list; what did not finish stays behind.
 
+    Of the best seed of each configuration and framework the parameters are kept that its reported numbers are of.
     Where another seed is the best of its configuration by now, the parameters that are no longer the best go.
 
     Raises `RecordError` where none of the trials has finished, and `DiskError` where the disk takes no more: no trial
@@ -57,7 +57,7 @@ def archive(sweep: str, trials: Sequence[Trial], *, results: Path, target: Path)
         raise RecordError(f"{results}: none of the {len(trials)} trials has finished; run the sweep first")
     best = best_seeds(finished)
     for record in finished:
-        kept = (*OF_ALL, *PARAMETERS) if record.trial_id in best else OF_ALL
+        kept = (*OF_ALL, PARAMETERS_OF[record.reported]) if record.trial_id in best else OF_ALL
         _copy(record, kept, source=source, target=target, archived=archived)
     listing = read_listing(results, sweep) or Listing(sweep=sweep, trials=tuple(trial.id for trial in trials))
     write_listing(target, listing)

@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
+from bench.tasks.base import Reported
+
 # What a record vouches for. Events and the log are for people, and nothing is computed from them.
 FileName = Literal["curve.csv", "steps.npz", "gates.npz", "best.npz", "final.npz"]
 FILES: tuple[FileName, ...] = get_args(FileName)
+
+# Which parameters a record's reported numbers are of.
+PARAMETERS_OF: dict[Reported, FileName] = {"best_validation": "best.npz", "last": "final.npz"}
 
 # Beside a record in an archive: the names of the files that it does without.
 LEFT_OUT = "left_out.json"

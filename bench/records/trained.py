@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 
 from bench.errors import RecordError
-from bench.records.files import FileName, disagreement, left_out
+from bench.records.files import PARAMETERS_OF, disagreement, left_out
 from bench.records.record import Record
 from bench.records.store import read_record
-from bench.tasks.base import Reported
 from impls.contract import DEFAULT_ENGINE, Array, CellSpec
 from impls.kinds import KINDS, SKIP_PREFIX
 from impls.layers import build_layer
-
-FILE_OF: dict[Reported, FileName] = {"best_validation": "best.npz", "last": "final.npz"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +58,7 @@ def read_trained(folder: Path | str) -> Trained:
     record = read_record(folder.resolve())
     if record is None:
         raise RecordError(f"{folder}: holds no record; name a trial's folder, such as results/trials/<trial id>")
-    path = folder / FILE_OF[record.reported]
+    path = folder / PARAMETERS_OF[record.reported]
     if path.name in left_out(folder):
         raise RecordError(f"{path}: an archive keeps the parameters of each row's best seed alone, and this is another")
     if not path.is_file():

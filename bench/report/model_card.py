@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import RecordError
-from bench.records.files import left_out
+from bench.records.files import PARAMETERS_OF, left_out
 from bench.records.store import Store
-from bench.records.trained import FILE_OF
 from bench.report.frames import configuration_fields, rows_of, trials_frame
 from bench.report.names import framework_name, listed, metric_head, metric_scale
 from bench.report.numbers import number, spread
+from bench.tasks.base import Reported
 
 NAME = "MODEL.md"
 
@@ -64,9 +64,9 @@ def model_card(results: Path) -> str:
     return "\n".join([HEAD.format(folder=results.as_posix()), *filter(None, sections), _made(trials)])
 
 
-def _has_parameters(store: Store, trial_id: str, reported: str) -> bool:
+def _has_parameters(store: Store, trial_id: str, reported: Reported) -> bool:
     folder = store.folder_of(trial_id)
-    name = next(name for evaluation, name in FILE_OF.items() if evaluation == reported)
+    name = PARAMETERS_OF[reported]
     return (folder / name).is_file() and name not in left_out(folder)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.errors import RecordError
 from bench.plan.trial import Trial
-from bench.records.archive import OF_ALL, PARAMETERS, archive, best_seeds
+from bench.records.archive import OF_ALL, archive, best_seeds
 from bench.records.files import FILES, LEFT_OUT
 from bench.records.listing import read_listing
 from bench.records.merge import merge
@@ -52,11 +52,18 @@ def kept(tmp_path: Path, made: Trial) -> set[str]:
 def test_parameters_of_the_best_seed_are_kept_and_curves_and_gates_of_all(store: Store, tmp_path: Path) -> None:
     done = archive("mine", SEEDS, results=store.results, target=tmp_path / "kept")
     assert (done.copied, done.skipped, done.refused) == ([made.id for made in SEEDS], [], [])
-    assert [kept(tmp_path, made) for made in SEEDS] == [set(OF_ALL), {*OF_ALL, *PARAMETERS}, set(OF_ALL)]
+    assert [kept(tmp_path, made) for made in SEEDS] == [set(OF_ALL), {*OF_ALL, "final.npz"}, set(OF_ALL)]
     assert Store(tmp_path / "kept").survey().records == store.survey().records
     listing = read_listing(tmp_path / "kept", "mine")
     assert listing is not None
     assert listing.trials == tuple(made.id for made in SEEDS)
+
+
+def test_parameters_are_those_that_the_reported_numbers_are_of(store: Store, tmp_path: Path) -> None:
+    digits = trial(task="digits")
+    fill(store, digits, quality=0.9, reported="best_validation")
+    archive("mine", [SEEDS[1], digits], results=store.results, target=tmp_path / "kept")
+    assert [kept(tmp_path, made) for made in (SEEDS[1], digits)] == [{*OF_ALL, "final.npz"}, {*OF_ALL, "best.npz"}]
 
 
 def test_the_best_seed_is_by_direction_and_of_one_configuration_and_framework() -> None:
@@ -71,10 +78,10 @@ def test_an_archive_verifies_until_more_is_gone_than_it_says(store: Store, tmp_p
     archive("mine", SEEDS, results=store.results, target=tmp_path / "kept")
     assert findings(tmp_path / "kept") == []
     folder = Store(tmp_path / "kept").folder_of(SEEDS[1].id)
-    (folder / "best.npz").unlink()
-    assert [line for line in findings(tmp_path / "kept") if "best.npz: is gone" in line]
+    (folder / "final.npz").unlink()
+    assert [line for line in findings(tmp_path / "kept") if "final.npz: is gone" in line]
     (folder / LEFT_OUT).write_text("{")
-    assert len(findings(tmp_path / "kept")) == 2  # steps.npz too, now that nothing says that it was left out
+    assert len(findings(tmp_path / "kept")) == 3  # the others too, now that nothing says that they were left out
 
 
 def test_the_same_again_copies_nothing_and_mends_what_is_damaged(store: Store, tmp_path: Path) -> None:
@@ -93,7 +100,7 @@ def test_parameters_follow_a_seed_that_is_better(store: Store, tmp_path: Path) -
     fill(store, better, quality=0.05)
     done = archive("mine", [*SEEDS, better], results=store.results, target=target)
     assert done.copied == [SEEDS[1].id, better.id]
-    assert (kept(tmp_path, SEEDS[1]), kept(tmp_path, better)) == (set(OF_ALL), {*OF_ALL, *PARAMETERS})
+    assert (kept(tmp_path, SEEDS[1]), kept(tmp_path, better)) == (set(OF_ALL), {*OF_ALL, "final.npz"})
     assert findings(target) == []
     assert not [path for path in target.iterdir() if path.name.startswith(".")]
 
@@ -134,7 +141,7 @@ def test_a_copy_that_was_killed_at_any_line_is_made_again(stands: bool, store: S
     place = Store(target).folder_of(changed)
     shutil.copytree(place, target / f".before-{changed}")
     shutil.copytree(place, target / f".incoming-{changed}")
-    (place / "best.npz").unlink()
+    (place / "final.npz").unlink()
     if not stands:
         shutil.rmtree(place)
     assert archive("mine", SEEDS, results=store.results, target=target).copied == [changed]

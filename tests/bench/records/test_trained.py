@@ -11,9 +11,9 @@ import pytest
 
 from bench.errors import RecordError
 from bench.plan.trial import Trial, build_trial
-from bench.records.files import LEFT_OUT
+from bench.records.files import LEFT_OUT, PARAMETERS_OF
 from bench.records.store import Store, write_arrays
-from bench.records.trained import FILE_OF, read_trained, trained_layer
+from bench.records.trained import read_trained, trained_layer
 from bench.train.training import run_trial
 from impls.contract import FRAMEWORKS
 from impls.errors import CellError
@@ -70,8 +70,8 @@ def test_the_framework_is_the_trials_own_unless_another_is_named(store: Store) -
 
 def test_parameters_are_those_that_the_reported_numbers_are_of(store: Store) -> None:
     reported = read_trained(folder(store)).record.reported
-    assert (reported, FILE_OF[reported]) == ("last", "final.npz")
-    assert FILE_OF["best_validation"] == "best.npz"
+    assert (reported, PARAMETERS_OF[reported]) == ("last", "final.npz")
+    assert PARAMETERS_OF["best_validation"] == "best.npz"
 
 
 def test_refusals_say_what_is_wrong_and_where(store: Store, tmp_path: Path) -> None:
