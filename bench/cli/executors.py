@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,16 +77,3 @@ def make_executor(
         timeout_seconds=timeout,
         stall_seconds=stall,
     )
-
-
-def array_job(sweep: str, *, where: Sequence[str], also: Mapping[str, Any], results: Path, data: Path) -> list[str]:
-    """The words of a task's command, but for its shard; options of `also` that are None are left out."""
-    named = Path(sweep)
-    words = [sys.executable, "-m", "bench", "run", str(named.resolve()) if named.suffix == ".toml" else sweep]
-    words += ["--no-report", "--results", str(results.resolve()), "--data", str(data.resolve())]
-    for one in where:
-        words += ["--where", one]
-    for name, value in also.items():
-        if value is not None:
-            words += [name, str(value)]
-    return words

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from bench.cli.executors import array_job, check_options, make_executor
+from bench.cli.array_job import submit_array_job, words_of_a_task
+from bench.cli.dry_run import print_plan
+from bench.cli.executors import OF_ONE, check_options, make_executor
 from bench.cli.options import (
     DATA,
     DEFAULT_SWEEP,
@@ -42,19 +42,8 @@ from bench.cli.options import (
 )
 from bench.cli.report import publish
 from bench.cli.selection import select, select_trial
+from bench.cli.single_trial import print_one, store_of_one
 from bench.cli.start import command_line
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from bench.plan.sweep import Sweep
-    from bench.plan.trial import Trial
-    from bench.records.store import Store
-
-# Where trials that are run again leave their records, so that the first ones stay.
-AGAIN = "again"
 
 
 def run(
@@ -116,20 +105,25 @@ def run(
         if where or device or shard:
             raise UserError("--trial names one trial, with its device: leave --where, --device and --shard out")
         asked = select_trial(trial, sweep=sweep, results=results)
-        store = _store_of_one(asked, results=results, clear=not dry_run)
+        store = store_of_one(asked, results=results, clear=not dry_run)
     share = None if shard is None else Shard.parsed(shard)
     of_share = asked if share is None else replace(asked, trials=tuple(filter(share.holds, asked.trials)))
     missing = store.missing(of_share.trials)
     if executor == "slurm" and not dry_run:
         if trial is not None or shard is not None:
             raise UserError("--executor slurm deals the trials out itself: leave --trial and --shard out")
-        also: dict[str, Any] = {"--device": device, "--timeout": timeout, "--stall": stall, "--retries": retries}
-        also |= {name: of_executor[name] for name in ("--workers", "--gpus", "--trials-per-gpu")}
-        words = array_job(sweep or DEFAULT_SWEEP, where=where or (), also=also, results=results, data=data)
-        _submit(
-            asked,
+        words = words_of_a_task(
             sweep or DEFAULT_SWEEP,
+            where=where or (),
+            also={"--device": device, "--timeout": timeout, "--stall": stall, "--retries": retries}
+            | {name: of_executor[name] for name in OF_ONE["local"]},
+            results=results,
+            data=data,
+        )
+        submit_array_job(
+            asked,
             missing,
+            typed=sweep or DEFAULT_SWEEP,
             words=words,
             shards=shards,
             results=results,
@@ -149,7 +143,7 @@ def run(
     at_a_time = len(runs.slots)
     here = executor == "local"
     if dry_run:
-        _plan(of_share, store=store, data=data, workers=at_a_time, console=console, here=here)
+        print_plan(of_share, store=store, data=data, workers=at_a_time, console=console, here=here)
         return
 
     try:
@@ -169,7 +163,7 @@ def run(
         raise typer.Exit(130) from None
     console.print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if trial is not None:
-        _show_one(asked, store=store, results=results, console=console)
+        print_one(asked, store=store, results=results, console=console)
     else:
         ran = [record for one in missing if (record := store.read(one.id)) is not None]
         if spent := where_time_went(ran, workers=at_a_time):
@@ -177,85 +171,3 @@ def run(
         if report and share is None:
             publish(asked, results=results, reports=reports)
     raise typer.Exit(0 if set(counts) <= {"ok"} else 1)
-
-
-def _submit(
-    sweep: Sweep,
-    typed: str,
-    missing: Sequence[Trial],
-    *,
-    words: Sequence[str],
-    shards: int,
-    results: Path,
-    options: Sequence[str],
-    console: Console,
-) -> None:
-    """Submits an array job of the shards that have trials to run, and says how to follow it."""
-    from bench.launch.slurm import parsed_options, submit
-    from bench.plan.shard import Shard
-
-    parsed = parsed_options(options)
-    every = [Shard(number=number, of=shards) for number in range(1, shards + 1)]
-    due = [shard for shard in every if any(map(shard.holds, missing))]
-    if not due:
-        console.print(f"sweep {sweep.name}: all {len(sweep.trials)} trials are done")
-        return
-    commands = [[*words, "--shard", f"{shard.number}/{shard.of}"] for shard in due]
-    jobs = submit(commands, results=results, name=f"skiprnn-{sweep.name}", options=parsed)
-    plural = "" if len(jobs) == 1 else "s"
-    console.print(
-        f"sweep {sweep.name}: submitted {len(missing)} of {len(sweep.trials)} trials as {len(jobs)} task{plural}, "
-        f"{jobs[0]}{f' to {jobs[-1]}' if plural else ''}; what they print is in {results / 'slurm'}\n"
-        f"follow them with: python -m bench watch {typed}; report them with: python -m bench report {typed}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console, here: bool) -> None:
-    """Prints the trials, the estimated time, and what this machine lacks for them, if they are to run here."""
-    from bench.errors import DeviceError
-    from bench.launch.running import plan
-    from bench.machine import devices
-
-    plan(sweep, store=store, data=data, workers=workers, console=console)
-    if not here:
-        return
-    tasks = [trial.build_task(data=data) for trial in sweep.trials]
-    lacking = list(dict.fromkeys(problem for task in tasks if (problem := task.data_problem())))
-    try:
-        devices.check((trial.framework, trial.device) for trial in sweep.trials)
-    except DeviceError as error:
-        lacking.append(str(error))
-    for problem in lacking:
-        console.print(f"missing here: {problem}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _store_of_one(sweep: Sweep, *, results: Path, clear: bool) -> Store:
-    """Where a single trial goes: beside the others, or apart where it has a record, which stays as it is."""
-    from bench.records.store import Store
-
-    store = Store(results)
-    if store.missing(sweep.trials):
-        return store
-    apart = Store(results / AGAIN)
-    if clear:
-        for trial in sweep.trials:
-            shutil.rmtree(apart.folder_of(trial.id), ignore_errors=True)
-    return apart
-
-
-def _show_one(sweep: Sweep, *, store: Store, results: Path, console: Console) -> None:
-    """Prints the headline numbers of the one trial; beside them those of its first record, where it was run again."""
-    from bench.launch.display import headline
-    from bench.records.store import Store
-
-    (trial,) = sweep.trials
-    record = store.read(trial.id)
-    if record is None:
-        return
-    first = None if store.results == results else Store(results).read(trial.id)
-    console.print(headline(record, first=first))
-    path = store.folder_of(trial.id) / "record.json"
-    console.print(f"record: {path}", markup=False, highlight=False, soft_wrap=True)

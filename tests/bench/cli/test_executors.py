@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.cli.executors import OF_ONE, array_job, check_options
+from bench.cli.array_job import words_of_a_task
+from bench.cli.executors import OF_ONE, check_options
 from bench.errors import ClusterError
 from tests.bench.cli.commands import MINI, command
 
@@ -41,13 +42,13 @@ def test_options_that_go_together_pass() -> None:
 def test_a_task_of_an_array_job_is_told_all_that_this_run_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     also = {"--device": "cuda", "--timeout": None, "--workers": 2}
-    words = array_job("mine.toml", where=["seed=1", "cell=lstm"], also=also, results=Path("r"), data=Path("d"))
+    words = words_of_a_task("mine.toml", where=["seed=1", "cell=lstm"], also=also, results=Path("r"), data=Path("d"))
     assert words == [
         *(sys.executable, "-m", "bench", "run", str(tmp_path / "mine.toml"), "--no-report"),
         *("--results", str(tmp_path / "r"), "--data", str(tmp_path / "d")),
         *("--where", "seed=1", "--where", "cell=lstm", "--device", "cuda", "--workers", "2"),
     ]
-    assert array_job("quick", where=(), also={}, results=Path("r"), data=Path("d"))[4] == "quick"
+    assert words_of_a_task("quick", where=(), also={}, results=Path("r"), data=Path("d"))[4] == "quick"
 
 
 @pytest.mark.parametrize(

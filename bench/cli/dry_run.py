@@ -1,0 +1,31 @@
+"""`run --dry-run`: what would run, how long it may take, and what is missing for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.plan.sweep import Sweep
+    from bench.records.store import Store
+
+
+def print_plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console, here: bool) -> None:
+    """Prints the trials, the estimated time, and what this machine lacks for them, if they are to run here."""
+    from bench.errors import DeviceError
+    from bench.launch.running import plan
+    from bench.machine import devices
+
+    plan(sweep, store=store, data=data, workers=workers, console=console)
+    if not here:
+        return
+    tasks = [trial.build_task(data=data) for trial in sweep.trials]
+    lacking = list(dict.fromkeys(problem for task in tasks if (problem := task.data_problem())))
+    try:
+        devices.check((trial.framework, trial.device) for trial in sweep.trials)
+    except DeviceError as error:
+        lacking.append(str(error))
+    for problem in lacking:
+        console.print(f"missing here: {problem}", markup=False, highlight=False, soft_wrap=True)
