@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import Tensor
@@ -14,6 +15,7 @@ from impls.learner_state import join_state, split_state
 from impls.parameters import model_shapes
 from impls.tensorflow.device import begin_on, peak_memory_bytes, set_threads, threads_in_use
 from impls.tensorflow.engines import implementation_of
+from impls.tensorflow.engines.compilation import is_one_program
 from impls.tensorflow.losses import budget_loss, task_loss
 from impls.tensorflow.model import Model
 from impls.tensorflow.optimizer import Adam
@@ -42,35 +44,35 @@ class Learner:
         self.implementation = implementation_of(
             engine, device=device, dtype=model.dtype, precision=model.cell.precision
         )
-        self.device = "/GPU:0" if device == "cuda" else "/CPU:0"
-        with tf.device(self.device):
+        self.device = device
+        self._placed = "/GPU:0" if device == "cuda" else "/CPU:0"
+        with tf.device(self._placed):
             self.model = Model(model, parameters=parameters, engine=engine)
             self.variables = list(self.model.parameters_by_name().values())
             self.optimizer = Adam(optimizer, self.variables)
-        # A reference step is one compiled program: without XLA a loop over time costs many times as much. The fast
-        # engine compiles its own blocks, and is slower inside a program that must hold the largest number of rounds.
-        # Of its own layers Keras compiles those that are not cuDNN's.
-        of_cudnn = engine == "native" and device == "cuda" and model.cell.kind.name == "lstm"
-        compiled = engine != "fast" and not of_cudnn
+        self.engine = engine
         # No loop or branch on tensors is written in Python; to rewrite all that is called takes longer than to compile.
-        self._traced_train = tf.function(self._train, jit_compile=compiled, autograph=False)
-        self._traced_evaluate = tf.function(self._evaluate, jit_compile=compiled, autograph=False)
+        self._programs = {
+            (training, compiled): tf.function(step, jit_compile=compiled, autograph=False)
+            for training, step in ((True, self._train), (False, self._evaluate))
+            for compiled in (True, False)
+        }
 
     def train_step(self, batch: Batch, *, learning_rate: float | None = None) -> StepResult:
         """Forward, backward, clip, Adam; returns when the device has finished.
 
         `learning_rate` is this step's; None is the optimizer's.
         """
-        with tf.device(self.device), self._multiplying():
+        with tf.device(self._placed), self._multiplying():
             rate = tf.constant(self.optimizer.next_rate(learning_rate=learning_rate))
-            results = self._traced_train(self._tensors(batch), rate)
+            results = self._program(batch, training=True)(self._tensors(batch), rate)
             results = results.numpy().tolist()  # waits for all that was asked of the device, the parameters' update too
         return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
 
     def evaluate(self, batch: Batch) -> Evaluation:
         """Forward alone; returns when the device has finished."""
-        with tf.device(self.device), self._multiplying():
-            loss, outputs, gates = self._traced_evaluate(self._tensors(batch))
+        with tf.device(self._placed), self._multiplying():
+            loss, outputs, gates = self._program(batch, training=False)(self._tensors(batch))
             return Evaluation(loss=float(loss), predictions=outputs.numpy(), gates=gates.numpy())
 
     def export_parameters(self) -> Parameters:
@@ -93,14 +95,22 @@ class Learner:
 
     def device_memory_bytes(self) -> int | None:
         """The largest memory allocated on the GPU since the learner was built; None on the CPU."""
-        return peak_memory_bytes("cpu" if self.device == "/CPU:0" else "cuda")
+        return peak_memory_bytes(self.device)
 
     def _multiplying(self) -> AbstractContextManager[None]:
         """The trial's precision, which a process that trains several holds for its own steps alone.
 
         Kernels read it when they run, so that results are waited for inside.
         """
-        return multiplying(self.spec.cell.precision, device="cpu" if self.device == "/CPU:0" else "cuda")
+        return multiplying(self.spec.cell.precision, device=self.device)
+
+    def _program(self, batch: Batch, *, training: bool) -> Any:
+        """The traced step for batches of this size."""
+        batch_size, steps = batch.inputs.shape[:2]
+        compiled = is_one_program(
+            self.engine, self.spec, device=self.device, batch_size=batch_size, steps=steps, training=training
+        )
+        return self._programs[training, compiled]
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
         tensors = {}
