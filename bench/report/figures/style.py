@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from PIL import Image
 
 from bench.report.names import cell_name, framework_name, metric_unit
 from impls.kinds import cells as known_cells
@@ -54,6 +56,7 @@ SETTINGS: dict[str, Any] = {
     "path.sketch": None,
 }
 DOTS_PER_INCH = 150
+COLOURS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +102,18 @@ def save(picture: Picture, *, folder: Path) -> None:
     picture.figure.set_layout_engine("none")
     nothing: Mapping[str, None] = {"Date": None, "Creator": None}
     picture.figure.savefig(folder / f"{picture.name}.svg", metadata=nothing)
-    picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    _save_png(picture.figure, folder / f"{picture.name}.png")
     undated: Any = {"CreationDate": None, "Creator": None, "Producer": None}
     picture.figure.savefig(folder / f"{picture.name}.pdf", dpi=2 * DOTS_PER_INCH, metadata=undated)
     picture.data.to_csv(folder / f"{picture.name}.csv", index=False)
+
+
+def _save_png(figure: Figure, path: Path) -> None:
+    """With a palette of its own, which take a third of the bytes and look the same."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def cell_colours(cells: list[str]) -> dict[str, str]:
