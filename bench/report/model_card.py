@@ -9,11 +9,11 @@ import pandas as pd
 
 from bench.errors import RecordError
 from bench.records.files import PARAMETERS_OF, left_out
+from bench.records.record import Record
 from bench.records.store import Store
 from bench.report.frames import configuration_fields, rows_of, trials_frame
 from bench.report.names import framework_name, listed, metric_head, metric_scale
 from bench.report.numbers import number, spread
-from bench.tasks.base import Reported
 
 NAME = "MODEL.md"
 
@@ -53,9 +53,7 @@ def model_card(results: Path) -> str:
     if not survey.records:
         raise RecordError(f"{store.folder}: holds no record; archive a sweep into it first")
     trials = trials_frame(survey.records.values())
-    kept = {
-        trial_id for trial_id, record in survey.records.items() if _has_parameters(store, trial_id, record.reported)
-    }
+    kept = {record.trial_id for record in survey.records.values() if _has_parameters(store, record)}
     if not kept:
         raise RecordError(f"{store.folder}: holds no trial's parameters")
     place = trials.groupby(configuration_fields(trials), sort=False, dropna=False).ngroup()
@@ -64,9 +62,8 @@ def model_card(results: Path) -> str:
     return "\n".join([HEAD.format(folder=results.as_posix()), *filter(None, sections), _made(trials)])
 
 
-def _has_parameters(store: Store, trial_id: str, reported: Reported) -> bool:
-    folder = store.folder_of(trial_id)
-    name = PARAMETERS_OF[reported]
+def _has_parameters(store: Store, record: Record) -> bool:
+    folder, name = store.folder_of(record.trial_id), PARAMETERS_OF[record.reported]
     return (folder / name).is_file() and name not in left_out(folder)
 
 

@@ -10,8 +10,8 @@ from bench.plan.trial import Trial
 from bench.records.record import Record, Status, failure
 from bench.train.checkpoint import newest_checkpoint
 from bench.train.conditions import code_checksum
+from bench.train.gathered import Training
 from bench.train.resumption import gathered_in
-from bench.train.training import Training
 
 
 def unfinished(

@@ -11,9 +11,14 @@ from bench.report.comparison.tables import cost_table, outcome_table
 from bench.report.comparison.words import signs
 from bench.report.tables.formats import to_latex, to_markdown
 
+LINKED = ("comparison", "pairs")
+
 
 def write_comparison(folder: Path, compared: Comparisons, *, sweep: str) -> None:
-    """Writes the comparison's tables: CSV with every number, Markdown and LaTeX of quality, updates and times."""
+    """Writes the comparison's tables: CSV with every number, Markdown and LaTeX of quality, updates and times.
+
+    What there is nothing of, such as null pairs in a sweep of one engine, has no CSV, unless the page leads to it.
+    """
     summaries = [part.summary for part in (compared.frameworks, compared.engines) if len(part.summary)]
     everything = pd.concat(summaries, ignore_index=True) if summaries else pd.DataFrame()
     for name, frame in (
@@ -22,7 +27,8 @@ def write_comparison(folder: Path, compared: Comparisons, *, sweep: str) -> None
         ("null_pairs", compared.engines.pairs),
         ("skipping", compared.skipping.trials),
     ):
-        frame.to_csv(folder / f"{name}.csv", index=False)
+        if len(frame.columns) or name in LINKED:
+            frame.to_csv(folder / f"{name}.csv", index=False)
     texts = {"outcome": outcome_table(compared.frameworks), "cost": cost_table(compared.frameworks)}
     texts = {name: text for name, text in texts.items() if len(text)}
     captions = {

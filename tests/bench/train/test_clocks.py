@@ -11,7 +11,7 @@ import pytest
 
 from bench.records.store import Store
 from bench.tasks.base import TaskOptions
-from bench.train import clocks, training
+from bench.train import clocks, gathered, loop, results, training
 from bench.train.clocks import MOST_PASSES, SECONDS, Stopwatch
 from bench.train.inference import inference_times
 from impls.contract import Batch, Evaluation, StepResult
@@ -46,8 +46,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
         return lambda *given, **named: [made.advance(1000), function(*given, **named)][1]
 
     monkeypatch.setattr(clocks, "time", made)
-    monkeypatch.setattr(training, "prefetch", prefetch)
-    monkeypatch.setattr(training, "write_arrays", slow(training.write_arrays))
+    monkeypatch.setattr(loop, "prefetch", prefetch)
+    slowly = slow(training.write_arrays)
+    for module in (gathered, results, training):
+        monkeypatch.setattr(module, "write_arrays", slowly)
     monkeypatch.setattr(Known, "rows", slow(Known.rows))
     monkeypatch.setattr(Mean, "add", slow(Mean.add))
     return made
@@ -193,5 +195,5 @@ def test_a_record_tells_the_most_trials_that_ran_beside_it(
     """Of those that were seen before, while and after it trained; where one look fails it may not have been alone."""
     looks = iter(seen)
     monkeypatch.setattr(training.Neighbours, "count", lambda self: next(looks))
-    monkeypatch.setattr(training, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(loop, "LOOK_SECONDS", 0)
     assert run_known(KnownLearner(), protocol={"steps": 3}).beside == told

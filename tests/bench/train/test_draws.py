@@ -13,7 +13,7 @@ from bench.plan import sweep as sweeps
 from bench.plan.trial import Trial, build_trial
 from bench.tasks.base import TaskOptions
 from bench.train.draws import with_draws
-from bench.train.training import batches_checksum
+from bench.train.loop import batches_checksum
 from impls.contract import FRAMEWORKS, Array, Batch
 from tests.bench.train.conftest import RunKnown
 from tests.bench.train.known import Known, KnownLearner, known_trial, part_of

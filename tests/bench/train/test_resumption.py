@@ -14,8 +14,8 @@ from bench.records.store import Store
 from bench.train import conditions as module_of_conditions
 from bench.train import resumption
 from bench.train.clocks import Stopwatch
+from bench.train.gathered import Training
 from bench.train.resumption import Resumption
-from bench.train.training import Training
 from impls.contract import Batch, StepResult
 from tests.bench.train.conftest import RunKnown
 from tests.bench.train.known import KnownLearner, known_trial, outcomes
