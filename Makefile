@@ -53,6 +53,7 @@ report: $(INSTALLED)  ## Write reports/reference from the committed records.
 	@for sweep in $(EVIDENCE); do \
 		$(VENV)/bin/python -m bench report $$sweep --results results/reference --reports reports/reference || exit 1; \
 	done
+	$(VENV)/bin/python -m bench speed --report-only --results results/reference --reports reports/reference
 
 paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick) and typeset its article, reports/<sweep>/paper.pdf.
 	@command -v latexmk > /dev/null || { echo "make paper needs latexmk and TeX Live; on Debian or Ubuntu:" \

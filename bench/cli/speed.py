@@ -26,6 +26,9 @@ def speed(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="Threads of the frameworks; 0: their own default.")] = 2,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Measure nothing; report what was measured before.")
+    ] = False,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
 ) -> None:
@@ -35,6 +38,9 @@ def speed(
     from bench.report import print_speed, write_speed_report
     from bench.speed.running import run_benchmarks
 
+    if report_only:
+        print(f"report: {write_speed_report(results=results, reports=reports)}")
+        return
     on = known_device(device)
     if minutes is None and on == "cuda":
         minutes = MINUTES_ON_A_GPU

@@ -143,6 +143,10 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Adds the benchmarks that failed or were cut: the plugin leaves them out."""
+    """Adds the benchmarks that failed or were cut, which the plugin leaves out.
+
+    What it says of the repository names the folder it lies in; the version and commit are the machine's `project`.
+    """
+    del output_json["commit_info"]
     output_json["failed"] = config.stash[FAILED]
     output_json["cut"] = config.stash[CUT]

@@ -1,13 +1,14 @@
-"""The speed report: a page of its own, and sections for the report of any sweep."""
+"""The speed report: a page of its own, and what of it stands in the report of any sweep."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.report.figures.style import house_style, save
+from bench.report.figures.style import Picture, house_style, save
 from bench.report.folder import replacing
 from bench.report.names import head
 from bench.report.page.rendering import PageTable, Section, render
@@ -51,13 +52,7 @@ def write_speed(*, results: Path, reports: Path, command: str) -> Path:
 def speed_sections(content: dict[str, Any], table: pd.DataFrame, *, command: str = "") -> list[Section]:
     """What the page says of the benchmarks; draws the figures."""
     return [
-        Section(
-            title="Speed",
-            prose=[HOW],
-            points=_holes(content),
-            tables=[PageTable(caption="What skipping saves, by engine", text=glance(table), note=WORDS)],
-            pictures=time_against_update_ratio(table),
-        ),
+        _by_engine(content, table, pictures=time_against_update_ratio(table)),
         Section(
             title="Speed: all times",
             tables=[PageTable(caption="Every workload, baselines included", text=readable_times(table), note=WORDS)],
@@ -69,8 +64,33 @@ def speed_sections(content: dict[str, Any], table: pd.DataFrame, *, command: str
 
 
 def benchmark_sections(benchmarks: Benchmarks | None) -> list[Section]:
-    """What the benchmarks measured beside a sweep; no sections where they were not run."""
-    return [] if benchmarks is None else speed_sections(benchmarks.content, benchmarks.times)
+    """What the benchmarks measured beside a sweep, by engine; no sections where they were not run.
+
+    Figures and every workload stand on the page of their own, which does not repeat itself in each sweep's.
+    """
+    if benchmarks is None:
+        return []
+    elsewhere = (
+        "Figures and every workload are in the speed report, reports/speed/index.html unless it was put elsewhere."
+    )
+    return [
+        replace(
+            _by_engine(benchmarks.content, benchmarks.times, pictures=[]),
+            prose=[HOW, elsewhere],
+            links=[("speed.csv (every workload)", "speed.csv"), ("speed.md", "speed.md"), ("speed.tex", "speed.tex")],
+        ),
+        Section(title="Speed: what was measured", facts=_facts(benchmarks.content, benchmarks.times, command="")),
+    ]
+
+
+def _by_engine(content: dict[str, Any], table: pd.DataFrame, *, pictures: list[Picture]) -> Section:
+    return Section(
+        title="Speed",
+        prose=[HOW],
+        points=_holes(content),
+        tables=[PageTable(caption="What skipping saves, by engine", text=glance(table), note=WORDS)],
+        pictures=pictures,
+    )
 
 
 def write_speed_tables(folder: Path, table: pd.DataFrame) -> None:

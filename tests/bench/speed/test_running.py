@@ -96,6 +96,7 @@ def test_a_budget_cuts_what_is_least_important_and_says_so(tmp_path: Path) -> No
     """Of a budget that is used at once the first benchmark is left, which has begun."""
     assert measure(tmp_path / "results", "pytorch", scale="tiny", budget_seconds=1e-6)
     written = json.loads((tmp_path / "results" / "speed" / "benchmarks.json").read_text(encoding="utf-8"))
+    assert "commit_info" not in written, "it names the folder that the repository lies in"
     (only,) = written["benchmarks"]
     assert (only["extra_info"]["subject"], only["extra_info"]["training"]) == ("native", True)
     assert only["extra_info"]["precision"] == "float32"
