@@ -60,6 +60,7 @@ for (const table of tables) {
     if (!event.target.matches("a.row")) return;
     const all = links(table);
     const here = all.indexOf(event.target);
+    if (event.key === "ArrowRight") event.target.nextElementSibling?.focus();
     const there = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: all.length - 1 }[event.key];
     if (all[there] === undefined) return;
     event.preventDefault();
@@ -130,6 +131,30 @@ for (const topic of TOPICS) {
   form.elements[topic].closest("p").hidden = values.size < 2;
 }
 
+// From a row of results to the trials that it is made of: every number can be traced to its records.
+let traced = null;
+const trialTables = tables.filter((table) => heads(table).some((head) => head.dataset.column === "trial_id"));
+const idOf = (row) => row.cells[heads(row.closest("table")).findIndex((head) => head.dataset.column === "trial_id")].textContent.trim();
+const trialRows = new Map(trialTables.flatMap((table) => rows(table).map((row) => [row, idOf(row)])));
+for (const row of document.querySelectorAll("tr[data-trials]")) {
+  const button = element("button", { type: "button", className: "trials", tabIndex: -1, title: "its trials" });
+  button.setAttribute("aria-label", "The trials of this row");
+  button.addEventListener("click", () => {
+    for (const name of ["search", ...TOPICS]) form.elements[name].value = "";
+    traced = new Set(row.dataset.trials.split(" "));
+    filter();
+    const all = trialTables.at(-1);
+    all.closest("details").open = true;
+    all.closest(".table").scrollIntoView({ block: "start" });
+    links(all)[0].focus({ preventScroll: true });
+    said.textContent = `${many(traced.size, "trial")} of the row; “Show all” shows the others again.`;
+  });
+  button.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowLeft") button.previousElementSibling.focus();
+  });
+  row.cells[0].append(button);
+}
+
 // Filtering: a row or figure is shown where it is about what was chosen, or about none of its kind, and has all words.
 const words = new Map([...about.keys()].map((item) => {
   const image = item.querySelector("img");
@@ -140,7 +165,8 @@ const filter = () => {
   const chosen = TOPICS.map((topic) => [topic, form.elements[topic].value]).filter(([, name]) => name);
   for (const [item, told] of about) {
     const fits = chosen.every(([topic, name]) => !told[topic]?.length || told[topic].includes(name));
-    item.hidden = !(fits && sought.every((word) => words.get(item).includes(word)));
+    const asked = !traced || !trialRows.has(item) || traced.has(trialRows.get(item));
+    item.hidden = !(fits && asked && sought.every((word) => words.get(item).includes(word)));
   }
   for (const table of tables) {
     const [all, shown] = [rows(table).length, rows(table).filter((row) => !row.hidden).length];
@@ -154,7 +180,7 @@ const filter = () => {
 };
 form.addEventListener("input", filter);
 form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("reset", () => setTimeout(() => { paint(); filter(); }));
+form.addEventListener("reset", () => { traced = null; setTimeout(() => { paint(); filter(); }); });
 
 // The address of a row leads to it also where it is filtered out; browsers unfold what it is folded into.
 const reveal = () => {

@@ -125,7 +125,7 @@ def results(table: ReadableTable) -> Section:
     prose = [
         "One row a configuration: means over seeds ± their sample standard deviation (divisor n − 1), of the "
         "trials that ended ok. Rows with a hole are marked. Quality, updates, FLOPs and work are of the test data, at "
-        "the evaluation that stands beside them."
+        "the evaluation that stands beside them. ⋮ at the end of a row's first cell leads to its trials."
     ]
     if MIXED in set(table.text["company"]):
         prose.append(MIXED_TIMES)
@@ -138,7 +138,13 @@ def results(table: ReadableTable) -> Section:
     return Section(
         title="Results",
         prose=prose,
-        tables=[PageTable(caption=f"Means ± standard deviations over seeds; {QUALITY_IS}", text=table.varying)],
+        tables=[
+            PageTable(
+                caption=f"Means ± standard deviations over seeds; {QUALITY_IS}",
+                text=table.varying,
+                trials=table.trial_ids,
+            )
+        ],
         links=[("results.csv (full precision)", "results.csv"), ("results.md", "results.md"),
                ("results.tex", "results.tex")],
     )  # fmt: skip

@@ -28,11 +28,13 @@ class PageTable:
         text: cells; columns are called as in the record. Rows are filtered by `task`, `framework`, and `cell` or
             `configuration` (its part before the first comma is the cell).
         note: small print below.
+        trials: the ids of the trials that each row is made of, with spaces between; empty where that is not told.
     """
 
     caption: str
     text: pd.DataFrame
     note: str = ""
+    trials: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,12 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row: its address, its cells, and whether it stands for trials that did not all end well."""
+    """A row: its address, its cells, whether it stands for trials that did not all end well, and for which."""
 
     identifier: str
     cells: Sequence[str]
     troubled: bool
+    trials: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +107,11 @@ def lay_out(table: PageTable, *, within: str, identifiers: Identifiers) -> LaidO
     ]
     status = next((position for position, column in enumerate(columns) if column.key == "status"), None)
     rows = []
-    for cells in table.text.astype(str).to_numpy().tolist():
+    trials = table.trials or [""] * len(table.text)
+    for cells, ids in zip(table.text.astype(str).to_numpy().tolist(), trials, strict=True):
         name = "\n".join([table.caption, *(f"{columns[position].key}={cells[position]}" for position in naming)])
         address = hashlib.sha256(name.encode()).hexdigest()[:10]
         troubled = status is not None and cells[status] != "ok"
-        rows.append(Row(identifier=identifiers.new(f"{within}-{address}"), cells=cells, troubled=troubled))
+        identifier = identifiers.new(f"{within}-{address}")
+        rows.append(Row(identifier=identifier, cells=cells, troubled=troubled, trials=ids))
     return LaidOut(caption=table.caption, note=table.note, columns=columns, rows=rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,6 @@ UNREAD = (*LABELS, "options", "length")
 # Columns whose values have names for people.
 NAMED = {"cell": cell_name, "framework": framework_name, "reported": evaluation_name}
 
-# Those that depend on what else the machine did.
-TIMES = tuple(name for name in MEASURES if name.endswith(("milliseconds", "milliseconds_batch_1", "seconds")))
-
 # Columns that a readable table keeps even where every row has the same value.
 ALWAYS = ("task", "cell", "framework", "quality", "metric", "reported", "update_ratio", "step_milliseconds", "status")
 
@@ -42,6 +39,7 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     The standard deviation is the sample's (divisor n − 1); one seed has none. `solved` counts trials that met
     the task's criterion, out of `solved_of` finished (ok or diverged) ones; both are empty for tasks without one.
     `company` tells whether those that ended ok ran alone; where it is `mixed`, means of times are of neither.
+    `trial_ids` are all of the row's, ended well or not, with spaces between.
     """
     names = [*LABELS, *CORE, *varying_fields(trials), "quality_metric", "higher_is_better"]
     with_criterion = set(trials.loc[trials["solved"].notna(), "task"])
@@ -61,6 +59,7 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     for measure in MEASURES:
         table[f"{measure}_mean"] = measured[measure].mean()
         table[f"{measure}_std"] = measured[measure].std(ddof=1)
+    table["trial_ids"] = trials["trial_id"].groupby(place).agg(" ".join)
     return table.reset_index(drop=True)
 
 
@@ -71,10 +70,12 @@ class ReadableTable:
     Attributes:
         text: every column.
         constant: what is the same in every row, or a dash in every row, and need not be shown there.
+        trial_ids: of each row's trials, with spaces between.
     """
 
     text: pd.DataFrame
     constant: Mapping[str, str]
+    trial_ids: Sequence[str]
 
     @property
     def varying(self) -> pd.DataFrame:
@@ -89,7 +90,7 @@ def readable(table: pd.DataFrame) -> ReadableTable:
     the update ratio in percent.
     """
     measured = {f"{measure}_{kind}" for measure in MEASURES for kind in ("mean", "std")}
-    counted = {"quality_metric", "higher_is_better", "seeds", "company", "solved", "solved_of", *STATUSES}
+    counted = {"quality_metric", "higher_is_better", "seeds", "company", "solved", "solved_of", "trial_ids", *STATUSES}
     naming = [name for name in map(str, table) if name not in measured | counted | set(UNREAD)]
     rows = []
     for row in rows_of(table):
@@ -114,7 +115,7 @@ def readable(table: pd.DataFrame) -> ReadableTable:
         for name in text
         if name not in ALWAYS and len(text) > 1 and text[name].nunique() == 1
     }
-    return ReadableTable(text=text, constant=constant)
+    return ReadableTable(text=text, constant=constant, trial_ids=table["trial_ids"].tolist())
 
 
 def status_text(row: Mapping[str, Any]) -> str:

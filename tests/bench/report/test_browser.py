@@ -214,6 +214,33 @@ def test_links_of_rows_are_one_stop_and_arrows_move(reader: Reader) -> None:
     assert links.last.evaluate("link => link === document.activeElement")
 
 
+def test_a_row_of_results_leads_to_its_trials(reader: Reader) -> None:
+    tab = reader.open()
+    rows = tab.locator(f"{RESULTS} tbody tr")
+    for number in (1, 3):
+        row = rows.nth(number)
+        wanted = row.get_attribute("data-trials")
+        assert wanted
+        row.hover()
+        row.get_by_role("button", name="The trials of this row").click()
+        shown = tab.locator("#provenance tbody tr:visible td:first-child").all_inner_texts()
+        assert sorted(shown) == sorted(wanted.split())
+        assert f"{len(shown)} trial" in tab.locator("form .status").inner_text()
+    tab.get_by_role("button", name="Show all").click()
+    every = tab.locator("#provenance tbody tr").count()
+    sync_api.expect(tab.locator("#provenance tbody tr:visible")).to_have_count(every)
+
+
+def test_the_trials_of_a_row_are_had_by_keyboard(reader: Reader) -> None:
+    tab = reader.open()
+    tab.locator(f"{RESULTS} a.row").first.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowLeft")
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.closest('section').id") == "provenance"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast_in_both_colours(reader: Reader, scheme: str) -> None:
     other = {"light": "dark", "dark": "light"}[scheme]

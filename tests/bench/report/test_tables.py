@@ -50,6 +50,18 @@ def test_mean_and_sample_deviation(table):
     assert (row["solved"], row["solved_of"]) == (1, 3)
 
 
+def test_a_row_names_its_trials(stored, table):
+    wanted = [
+        made.id
+        for made in stored.trials
+        if (made.task, made.cell, made.framework) == ("adding", "skip_lstm", "pytorch")
+    ]
+    row = row_of(table, task="adding", cell="skip_lstm", framework="pytorch")
+    assert sorted(row["trial_ids"].split()) == sorted(wanted)
+    assert sum(len(ids.split()) for ids in table["trial_ids"]) == len(stored.trials)
+    assert "trial_ids" not in readable(table).text
+
+
 def test_skips_of_plain_cells_name_their_rows():
     def made(**fields):
         content = {"task": "adding", "cell": "lstm", "framework": "pytorch", "units": 8, **fields}
