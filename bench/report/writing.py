@@ -14,7 +14,7 @@ from bench.report.folder import replacing
 from bench.report.frames import LABELS
 from bench.report.names import head
 from bench.report.page.outline import page_sections
-from bench.report.page.rendering import render
+from bench.report.page.rendering import named_apart, render
 from bench.report.paper.article import article
 from bench.report.paper.claims.sections import write_claims
 from bench.report.paper.regenerated import write_tables
@@ -37,7 +37,7 @@ def write(
 
 
 def _write_page(folder: Path, content: Content) -> None:
-    parts = page_sections(content)
+    parts = named_apart(page_sections(content))
     for part in parts:
         for picture in part.pictures:
             save(picture, folder=folder / "figures")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +59,8 @@ SETTINGS: dict[str, Any] = {
 }
 DOTS_PER_INCH = 150
 COLOURS = 256
+# Of a file's name; most disks take 255 bytes.
+LONGEST_NAME = 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,12 +140,15 @@ def darker(colour: str) -> tuple[float, float, float]:
 
 
 def slug(text: str) -> str:
-    """A file name out of a problem's name."""
-    plain = text.lower().replace("λ", "lambda")
+    """A file name out of a problem's name: letters, digits, dots and hyphens, of a length that every disk takes."""
+    plain = re.sub(r"(?<!\w)[-−](?=[\d.])", "minus ", text.lower().replace("λ", "lambda"))
     kept = "".join(
         character if (character.isascii() and character.isalnum()) or character == "." else "-" for character in plain
     )
-    return "-".join(part for part in kept.split("-") if part)
+    name = "-".join(part for part in kept.split("-") if part)
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def show_in_percent(axis: Axis) -> None:

@@ -17,10 +17,11 @@ const heads = (table) => [...table.tHead.rows[0].cells];
 const rows = (table) => [...table.tBodies[0].rows];
 const many = (count, thing) => `${count} ${thing}${count === 1 ? "" : "s"}`;
 
-// Cells as values: 0.12, +3.4e-7, 1,234, 0.95 ± 0.02, 2 of 3, 0.1 [0.05, 0.2], ∞; an id that begins with digits is text.
+// Cells as values: 0.12, +3.4e-7, 1,234, 0.95 ± 0.02, 2 of 3, 0.1 [0.05, 0.2], ×1.1; ×0.9, ∞. An id that begins with
+// digits is text.
 const value = (text) => {
-  const plain = text.replace(/,/g, "").replace(/\u2212/g, "-").replace("∞", "Infinity");
-  return /^[+-]?([\d.]+(e-?\d+)?|Infinity)( .*)?$/.test(plain) ? parseFloat(plain) : NaN;
+  const plain = text.replace(/^×/, "").replace(/,/g, "").replace(/\u2212/g, "-").replace("∞", "Infinity");
+  return /^[+-]?([\d.]+(e-?\d+)?|Infinity)([ ;].*)?$/.test(plain) ? parseFloat(plain) : NaN;
 };
 const compare = (one, other) => {
   const [a, b] = [value(one), value(other)];

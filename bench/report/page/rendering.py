@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
@@ -57,6 +57,15 @@ class Part:
     section: Section
     identifier: str
     tables: Sequence[LaidOut]
+
+
+def named_apart(sections: Sequence[Section]) -> list[Section]:
+    """The sections with a name of its own for every figure: two that share one would share their files."""
+    names = Identifiers()
+    return [
+        replace(section, pictures=[replace(picture, name=names.new(picture.name)) for picture in section.pictures])
+        for section in sections
+    ]
 
 
 def render(*, title: str, description: str, sections: Sequence[Section], figures: Path) -> str:

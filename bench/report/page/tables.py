@@ -14,7 +14,11 @@ from bench.report.names import head
 from bench.report.tables.formats import numeric_columns
 
 # Text that tells how a row came out, not which row it is.
-OUTCOMES = ("status", "error", "reason", "parameters_checksum", "batches_checksum")
+OUTCOMES = (
+    "status", "error", "reason", "parameters_checksum", "batches_checksum", "seeds", "runs", "task solved",
+    "quality_verdict", "update_ratio_verdict", "verdict", "in", "shows", "numbers", "why", "protocol", "native",
+    "of passes",
+)  # fmt: skip
 # A longer cell is broken into lines; shorter ones stand on one.
 PROSE_CHARACTERS = 56
 

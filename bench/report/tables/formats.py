@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-# Such as 0.12, +3.4e-7, 0.95 ± 0.02, 1,234, 2 of 3, 0.1 [0.05, 0.2], 12 %, ∞; an id that begins with digits is none.
-NUMBER = re.compile(r"[+−-]?(\d[\d,]*(\.\d+)?(e-?\d+)?|∞)( (%|±|of|†|\[).*)?")
+# Such as 0.12, +3.4e-7, 0.95 ± 0.02, 1,234, 2 of 3, 0.1 [0.05, 0.2], 0.3; 0.1, 12 %, ∞, and ratios: ×1.1; ×0.9, or
+# ×0.5 pays. An id that begins with digits is none.
+SIZE = r"(\d[\d,]*(\.\d+)?(e-?\d+)?|∞)"
+NUMBER = re.compile(rf"×{SIZE}([ ;].*)?|[+−-]?{SIZE}( (%|±|of|†|\[|\().*|;.*)?")
 NOTHING = ("", "–")
 
 

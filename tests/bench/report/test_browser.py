@@ -126,6 +126,12 @@ def test_a_head_sorts_by_value_up_down_and_back(reader: Reader) -> None:
     assert column(tab, "step_milliseconds") == before
 
 
+def test_ratios_and_several_values_sort_by_number(reader: Reader) -> None:
+    given = ["×10.5", "×9.87 [9, 11] pays", "×1.23e-4; ×0.2", "+0.30; −0.20", "−0.50", "1,200"]
+    by_value = reader.open().evaluate("(texts) => texts.sort(compare)", given)
+    assert by_value == ["−0.50", "×1.23e-4; ×0.2", "+0.30; −0.20", "×9.87 [9, 11] pays", "×10.5", "1,200"]
+
+
 def test_filters_hold_for_every_table_and_figure(reader: Reader) -> None:
     tab = reader.open()
     tab.locator("#task").select_option("adding problem, T = 10")

@@ -15,8 +15,12 @@ import pytest
 from bench.plan import sweep as sweeps
 from bench.records.store import Store, write_arrays, write_curve
 from bench.report.frames import trials_frame
+from bench.report.paper.claims import verdicts
 from bench.report.paper.claims.catalogue import Claim, claims
 from bench.report.paper.claims.criteria import published_value
+from bench.report.paper.claims.evidence import Evidence
+from bench.report.paper.claims.findings import Finding
+from bench.report.paper.claims.pairs import paired_differences
 from bench.report.paper.claims.verdicts import Verdict, judge
 from bench.report.paper.published import table_rows
 from tests.bench.report.claimed import as_published, doctored, in_row, without
@@ -459,12 +463,43 @@ def test_pairs_of_other_parameters_or_batches_are_no_pairs():
     assert verdict("pairs-equal", frame).verdict == "not run"
 
 
+def test_what_frameworks_change_is_told_seed_by_seed():
+    frame = twins(across=0.01, null=0.004)
+    (found,) = paired_differences(frame, measure="quality")
+    seeds = range(frame["seed"].nunique())
+    assert sorted(map(abs, found.differences)) == pytest.approx([0.01 * (1 + 0.1 * seed) for seed in seeds])
+    assert sorted(map(abs, found.null)) == pytest.approx([0.004 * (1 + 0.1 * seed) for seed in seeds])
+
+
+def test_the_updates_of_a_plain_cell_are_given_and_compared_with_nothing():
+    assert list(paired_differences(twins(across=0.01, null=0.01), measure="update_ratio")) == []
+
+
+@pytest.mark.parametrize(("refuted", "expected"), [(0.0124, "not reproduced"), (0.0126, "inconclusive")])
+def test_one_case_refutes_at_the_level_over_the_cases_of_all_frameworks(
+    refuted: float, expected: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Two frameworks with two cases each: a chance of 0.05 in all is 0.0125 for each of them."""
+    claim = BY_ID["adding-half"]
+
+    def cases(claim, criterion, standing, framework, store):
+        for p in (refuted if framework == "pytorch" else 1.0, 1.0):
+            evidence = Evidence(measured="", estimate=1.0, test="", shown=1.0, refuted=p, n=5)
+            yield Finding(criterion=criterion, rows=("a",), framework=framework, verdict="inconclusive",
+                          evidence=evidence, can_refute=True)  # fmt: skip
+
+    monkeypatch.setattr(verdicts, "case_findings", cases)
+    only = claim.model_copy(update={"criteria": claim.criteria[:1]})
+    (found,) = judge(twins(across=0.01, null=0.01), store=NOWHERE, asked=[only])
+    assert (found.verdict, found.frameworks["tensorflow"]) == (expected, "inconclusive")
+
+
 def test_pairs_equal_of_one_seed_is_undecided():
-    """A seed in two frameworks and two engines has two pairs and two null pairs."""
+    """A seed in two frameworks and two engines has two pairs and two null pairs, which are one number each."""
     frame = twins(across=0.01, null=0.01)
     found = verdict("pairs-equal", frame[frame["seed"] < 1])
     assert found.verdict == "inconclusive"
-    assert found.findings[0].reason == "2 pairs, 4 needed"
+    assert found.findings[0].reason == "1 seed, 4 needed"
 
 
 def skips(*, learned: float, periodic: float, seeds: int = 3) -> pd.DataFrame:

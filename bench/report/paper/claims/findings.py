@@ -132,7 +132,7 @@ def _pair(claim: Claim, criterion: Criterion, found: PairedDifferences, both: st
     )
     n = min(len(found.differences), len(found.null))
     enough = n >= claim.least_seeds
-    reason = "" if enough else f"{n} {'pair' if n == 1 else 'pairs'}, {claim.least_seeds} needed"
+    reason = "" if enough else f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed"
     if any(value != value for value in (*found.differences, *found.null)):  # NaN
         return replace(finding, reason=f"a pair has no finite {criterion.measure.replace('_', ' ')}")
     evidence = no_larger(found.differences, found.null, factor=criterion.factor or 1.0)

@@ -55,34 +55,29 @@ def judge(frame: pd.DataFrame, *, store: Store, asked: Sequence[Claim] | None = 
 
 
 def _judge_claim(claim: Claim, frame: pd.DataFrame, frameworks: Mapping[str, Standing], *, store: Store) -> Verdict:
-    findings: list[Finding] = []
-    verdicts: dict[str, str] = {}
     across = [criterion for criterion in claim.criteria if not criterion.cases]
     if across:
         both = " and ".join(frameworks)
-        findings = _decided(
-            claim, [one for criterion in across for one in pair_findings(claim, criterion, frame, both)]
-        )
-        verdicts[both] = _of_framework(claim, findings)
+        found = {both: [one for criterion in across for one in pair_findings(claim, criterion, frame, both)]}
     else:
-        for framework, standing in frameworks.items():
-            found = [
+        found = {
+            framework: [
                 one
                 for criterion in claim.criteria
                 for one in case_findings(claim, criterion, standing, framework, store)
             ]
-            findings += (found := _decided(claim, found))
-            verdicts[framework] = _of_framework(claim, found)
+            for framework, standing in frameworks.items()
+        }
+    # One refuting case refutes the claim, in whichever framework it is.
+    refutable = sum(finding.can_refute for of_one in found.values() for finding in of_one)
+    decided = {name: [_decide(claim, finding, of=refutable) for finding in of_one] for name, of_one in found.items()}
+    verdicts = {name: _of_framework(claim, of_one) for name, of_one in decided.items()}
+    findings = [finding for of_one in decided.values() for finding in of_one]
     return Verdict(claim=claim, verdict=_together(verdicts.values()), frameworks=verdicts, findings=tuple(findings))
 
 
-def _decided(claim: Claim, findings: list[Finding]) -> list[Finding]:
-    """The findings decided by their evidence; refuting one takes the level over how many could be."""
-    refutable = sum(finding.can_refute for finding in findings)
-    return [_decide(claim, finding, of=refutable) for finding in findings]
-
-
 def _decide(claim: Claim, finding: Finding, *, of: int) -> Finding:
+    """The finding decided by its evidence; refuting it takes the level over how many could be refuted."""
     evidence = finding.evidence
     if evidence is None or not (finding.can_show or finding.can_refute):
         return finding

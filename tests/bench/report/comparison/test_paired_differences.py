@@ -150,6 +150,7 @@ def test_trials_without_an_ok_partner_are_named(comparison):
     ("more", "words"),
     [
         ({"environment": ENVIRONMENT | {"threads": 4}}, "numbers of threads (1 and 4)"),
+        ({"threads": 4}, "numbers of threads in use (not told and 4)"),
         ({"environment": ENVIRONMENT | {"processor": "another"}}, "processors (a processor and another)"),
         ({"workers": 2}, "numbers of trials at a time (not told and 2)"),
     ],
