@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from impls.contract import ACTIVATIONS, ENGINES, GATES, INITIAL_STATES, NATIVE_KINDS, PRECISIONS, CellSpec
+from impls.contract import (
+    ACTIVATIONS,
+    ENGINES,
+    GATES,
+    INITIAL_STATES,
+    NATIVE_KINDS,
+    PRECISIONS,
+    Array,
+    Batch,
+    CellSpec,
+    ModelSpec,
+)
 from impls.errors import CellError, nearest
 from impls.kinds import cells
 
@@ -227,6 +238,27 @@ def check_mask(shape: Sequence[int | None], *, inputs: Sequence[int | None]) -> 
 def wrong_lengths(time: object) -> str:
     """What is said of lengths that no sequence of this many steps has."""
     return f"lengths has values outside of 0 to {time}"
+
+
+def unbuilt(name: str) -> str:
+    """What is said of parameters that are asked for before they are there."""
+    return f"{name} has no parameters yet, since it does not know its input_size: give it, or call it once"
+
+
+def check_batch(spec: ModelSpec, batch: Batch) -> None:
+    """Raises `CellError` for tokens or classes that the model does not have.
+
+    Compiled programs do not look: XLA takes the nearest token there is, and makes NaN of a class.
+    """
+    if spec.vocabulary_size:
+        _check_numbers("inputs", batch.inputs, below=spec.vocabulary_size, of="tokens")
+    if spec.loss == "cross_entropy":
+        _check_numbers("targets", batch.targets, below=spec.output_size, of="classes")
+
+
+def _check_numbers(name: str, values: Array, *, below: int, of: str) -> None:
+    if values.size and not (values.min() >= 0 and values.max() < below):
+        raise CellError(f"{name} has values from {values.min()} to {values.max()} where there are {below} {of}, from 0")
 
 
 GRADIENT_OF_UPDATES = "updates: a random skip's gate is data and has no gradient; cut it off before the call"

@@ -51,11 +51,11 @@ def _ends_with(name: str, tail: str) -> bool:
 
 
 def _layer_of(name: str) -> int:
-    """The layer that a variable belongs to, counted from 0."""
-    if numbered := _LAYER.search(name):
-        return int(numbered[1]) - 1
-    numbered = _STACKED_CELL.search(name)
-    return int(numbered[1]) if numbered else 0
+    """The layer that a variable belongs to, counted from 0: by the innermost scope that is numbered."""
+    if numbered := _LAYER.findall(name):
+        return int(numbered[-1]) - 1
+    numbered = _STACKED_CELL.findall(name)
+    return int(numbered[-1]) if numbered else 0
 
 
 def _canonical_name(name: str) -> str | None:

@@ -86,9 +86,10 @@ def checked_call(
         gate_noise = torch.rand(steps, dtype=gate_dtype(inputs.dtype), device=inputs.device)
     if lengths is not None:
         checks.check_lengths(lengths.shape, dtype=checks.dtype_name(lengths.dtype), batch=shape[0])
+        lengths = lengths.to(torch.int64)  # narrow types cannot be compared, or hold the number of steps
         right = (lengths >= 0) & (lengths <= shape[1])
         lengths = with_checked_values(lengths, right, message=checks.wrong_lengths(shape[1]))
-        lengths = lengths.to(inputs.device, torch.int64)
+        lengths = lengths.to(inputs.device)
     if state is None:
         flat = initial_state(spec, parameters, batch=inputs.shape[0], like=inputs)
     else:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from impls.checks import check_precision
+from impls.checks import check_batch, check_precision
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, State, StepResult
 from impls.learner_state import join_state, split_state
 from impls.parameters import model_shapes
@@ -102,6 +102,7 @@ class Learner:
         return multiplying(self.spec.cell.precision, device=self.device.type)
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
+        check_batch(self.spec, batch)
         dtype = getattr(torch, self.spec.dtype)
         tensors = {}
         for name, array in batch.arrays().items():

@@ -45,8 +45,12 @@ class NamedParameters(nn.Module):
         return dict(self.named_parameters())
 
     def export_parameters(self) -> Parameters:
-        """A NumPy copy of every parameter under its canonical name."""
-        return {name: value.detach().cpu().numpy().copy() for name, value in self.parameters_by_name().items()}
+        """A NumPy copy of every parameter under its canonical name; of bfloat16, which NumPy lacks, in float32."""
+        mine = {name: value.detach().cpu() for name, value in self.parameters_by_name().items()}
+        return {
+            name: (value.float() if value.dtype == torch.bfloat16 else value).numpy().copy()
+            for name, value in mine.items()
+        }
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
@@ -58,4 +62,5 @@ class NamedParameters(nn.Module):
         )
         with torch.no_grad():
             for name, value in mine.items():
-                value.copy_(torch.as_tensor(parameters[name]))
+                given = parameters[name]
+                value.copy_(torch.as_tensor(given.astype("float32") if given.dtype.name == "bfloat16" else given))

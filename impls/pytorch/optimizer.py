@@ -38,6 +38,11 @@ class Adam:
         """
         spec = self.spec
         self.steps += 1
+        # Passed over, a parameter without a gradient would count fewer steps than the others, and its bias be corrected
+        # otherwise than in TensorFlow or from a checkpoint.
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         clip_global_norm(self.parameters, norm=spec.clip_norm)
         for group in self._adam.param_groups:
             group["lr"] = spec.learning_rate if learning_rate is None else learning_rate

@@ -12,19 +12,32 @@ from impls import checks, states
 from impls.contract import CellSpec
 from impls.errors import CellError
 from impls.states import FlatState
+from impls.tensorflow.engines.rounds.loops import compiled_by_caller
 from impls.tensorflow.engines.unrolled import static_or_dynamic_size
 from impls.tensorflow.equations import initial_state
 from impls.tensorflow.skip_gate import gate_dtype
 
 
 class Call(NamedTuple):
-    """A checked call; the fields are those of `checked_call`, with the state in its flat form."""
+    """A checked call; the fields are those of `checked_call`, with the state in its flat form.
+
+    `wrong` is a truth that XLA leaves to be told by the results, since it drops assertions; None where none is left.
+    """
 
     inputs: Tensor
     state: FlatState
     updates: Tensor | None
     gate_noise: Tensor | None
     lengths: Tensor | None
+    wrong: Tensor | None = None
+
+    def answered(self, results: Any) -> Any:
+        """The results, all NaN where the call is wrong."""
+        if self.wrong is None:
+            return results
+        return tf.nest.map_structure(
+            lambda leaf: tf.where(self.wrong, tf.constant(float("nan"), leaf.dtype), leaf), results
+        )
 
 
 def checked_call(
@@ -68,9 +81,11 @@ def checked_call(
         gate_noise=None if gate_noise is None else checks.known_sizes(gate_noise.shape),
     )
     batch, steps = static_or_dynamic_size(inputs, 0), static_or_dynamic_size(inputs, 1) if time else 1
+    checked: list[Tensor] = []
     if updates is not None:
         exact = tf.cast(updates, tf.float64)  # truths are updates too
-        updates = with_checked_values(updates, (exact == 0) | (exact == 1), message=checks.WRONG_UPDATES)
+        checked.append((exact == 0) | (exact == 1))
+        updates = with_checked_values(updates, checked[-1], message=checks.WRONG_UPDATES)
         updates = tf.cast(updates, inputs.dtype)
     if gate_noise is not None:
         gate_noise = tf.cast(gate_noise, gate_dtype(inputs.dtype))
@@ -78,9 +93,11 @@ def checked_call(
         gate_noise = tf.random.uniform([batch, steps], dtype=gate_dtype(inputs.dtype))
     if lengths is not None:
         checks.check_lengths(checks.known_sizes(lengths.shape), dtype=checks.dtype_name(lengths.dtype), batch=shape[0])
-        lengths = tf.cast(lengths, tf.int32)
+        lengths = tf.cast(lengths, tf.int64)
+        checked.append((lengths >= 0) & (lengths <= tf.cast(steps, tf.int64)))
         message = checks.wrong_lengths("the number of steps" if shape[1] is None else shape[1])
-        lengths = with_checked_values(lengths, (lengths >= 0) & (lengths <= steps), message=message)
+        lengths = with_checked_values(lengths, checked[-1], message=message)
+        lengths = tf.cast(tf.clip_by_value(lengths, 0, tf.cast(steps, tf.int64)), tf.int32)
     if state is None:
         flat = initial_state(spec, parameters, batch=batch, like=inputs)
     else:
@@ -90,11 +107,15 @@ def checked_call(
             tuple(_tensor("state", leaf) for leaf in given.gate),
         )
         states.check_state(spec, flat, batch=shape[0], dtype=dtype)
-    return Call(inputs, flat, updates, gate_noise, lengths)
+    wrong = ~tf.reduce_all(tf.concat([tf.reshape(right, [-1]) for right in checked], axis=0)) if checked else None
+    return Call(inputs, flat, updates, gate_noise, lengths, wrong if compiled_by_caller() else None)
 
 
 def with_checked_values(value: Tensor, right: Tensor, *, message: str) -> Tensor:
-    """The value; `CellError` unless all that is `right` is true. Where a graph is traced, it asserts that."""
+    """The value; `CellError` unless all that is `right` is true. Where a graph is traced, it asserts that.
+
+    XLA drops assertions: what it compiles is told by its results (`Call.answered`).
+    """
     if not tf.executing_eagerly():
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(right), [message])]):
             return tf.identity(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -10,7 +10,8 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from impls import checks, states
-from impls.contract import CellSpec
+from impls.contract import Array, CellSpec, Parameters
+from impls.errors import CellError
 from impls.options import Described, OneLayer, Stack
 from impls.parameters import cell_shapes, initial_value
 from impls.states import Outputs
@@ -65,6 +66,20 @@ class Cell(Described, NamedParameters):
         """Creates the parameters for inputs of this shape, `[…, features]`."""
         self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=False))
         self._add_missing()
+
+    def export_parameters(self) -> Parameters:
+        """As `NamedParameters` does; `CellError` before the cell knows its input size."""
+        self._check_built()
+        return super().export_parameters()
+
+    def load_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """As `NamedParameters` does; `CellError` before the cell knows its input size."""
+        self._check_built()
+        super().load_parameters(parameters)
+
+    def _check_built(self) -> None:
+        if not self.built:
+            raise CellError(checks.unbuilt(type(self).__name__))
 
     def parameters_by_name(self) -> dict[str, tf.Variable]:
         """The parameters themselves, in canonical order."""
@@ -130,6 +145,7 @@ class Cell(Described, NamedParameters):
         u, flat = stack_step(
             self.spec, parameters, call.inputs, call.state, updates=updates, gate_noise=call.gate_noise
         )
+        u, flat = call.answered((u, flat))
         return Outputs(flat.layers[-1][-1], u), states.pack_state(self.spec, flat, stacked=self.stacked)
 
 

@@ -72,16 +72,21 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
         return {name: getattr(self, _attribute(name)) for name in cell_shapes(self.spec)} if self.built else {}
 
     def export_parameters(self) -> Parameters:
-        """A NumPy copy of every parameter under its canonical name."""
-        return {name: value.numpy() for name, value in self.parameters_by_name().items()}
+        """A NumPy copy of every parameter under its canonical name; `CellError` before there are any."""
+        return {name: value.numpy() for name, value in self._built_parameters().items()}
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
-        mine = self.parameters_by_name()
+        """Replaces every parameter. Raises `ParameterError` where names or shapes differ, `CellError` before any."""
+        mine = self._built_parameters()
         shapes = {name: tuple(value.shape) for name, value in mine.items()}
         check_parameters(parameters, shapes, where=type(self).__name__)
         for name, value in mine.items():
             value.assign(parameters[name])
+
+    def _built_parameters(self) -> dict[str, keras.Variable]:
+        if not self.built:
+            raise CellError(checks.unbuilt(type(self).__name__))
+        return self.parameters_by_name()
 
     @property
     def input_dtype(self) -> Any:
@@ -141,7 +146,7 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
             lengths=lengths,
         )
         as_ours = self.return_sequences is None and not self.return_state
-        h, gates, flat = unroll(
+        unrolled = unroll(
             self.spec,
             parameters,
             call.inputs,
@@ -152,6 +157,7 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
             every_step=as_ours or bool(self.return_sequences),
             engine=self.engine,
         )
+        h, gates, flat = call.answered(unrolled)
         if as_ours:
             return Outputs(h, gates), states.pack_state(self.spec, flat, stacked=self.stacked)
         output = h if self.return_sequences else h[:, 0]

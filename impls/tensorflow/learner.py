@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import Tensor
 
-from impls.checks import check_precision
+from impls.checks import check_batch, check_precision
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, State, StepResult
 from impls.learner_state import join_state, split_state
 from impls.parameters import model_shapes
@@ -113,6 +113,7 @@ class Learner:
         return self._programs[training, compiled]
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
+        check_batch(self.spec, batch)
         tensors = {}
         for name, array in batch.arrays().items():
             tensor = tf.convert_to_tensor(array)

@@ -82,7 +82,7 @@ def _unroll_beside_graphs(
     width = len(state.layers[0])
     layers = tuple(tuple(last[at : at + width]) for at in range(0, len(leaves), width))
     if not every_step:  # the final state is the last step, without a gradient as long as the sequence
-        h = layers[-1][-1].unsqueeze(1)
+        h = layers[-1][-1].unsqueeze(1).clone()  # what is done to it in place is not done to the state
     return Unrolled(h, gates, FlatState(layers, tuple(last[len(leaves) :])))
 
 

@@ -64,7 +64,7 @@ def unroll_native(
         gates = real.to(inputs.dtype)
     last = layers[-1][-1].unsqueeze(1)
     if not every_step:  # the final state is the last step, without a gradient as long as the sequence
-        h = last
+        h = last.clone()  # what is done to it in place is not done to the state
     elif isinstance(below, PackedSequence):
         h, _ = pad_packed_sequence(below, batch_first=True, total_length=inputs.shape[1])
         h = torch.where(gates.bool(), h, last)

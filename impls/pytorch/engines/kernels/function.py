@@ -183,4 +183,4 @@ def _empty_tape(layout: Layout, *, batch: int, steps: int, dtype: np.dtype[Any])
 def _on_workers(batch: int, work: Callable[[Queue], None]) -> None:
     """Does `work(queue)` on every worker, with one queue of the batch's slabs."""
     queue = queue_of(batch)
-    in_parallel(lambda: work(queue), most=slab_count(batch))
+    in_parallel(lambda: work(queue), most=max(1, slab_count(batch)))

@@ -116,7 +116,7 @@ def inner(mine: Layers, others: Layers, less: Layers, *, precision: str) -> Tens
         wide = (tuple(tf.cast(leaf, dtype) for leaf in triple) for triple in zip(*leaves, strict=True))
         terms = tf.add_n([a * (b - c) for a, b, c in wide])
         if precision == "float32":  # a product with ones is vector code to XLA, and a sum along rows is not
-            of_layers.append(tf.matmul(terms, tf.ones_like(terms[:1]), transpose_b=True)[:, 0])
+            of_layers.append(tf.matmul(terms, tf.ones([1, terms.shape[1]], dtype), transpose_b=True)[:, 0])
         else:
             of_layers.append(tf.reduce_sum(terms, axis=1))
     return tf.add_n(of_layers)
