@@ -57,6 +57,17 @@ def disagreement(path: Path, told: Mapping[FileName, str]) -> str:
     return "" if found == checksum else f"{path}: was changed after it was written (its checksum differs); {AGAIN}"
 
 
+def stands(path: Path, told: Mapping[FileName, str]) -> bool:
+    """Whether one of these files is there, and is what its record tells or the record tells nothing."""
+    return path.is_file() and not path.is_symlink() and not disagreement(path, told)
+
+
+def of_trial(folder: Path, told: Mapping[FileName, str]) -> tuple[FileName, ...]:
+    """The names of a trial's files: those that its record tells of, or else that are there or left out of an archive."""
+    without = left_out(folder)
+    return tuple(name for name in FILES if (name in told if told else name in without or (folder / name).is_file()))
+
+
 def left_out(folder: Path) -> frozenset[str]:
     """The files that an archive does without, by name; none where nothing, or nothing sound, says so."""
     try:
