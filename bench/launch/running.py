@@ -17,6 +17,7 @@ from bench.launch.preparation import prepare_data
 from bench.launch.scheduler import run_trials
 from bench.launch.told import JournalDisplay, Several
 from bench.machine import devices
+from bench.machine.disk import remove_folder
 from bench.plan.shard import Shard
 from bench.plan.sweep import Sweep
 from bench.records.leases import Watch
@@ -63,6 +64,7 @@ def run_sweep(
     retries: int = 0,
     shard: Shard | None = None,
     checks: bool = True,
+    anew: bool = False,
 ) -> Counter[str]:
     """Runs the trials that are missing; returns how many of those asked for stand at each status.
 
@@ -79,16 +81,21 @@ def run_sweep(
         retries: as `run_trials` takes them.
         shard: which of the sweep's trials are asked for; None is all.
         checks: whether trials run on this machine, so that it must have their devices and data.
+        anew: whether those that have a record run again; it goes once nothing is refused any more.
 
     Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing, and
     `DiskError` where the disk takes no more: what is finished is kept, and the same again goes on.
     """
     asked = [trial for trial in sweep.trials if shard is None or shard.holds(trial)]
     found = store.survey(trial.id for trial in asked)
-    missing = found.to_run(asked)
+    missing = [trial for trial in asked if trial.id not in found.left_alone] if anew else found.to_run(asked)
     if missing and checks:
         devices.check((trial.framework, trial.device) for trial in missing)
         prepare_data(missing, data=data)
+    if anew:
+        for trial_id in found.records:
+            remove_folder(store.folder_of(trial_id))
+        found.records.clear()
     listed = tuple(trial.id for trial in sweep.trials)
     write_listing(store.results, Listing(sweep=sweep.name, trials=listed, command=command, file=sweep.file))
     _name_problems(found, console=console)

@@ -176,3 +176,11 @@ def copy_folder(source: Path, target: Path, *, leaving_out: str) -> None:
         if isinstance(error, shutil.Error):  # of folders inside; it lists (source, target, what is wrong)
             raise DiskError(f"{target}: cannot be copied from {source} ({error.args[0][0][2]}); run again") from None
         raise
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder with all that is in it; of a link to one the link alone. Raises `OSError`."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
