@@ -119,6 +119,15 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             os.close(folder)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A text file, as `write_atomically` writes it."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     """A new file beside `path`, locked for as long as somebody writes it, and gone then."""

@@ -6,16 +6,24 @@ without is listed in its `left_out.json`.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import RecordError
-from bench.machine.disk import disk_explained, write_atomically
+from bench.machine.disk import disk_explained, write_text
 from bench.plan.trial import Trial
-from bench.records.files import LEFT_OUT, PARAMETERS_OF, FileName, disagreement, left_out, of_trial, stands
+from bench.records.files import (
+    LEFT_OUT,
+    PARAMETERS_OF,
+    FileName,
+    disagreement,
+    is_sound,
+    left_out,
+    of_trial,
+    write_left_out,
+)
 from bench.records.format import encode
 from bench.records.listing import Listing, read_listing, write_listing
 from bench.records.record import FINISHED, Record
@@ -108,7 +116,7 @@ def _copy(record: Record, *, best: Container[str], source: Store, target: Path, 
         return
     names = of_trial(folder, record.files)
     if have == record and not (place / LEFT_OUT).exists():  # no archive left it, and it may be the only whole one
-        if off := [path for name in names if not stands(path := place / name, record.files)]:
+        if off := [path for name in names if not is_sound(path := place / name, record.files)]:
             archived.refused.append(f"{off[0]}: is not the file that {folder} tells of; delete {place}")
         else:
             archived.skipped.append(record.trial_id)
@@ -119,16 +127,16 @@ def _copy(record: Record, *, best: Container[str], source: Store, target: Path, 
         if name not in kept:
             continue
         paths = [folder / name, *([place / name] if have == record else [])]  # either may be an archive without it
-        if sound := [path for path in paths if stands(path, record.files)]:
+        if sound := [path for path in paths if is_sound(path, record.files)]:
             origins[name] = sound[0]
-        elif off := disagreement(folder / name, record.files):
-            archived.refused.append(off)
+        elif problem := disagreement(folder / name, record.files):
+            archived.refused.append(problem)
             return
     absent = [name for name in names if name not in origins]
     if (
         have == record
         and left_out(place) == set(absent)
-        and all(stands(place / name, record.files) for name in origins)
+        and all(is_sound(place / name, record.files) for name in origins)
     ):
         archived.skipped.append(record.trial_id)
         return
@@ -142,8 +150,8 @@ def _copy(record: Record, *, best: Container[str], source: Store, target: Path, 
         try:
             for name, origin in origins.items():
                 shutil.copy2(origin, incoming / name)
-            _write_text(incoming / LEFT_OUT, json.dumps(absent))
-            _write_text(incoming / RECORD, encode(record))
+            write_left_out(incoming, absent)
+            write_text(incoming / RECORD, encode(record))
             place.parent.mkdir(exist_ok=True)
             if place.exists():
                 place.rename(before)
@@ -152,10 +160,3 @@ def _copy(record: Record, *, best: Container[str], source: Store, target: Path, 
             shutil.rmtree(incoming, ignore_errors=True)
             shutil.rmtree(before, ignore_errors=True)
     archived.copied.append(record.trial_id)
-
-
-def _write_text(path: Path, text: str) -> None:
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)

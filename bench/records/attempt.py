@@ -171,6 +171,12 @@ class Attempt(Store):
             raise LeaseError(f"trial {trial_id}: is finished already; nothing is written")
         return self._place(self.running, finished=record.status in FINISHED) / written.name
 
+    def replace(self, record: Record) -> None:
+        """Gives the folder the trial's place in the store, whose record it holds, and more files. Raises as `write`."""
+        self._check_lease()
+        with self.while_held():
+            self._place(self.running, finished=record.status in FINISHED)
+
     def _settle(self, folder: Path) -> bool:
         """Gives a trial its place that ended in this folder, and was cut off before it had it; whether there is one."""
         trial_id = self.lease.trial_id

@@ -152,7 +152,7 @@ def test_a_sealed_record_that_tells_more_is_left_alone_too(tmp_path: Path, of_tr
     assert list(store.survey().damaged) == [trial().id], "nobody sealed it"
     content.pop("checksum")
     path.write_text(json.dumps({**content, "checksum": checksum(content)}))
-    with pytest.raises(NewerRecordError, match="taste.*update the project; the record is left alone"):
+    with pytest.raises(NewerRecordError, match=r"taste.*update the project; the record is left alone"):
         store.read(trial().id)
     assert store.missing([trial()]) == []
     content["quality"] = "much"
