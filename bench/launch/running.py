@@ -20,6 +20,7 @@ from bench.machine import devices
 from bench.machine.disk import remove_folder
 from bench.plan.shard import Shard
 from bench.plan.sweep import Sweep
+from bench.records.attempt import check_one_disk
 from bench.records.leases import Watch
 from bench.records.listing import Listing, write_listing
 from bench.records.record import FINISHED
@@ -84,11 +85,14 @@ def run_sweep(
         anew: whether those that have a record run again; it goes once nothing is refused any more.
 
     Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing, and
-    `DiskError` where the disk takes no more: what is finished is kept, and the same again goes on.
+    `DiskError` where the results folder is on two disks, or the disk takes no more: what is finished is kept, and the
+    same again goes on.
     """
     asked = [trial for trial in sweep.trials if shard is None or shard.holds(trial)]
     found = store.survey(trial.id for trial in asked)
     missing = [trial for trial in asked if trial.id not in found.left_alone] if anew else found.to_run(asked)
+    if missing:
+        check_one_disk(store.results)
     if missing and checks:
         devices.check((trial.framework, trial.device) for trial in missing)
         prepare_data(missing, data=data)

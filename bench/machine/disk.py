@@ -24,6 +24,7 @@ TROUBLES = {
     errno.ESTALE: ("the disk is gone", "connect it"),
     errno.ENOTCONN: ("the disk is gone", "connect it"),
     errno.ENODEV: ("the disk is gone", "connect it"),
+    errno.EXDEV: ("it would go to another disk", "keep the whole results folder on one disk"),
 }
 # What it answers about one place alone; elsewhere these are somebody else's mistake.
 TROUBLES_OF_A_PLACE = {
