@@ -113,7 +113,9 @@ def run_sweep(
         console.print(
             f"sweep {sweep.name}: {_trials(len(missing))} to run{already}, "
             f"about {duration(sum(guesses.values()) / workers)}, records in {store.folder}",
+            markup=False,
             highlight=False,
+            soft_wrap=True,
         )
         countdown = Countdown(
             guesses, workers=workers, configurations={trial.id: but_for_seed(trial) for trial in missing}
@@ -135,8 +137,13 @@ def run_sweep(
                 retries=retries,
             )
     else:
-        all_done = "its one trial is done" if len(asked) == 1 else f"all {len(asked)} trials are done"
-        console.print(f"sweep {sweep.name}: {all_done}, records in {store.folder}")
+        alone = len(found.left_alone)
+        what = "its one trial is done" if len(asked) == 1 else f"all {len(asked)} trials are done"
+        if alone:
+            what = f"nothing to run, {len(asked) - alone} of {_trials(len(asked))} done and {alone} left alone"
+        console.print(
+            f"sweep {sweep.name}: {what}, records in {store.folder}", markup=False, highlight=False, soft_wrap=True
+        )
     ended = store.survey(trial.id for trial in asked)
     clear_remains(store.results, _finished(ended), watch=watch)
     _name_problems(ended, console=console, but=found.problems())

@@ -30,6 +30,8 @@ TROUBLES = {
 TROUBLES_OF_A_PLACE = {
     errno.ENOENT: ("its folder is gone", "see what became of it"),
     errno.ENOTDIR: ("its folder is no folder", "see what became of it"),
+    errno.EEXIST: ("a file stands in its place", "remove it or choose another folder"),
+    errno.ENAMETOOLONG: ("its name is too long for the disk", "give it a shorter one"),
     errno.EACCES: ("it may not be written", "change its permissions or choose another folder"),
     errno.EPERM: ("it may not be written", "change its permissions or choose another folder"),
 }

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Container, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import RecordError
-from bench.machine.disk import disk_explained, write_text
+from bench.machine.disk import disk_explained, remove_folder, write_text
 from bench.plan.trial import Trial
 from bench.records.files import (
     LEFT_OUT,
@@ -158,5 +159,6 @@ def _copy(record: Record, *, best: Container[str], source: Store, target: Path, 
             incoming.rename(place)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
-            shutil.rmtree(before, ignore_errors=True)
+            with suppress(OSError):  # there may have been none
+                remove_folder(before)
     archived.copied.append(record.trial_id)

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.errors import DeviceError
+from bench.errors import DeviceError, DiskError
 from bench.launch.local import LocalExecutor
 from bench.launch.running import run_sweep
 from bench.machine import devices
+from bench.machine.disk import remove_folder
 from bench.plan.sweep import Sweep
 from bench.plan.trial import Trial
+from bench.records.attempt import Attempt, attempts
+from bench.records.format import SCHEMA
+from bench.records.listing import Listing, write_listing
 from bench.records.store import Store
-from tests.bench.records.test_records import record, trial
+from tests.bench.records.test_leases import taken
+from tests.bench.records.test_records import record, rewrite, trial
 
 
 def run(results: Path, *trials: Trial, sweep: Sweep | None = None, **options: Any) -> str:
@@ -46,3 +51,49 @@ def test_a_record_that_is_to_be_made_anew_stays_where_the_run_is_refused(
     with pytest.raises(DeviceError, match="pytorch"):
         run(tmp_path, trial(), anew=True)
     assert store.read(trial().id) is not None
+
+
+@pytest.mark.parametrize("name", ["runs[new]", "runs[/new]", "a folder of a long name that no narrow window holds"])
+def test_the_folder_of_the_records_is_named_as_it_is(tmp_path: Path, name: str) -> None:
+    Store(tmp_path / name).write(record(trial()))
+    assert run(tmp_path / name, trial()) == f"sweep mine: its one trial is done, records in {tmp_path / name}/trials\n"
+
+
+def test_a_file_in_the_place_of_the_results_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DiskError, match=r"file: a file stands in its place; .*choose another folder"):
+        write_listing(tmp_path / "file", Listing(sweep="mine", trials=()))
+    with pytest.raises(DiskError, match="its folder is no folder"):
+        write_listing(tmp_path / "file" / "results", Listing(sweep="mine", trials=()))
+
+
+def test_a_sweep_whose_name_is_too_long_for_its_files_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="its name is too long for the disk; give it a shorter one"):
+        write_listing(tmp_path, Listing(sweep=248 * "a", trials=()))
+
+
+def test_where_trials_are_left_alone_it_is_not_said_that_they_are_done(tmp_path: Path) -> None:
+    path = Store(tmp_path).write(record(trial()))
+    rewrite(path, schema=SCHEMA + 1, taste="sweet")
+    Store(tmp_path).write(record(trial(seed=1)))
+    assert "sweep mine: nothing to run, 0 of 1 trial done and 1 left alone" in run(tmp_path, trial())
+    assert "nothing to run, 1 of 2 trials done and 1 left alone" in run(tmp_path, trial(), trial(seed=1))
+
+
+def test_a_link_in_the_place_of_a_trial_goes_alone(tmp_path: Path) -> None:
+    kept = Store(tmp_path / "kept").write(record(trial()))
+    place = tmp_path / "results" / "trials" / trial().id
+    place.parent.mkdir(parents=True)
+    place.symlink_to(kept.parent)
+    remove_folder(place)
+    assert not place.is_symlink()
+    assert kept.is_file()
+    place.symlink_to(kept.parent)
+    attempt = Attempt(tmp_path / "results", lease=taken(tmp_path / "results", trial().id))
+    attempt.start()
+    Store(tmp_path / "kept").write(record(trial(), status="failed"))
+    attempt.write(record(trial()))
+    attempt.end()
+    assert not place.is_symlink()
+    assert not attempts(tmp_path / "results")
+    assert kept.is_file()

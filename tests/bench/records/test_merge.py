@@ -182,6 +182,23 @@ def test_an_old_folder_goes_only_where_all_of_it_stands_in_the_store(tmp_path: P
     assert line.startswith(f"{folders[1] / 'curve.csv'}: is not in {store.folder_of(folders[1].name)}")
 
 
+def test_an_old_folder_that_is_a_link_is_taken_in_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    folder = old(tmp_path / "elsewhere", "mine", 0)
+    (results / "mine").mkdir(parents=True)
+    (results / "mine" / folder.name).symlink_to(folder)
+    assert adopt(results).copied == [folder.name]
+    assert not (results / "mine").exists()
+    assert (folder / "record.json").is_file()
+
+
+def test_what_a_desktop_leaves_among_the_leases_is_no_lease(tmp_path: Path) -> None:
+    fill(Store(tmp_path), 0)
+    (tmp_path / "leases").mkdir()
+    (tmp_path / "leases" / ".DS_Store").touch()
+    assert findings(tmp_path) == []
+
+
 def old(results: Path, sweep: str, seed: int, **changes: Any) -> Path:
     """A trial as it once stood: in its sweep's folder, with a record that has no version."""
     made = record(trial(seed=seed), **changes)
