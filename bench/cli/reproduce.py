@@ -139,7 +139,7 @@ def _show(found: Sequence[Reproduction], *, console: Console) -> None:
         table.add_row(one.first.trial_id, one.first.trial.label, *numbers, one.verdict)
     type(console)(width=max(console.width, 150), file=console.file).print(table)
     for one in found:
-        if one.verdict == "identical":
+        if one.verdict in ("identical", "the same numbers"):
             continue
         of_error = f" ({one.again.error})" if one.again.error else ""
         other = "; ".join(one.conditions) or "none that records tell"

@@ -73,7 +73,7 @@ def run_sweep(
     `unreadable`.
 
     Args:
-        sweep: whose list is written, all of it.
+        sweep: whose list is written, all of it, however it was narrowed.
         store: where the records go.
         data: the folder of data sets.
         executor: where trials run.
@@ -100,8 +100,7 @@ def run_sweep(
         for trial_id in found.records:
             remove_folder(store.folder_of(trial_id))
         found.records.clear()
-    listed = tuple(trial.id for trial in sweep.trials)
-    write_listing(store.results, Listing(sweep=sweep.name, trials=listed, command=command, file=sweep.file))
+    write_listing(store.results, Listing(sweep=sweep.name, trials=sweep.ids, command=command, file=sweep.file))
     _name_problems(found, console=console)
     watch = Watch()
     clear_remains(store.results, _finished(found), watch=watch)

@@ -49,12 +49,21 @@ class Archived:
     refused: list[str] = field(default_factory=list)
 
 
-def archive(sweep: str, trials: Sequence[Trial], *, results: Path, target: Path) -> Archived:
+def archive(
+    sweep: str, trials: Sequence[Trial], *, results: Path, target: Path, listed: Sequence[str] | None = None
+) -> Archived:
     """Copies the records of these trials that can be believed, and the sweep's list; what did not finish stays behind.
 
     Of the best seed of each configuration and framework the parameters are kept that its reported numbers are of; the
     seeds that stand in the archive already count among them. Where another seed is the best of its configuration by
     now, the parameters that are no longer the best go. A trial that stands there whole stays whole.
+
+    Args:
+        sweep: its name.
+        trials: what is copied of it.
+        results: the results folder that they stand in.
+        target: the results folder that is kept.
+        listed: the ids of all of the sweep's trials, for its list where `results` has none; None is those copied.
 
     Raises `RecordError` where none of the trials has finished or a folder is to be archived in itself, and `DiskError`
     where the disk takes no more: no trial is there by halves, and the same again goes on.
@@ -78,7 +87,9 @@ def archive(sweep: str, trials: Sequence[Trial], *, results: Path, target: Path)
             stripped = Archived()
             _copy(record, best=best, source=Store(target), target=target, archived=stripped)
             archived.copied += stripped.copied
-    listing = read_listing(results, sweep) or Listing(sweep=sweep, trials=tuple(trial.id for trial in trials))
+    listing = read_listing(results, sweep) or Listing(
+        sweep=sweep, trials=tuple(trial.id for trial in trials) if listed is None else tuple(listed)
+    )
     write_listing(target, listing)
     return archived
 

@@ -16,9 +16,11 @@ from bench.machine import devices
 from bench.machine.disk import remove_folder
 from bench.plan.sweep import Sweep
 from bench.plan.trial import Trial
+from bench.records.archive import archive
 from bench.records.attempt import Attempt, attempts
 from bench.records.format import SCHEMA
-from bench.records.listing import Listing, write_listing
+from bench.records.listing import Listing, read_listing, write_listing
+from bench.records.merge import merge
 from bench.records.store import Store
 from tests.bench.records.test_leases import taken
 from tests.bench.records.test_records import record, rewrite, trial
@@ -97,3 +99,39 @@ def test_a_link_in_the_place_of_a_trial_goes_alone(tmp_path: Path) -> None:
     assert not place.is_symlink()
     assert not attempts(tmp_path / "results")
     assert kept.is_file()
+
+
+def test_a_sweep_is_listed_whole_however_it_was_narrowed(tmp_path: Path) -> None:
+    trials = (trial(), trial(seed=1), trial(cell="gru"))
+    sweep = Sweep(name="mine", description="", trials=trials)
+    halves = []
+    for seed in (0, 1):
+        results = tmp_path / str(seed)
+        narrowed = sweep.narrowed([f"seed={seed}"])
+        for one in narrowed.trials:
+            Store(results).write(record(one))
+        run(results, sweep=narrowed.narrowed(["cell=lstm"]))
+        halves.append(results)
+    assert sweep.of(trials[1]).ids == sweep.ids
+    assert merge(halves[0], halves[1]).refused == []
+    listing = read_listing(halves[0], "mine")
+    assert listing is not None
+    assert listing.trials == sweep.ids == tuple(one.id for one in trials)
+
+
+def test_a_sweep_on_another_device_is_listed_as_what_it_is_there() -> None:
+    trials = (trial(), trial(device="cuda"), trial(seed=1, device="cuda", precision="tf32"))
+    sweep = Sweep(name="mine", description="", trials=trials)
+    moved = sweep.narrowed(["precision=float32"]).on("cpu")
+    assert [one.id for one in moved.trials] == [trial().id]
+    assert len(moved.ids) == 2, "those that differed in the device alone are one"
+    assert sweep.narrowed(["seed=0"]).on("cuda").ids == (trials[1].id, trials[2].id)
+
+
+def test_an_archive_of_a_part_lists_the_whole_sweep(tmp_path: Path) -> None:
+    sweep = Sweep(name="mine", description="", trials=(trial(), trial(seed=1)))
+    Store(tmp_path / "results").write(record(trial()))
+    archive("mine", [trial()], results=tmp_path / "results", target=tmp_path / "kept", listed=sweep.ids)
+    listing = read_listing(tmp_path / "kept", "mine")
+    assert listing is not None
+    assert listing.trials == sweep.ids
