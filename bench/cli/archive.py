@@ -24,7 +24,7 @@ def archive(
     from bench.records.archive import archive as copy
 
     asked = select(sweep, where=where, device=device)
-    done = copy(asked.name, asked.trials, results=results, target=to)
+    done = copy(asked.name, asked.trials, results=results, target=to, listed=asked.ids)
     for refusal in done.refused:
         print(f"not copied: {refusal}")
     print(f"{len(done.copied)} copied to {to}, {len(done.skipped)} there already, {len(done.refused)} refused")

@@ -33,7 +33,7 @@ def submit_array_job(
     every = [Shard(number=number, of=shards) for number in range(1, shards + 1)]
     due = [shard for shard in every if any(map(shard.holds, missing))]
     if not due:
-        console.print(f"sweep {sweep.name}: all {len(sweep.trials)} trials are done")
+        console.print(f"sweep {sweep.name}: nothing to run", markup=False, highlight=False, soft_wrap=True)
         return
     commands = [[*words, "--shard", f"{shard.number}/{shard.of}"] for shard in due]
     jobs = submit(commands, results=results, name=f"skiprnn-{sweep.name}", options=parsed)

@@ -21,8 +21,11 @@ ALSO = {"slurm": "local"}
 
 
 def check_options(executor: str, given: Mapping[str, Any]) -> None:
-    """Raises `ClusterError` for an executor that there is not, and for an option that it does not take."""
-    from bench.errors import ClusterError
+    """Raises `ClusterError` for an executor that there is not, and for an option that it does not take.
+
+    Raises `UserError` for an option without the one that it goes with.
+    """
+    from bench.errors import ClusterError, UserError
     from impls.errors import nearest
 
     if executor not in EXECUTORS:
@@ -33,6 +36,8 @@ def check_options(executor: str, given: Mapping[str, Any]) -> None:
         for name, left_out in options.items():
             if given[name] != left_out:
                 raise ClusterError(f"{name} goes with --executor {owner}, and this is {executor}")
+    if given["--trials-per-gpu"] != OF_ONE["local"]["--trials-per-gpu"] and given["--gpus"] is None:
+        raise UserError("--trials-per-gpu goes with --gpus: name the GPUs too, such as --gpus 0")
 
 
 def make_executor(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from bench.records.reproduction import Reproduction
     from bench.records.store import Store
 
-# The list of what is trained again, and its folder: of its own, since what it finished before is removed.
+# The list of what is trained again, and its folder: of its own, since what an earlier draw finished is removed.
 NAME, REPRODUCED = "reproduce", RESULTS / "reproduced"
 
 
@@ -56,7 +55,6 @@ def reproduce(
     _check_own(into, results=results)
     drawn = random.Random(seed).sample(records, min(sample, len(records)))
     again = Store(into)
-    _clear(again, drawn)
     trials = tuple(record.trial for record in drawn)
     try:
         run_sweep(
@@ -66,6 +64,7 @@ def reproduce(
             executor=LocalExecutor(workers=workers, data=data),
             console=console,
             command=command_line(),
+            anew=not _goes_on(again, drawn),
         )
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
@@ -112,10 +111,17 @@ def _check_own(into: Path, *, results: Path) -> None:
         raise RecordError(f"--into {into}: records of other runs stand there, which would be replaced; name another")
 
 
-def _clear(store: Store, drawn: Sequence[Record]) -> None:
-    """Removes what an earlier reproduction of these trials finished; one that was stopped goes on."""
-    for trial_id in store.survey(record.trial_id for record in drawn).records:
-        shutil.rmtree(store.folder_of(trial_id))
+def _goes_on(store: Store, drawn: Sequence[Record]) -> bool:
+    """Whether this very draw was stopped before it was through, so that what it finished counts."""
+    from bench.errors import RecordError
+    from bench.records.listing import read_listing
+
+    try:
+        listing = read_listing(store.results, NAME)
+    except RecordError:  # it is written anew
+        return False
+    same = listing is not None and set(listing.trials) == {record.trial_id for record in drawn}
+    return same and bool(store.missing([record.trial for record in drawn]))
 
 
 def _show(found: Sequence[Reproduction], *, console: Console) -> None:
@@ -133,7 +139,7 @@ def _show(found: Sequence[Reproduction], *, console: Console) -> None:
         table.add_row(one.first.trial_id, one.first.trial.label, *numbers, one.verdict)
     type(console)(width=max(console.width, 150), file=console.file).print(table)
     for one in found:
-        if one.verdict == "identical":
+        if one.verdict in ("identical", "the same numbers"):
             continue
         of_error = f" ({one.again.error})" if one.again.error else ""
         other = "; ".join(one.conditions) or "none that records tell"

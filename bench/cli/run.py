@@ -105,10 +105,11 @@ def run(
         if where or device or shard:
             raise UserError("--trial names one trial, with its device: leave --where, --device and --shard out")
         asked = select_trial(trial, sweep=sweep, results=results)
-        store = store_of_one(asked, results=results, clear=not dry_run)
+        store = store_of_one(asked, results=results)
+    anew = store.results != results
     share = None if shard is None else Shard.parsed(shard)
     of_share = asked if share is None else replace(asked, trials=tuple(filter(share.holds, asked.trials)))
-    missing = store.missing(of_share.trials)
+    missing = list(of_share.trials) if anew else store.missing(of_share.trials)
     if executor == "slurm" and not dry_run:
         if trial is not None or shard is not None:
             raise UserError("--executor slurm deals the trials out itself: leave --trial and --shard out")
@@ -157,6 +158,7 @@ def run(
             retries=retries,
             shard=share,
             checks=here,
+            anew=anew,
         )
     except KeyboardInterrupt:
         print("interrupted; finished trials are kept, the same command runs the rest", file=sys.stderr)

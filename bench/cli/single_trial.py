@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +15,12 @@ if TYPE_CHECKING:
 AGAIN = "again"
 
 
-def store_of_one(sweep: Sweep, *, results: Path, clear: bool) -> Store:
+def store_of_one(sweep: Sweep, *, results: Path) -> Store:
     """Where a single trial goes: beside the others, or apart where it has a record, which stays as it is."""
     from bench.records.store import Store
 
     store = Store(results)
-    if store.missing(sweep.trials):
-        return store
-    apart = Store(results / AGAIN)
-    if clear:
-        for trial in sweep.trials:
-            shutil.rmtree(apart.folder_of(trial.id), ignore_errors=True)
-    return apart
+    return store if store.missing(sweep.trials) else Store(results / AGAIN)
 
 
 def print_one(sweep: Sweep, *, store: Store, results: Path, console: Console) -> None:

@@ -17,8 +17,10 @@ from bench.launch.preparation import prepare_data
 from bench.launch.scheduler import run_trials
 from bench.launch.told import JournalDisplay, Several
 from bench.machine import devices
+from bench.machine.disk import remove_folder
 from bench.plan.shard import Shard
 from bench.plan.sweep import Sweep
+from bench.records.attempt import check_one_disk
 from bench.records.leases import Watch
 from bench.records.listing import Listing, write_listing
 from bench.records.record import FINISHED
@@ -63,6 +65,7 @@ def run_sweep(
     retries: int = 0,
     shard: Shard | None = None,
     checks: bool = True,
+    anew: bool = False,
 ) -> Counter[str]:
     """Runs the trials that are missing; returns how many of those asked for stand at each status.
 
@@ -70,7 +73,7 @@ def run_sweep(
     `unreadable`.
 
     Args:
-        sweep: whose list is written, all of it.
+        sweep: whose list is written, all of it, however it was narrowed.
         store: where the records go.
         data: the folder of data sets.
         executor: where trials run.
@@ -79,18 +82,25 @@ def run_sweep(
         retries: as `run_trials` takes them.
         shard: which of the sweep's trials are asked for; None is all.
         checks: whether trials run on this machine, so that it must have their devices and data.
+        anew: whether those that have a record run again; it goes once nothing is refused any more.
 
     Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing, and
-    `DiskError` where the disk takes no more: what is finished is kept, and the same again goes on.
+    `DiskError` where the results folder is on two disks, or the disk takes no more: what is finished is kept, and the
+    same again goes on.
     """
     asked = [trial for trial in sweep.trials if shard is None or shard.holds(trial)]
     found = store.survey(trial.id for trial in asked)
-    missing = found.to_run(asked)
+    missing = [trial for trial in asked if trial.id not in found.left_alone] if anew else found.to_run(asked)
+    if missing:
+        check_one_disk(store.results)
     if missing and checks:
         devices.check((trial.framework, trial.device) for trial in missing)
         prepare_data(missing, data=data)
-    listed = tuple(trial.id for trial in sweep.trials)
-    write_listing(store.results, Listing(sweep=sweep.name, trials=listed, command=command, file=sweep.file))
+    if anew:
+        for trial_id in found.records:
+            remove_folder(store.folder_of(trial_id))
+        found.records.clear()
+    write_listing(store.results, Listing(sweep=sweep.name, trials=sweep.ids, command=command, file=sweep.file))
     _name_problems(found, console=console)
     watch = Watch()
     clear_remains(store.results, _finished(found), watch=watch)
@@ -102,7 +112,9 @@ def run_sweep(
         console.print(
             f"sweep {sweep.name}: {_trials(len(missing))} to run{already}, "
             f"about {duration(sum(guesses.values()) / workers)}, records in {store.folder}",
+            markup=False,
             highlight=False,
+            soft_wrap=True,
         )
         countdown = Countdown(
             guesses, workers=workers, configurations={trial.id: but_for_seed(trial) for trial in missing}
@@ -124,8 +136,13 @@ def run_sweep(
                 retries=retries,
             )
     else:
-        all_done = "its one trial is done" if len(asked) == 1 else f"all {len(asked)} trials are done"
-        console.print(f"sweep {sweep.name}: {all_done}, records in {store.folder}")
+        alone = len(found.left_alone)
+        what = "its one trial is done" if len(asked) == 1 else f"all {len(asked)} trials are done"
+        if alone:
+            what = f"nothing to run, {len(asked) - alone} of {_trials(len(asked))} done and {alone} left alone"
+        console.print(
+            f"sweep {sweep.name}: {what}, records in {store.folder}", markup=False, highlight=False, soft_wrap=True
+        )
     ended = store.survey(trial.id for trial in asked)
     clear_remains(store.results, _finished(ended), watch=watch)
     _name_problems(ended, console=console, but=found.problems())

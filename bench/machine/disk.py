@@ -24,11 +24,14 @@ TROUBLES = {
     errno.ESTALE: ("the disk is gone", "connect it"),
     errno.ENOTCONN: ("the disk is gone", "connect it"),
     errno.ENODEV: ("the disk is gone", "connect it"),
+    errno.EXDEV: ("it would go to another disk", "keep the whole results folder on one disk"),
 }
 # What it answers about one place alone; elsewhere these are somebody else's mistake.
 TROUBLES_OF_A_PLACE = {
     errno.ENOENT: ("its folder is gone", "see what became of it"),
     errno.ENOTDIR: ("its folder is no folder", "see what became of it"),
+    errno.EEXIST: ("a file stands in its place", "remove it or choose another folder"),
+    errno.ENAMETOOLONG: ("its name is too long for the disk", "give it a shorter one"),
     errno.EACCES: ("it may not be written", "change its permissions or choose another folder"),
     errno.EPERM: ("it may not be written", "change its permissions or choose another folder"),
 }
@@ -119,6 +122,15 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             os.close(folder)
 
 
+def write_text(path: Path, text: str) -> None:
+    """A text file, as `write_atomically` writes it."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     """A new file beside `path`, locked for as long as somebody writes it, and gone then."""
@@ -176,3 +188,11 @@ def copy_folder(source: Path, target: Path, *, leaving_out: str) -> None:
         if isinstance(error, shutil.Error):  # of folders inside; it lists (source, target, what is wrong)
             raise DiskError(f"{target}: cannot be copied from {source} ({error.args[0][0][2]}); run again") from None
         raise
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder with all that is in it; of a link to one the link alone. Raises `OSError`."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,29 @@ TAKEN = ("again", "quarantine", "speed", "trials")
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A named list of distinct trials, and the file that it was read from."""
+    """A named list of distinct trials, and the file that it was read from.
+
+    Attributes:
+        name: that of its file.
+        description: one line.
+        trials: those that are asked for.
+        file: where it was read from.
+        whole: all of its trials, where those asked for are a part of them; None where they are all.
+    """
 
     name: str
     description: str
     trials: tuple[Trial, ...]
     file: str = ""
+    whole: tuple[Trial, ...] | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all of its trials, in order, whatever it was narrowed to: what it is listed as."""
+        return tuple(trial.id for trial in (self.trials if self.whole is None else self.whole))
+
+    def _part(self, trials: Iterable[Trial]) -> Sweep:
+        return replace(self, trials=tuple(trials), whole=self.trials if self.whole is None else self.whole)
 
     def narrowed(self, conditions: Sequence[str]) -> Sweep:
         """The trials that meet every `key=value`; several values of one key are alternatives.
@@ -61,10 +78,10 @@ class Sweep:
                     f"({key}: {', '.join(there) or 'none'})"
                 )
             wanted.setdefault(key, []).append(value)
-        kept = tuple(trial for trial in self.trials if _meets(trial, wanted))
+        kept = [trial for trial in self.trials if _meets(trial, wanted)]
         if not kept:
             raise SweepError(f"--where {' --where '.join(conditions)}: no trial of sweep {self.name!r} is left")
-        return replace(self, trials=kept)
+        return self._part(kept)
 
     def _values(self, key: str) -> list[str]:
         """The values of a key in this sweep, as `--where` takes them."""
@@ -81,12 +98,17 @@ class Sweep:
                 check_precision(trial.precision, device=device)
             except CellError as error:
                 raise SweepError(f"{self.name} on {device}: {error}") from None
-        moved = [trial.model_copy(update={"device": device}) for trial in self.trials]
-        return replace(self, trials=tuple({trial.id: trial for trial in moved}.values()))
+        whole = None if self.whole is None else _moved(self.whole, device=device)
+        return replace(self, trials=_moved(self.trials, device=device), whole=whole)
 
     def of(self, trial: Trial) -> Sweep:
         """One of the trials alone."""
-        return replace(self, trials=(trial,))
+        return self._part([trial])
+
+
+def _moved(trials: Iterable[Trial], *, device: str) -> tuple[Trial, ...]:
+    moved = [trial.model_copy(update={"device": device}) for trial in trials]
+    return tuple({trial.id: trial for trial in moved}.values())
 
 
 def filter_keys() -> list[str]:

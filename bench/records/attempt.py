@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
-from bench.machine.disk import disk_explained
+from bench.machine.disk import disk_explained, remove_folder
 from bench.records.attempted import Attempted, AttemptsFile, How, closed, joined
 from bench.records.leases import Lease
 from bench.records.lone_folder import HEARTBEAT, TRIAL, has_finished, left_record, record_in
 from bench.records.record import FINISHED, Record
-from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR, Store
+from bench.records.store import CHECKPOINTS, EVENTS, QUARANTINE, SO_FAR, TRIALS, Store
 
 RUNNING = "running"
 GONE = "the folder of a running trial is gone; run again"
@@ -171,6 +171,12 @@ class Attempt(Store):
             raise LeaseError(f"trial {trial_id}: is finished already; nothing is written")
         return self._place(self.running, finished=record.status in FINISHED) / written.name
 
+    def replace(self, record: Record) -> None:
+        """Gives the folder the trial's place in the store, whose record it holds, and more files. Raises as `write`."""
+        self._check_lease()
+        with self.while_held():
+            self._place(self.running, finished=record.status in FINISHED)
+
     def _settle(self, folder: Path) -> bool:
         """Gives a trial its place that ended in this folder, and was cut off before it had it; whether there is one."""
         trial_id = self.lease.trial_id
@@ -218,7 +224,8 @@ class Attempt(Store):
             if isinstance(error, FileNotFoundError):
                 raise DiskError(f"{folder}: {GONE}") from None
             raise
-        shutil.rmtree(before, ignore_errors=True)
+        with suppress(OSError):  # there may have been none
+            remove_folder(before)
 
     def end(self) -> None:
         """Gives the lease back; what did not end leaves what the next run goes on from, if anything."""
@@ -235,6 +242,19 @@ class Attempt(Store):
         if not is_resumable(self.running) and not has_finished(self.running, trial_id=trial_id):
             shutil.rmtree(self.running, ignore_errors=True)
         self.lease.release(finished=finished)
+
+
+def check_one_disk(results: Path) -> None:
+    """Raises `DiskError` where a trial's folder could not go from one place in the results folder to another."""
+    folders = [folder for name in (RUNNING, TRIALS, QUARANTINE) if (folder := results / name).is_dir()]
+    if len(folders) < 3 and results.is_dir():  # what is missing is made there
+        folders.append(results)
+    for folder in folders:
+        if folder.stat().st_dev != folders[0].stat().st_dev:
+            raise DiskError(
+                f"{folder}: is on another disk than {folders[0]}; "
+                f"keep the whole results folder on one disk, and run again"
+            )
 
 
 def is_resumable(folder: Path) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
+from bench.machine.disk import write_text
 from bench.tasks.base import Reported
 
 # What a record vouches for. Events and the log are for people, and nothing is computed from them.
@@ -57,6 +58,17 @@ def disagreement(path: Path, told: Mapping[FileName, str]) -> str:
     return "" if found == checksum else f"{path}: was changed after it was written (its checksum differs); {AGAIN}"
 
 
+def is_sound(path: Path, told: Mapping[FileName, str]) -> bool:
+    """Whether one of these files is there, and is what its record tells or the record tells nothing."""
+    return path.is_file() and not path.is_symlink() and not disagreement(path, told)
+
+
+def of_trial(folder: Path, told: Mapping[FileName, str]) -> tuple[FileName, ...]:
+    """The names of a trial's files: that its record tells of, or else that are there or were left out."""
+    without = left_out(folder)
+    return tuple(name for name in FILES if (name in told if told else name in without or (folder / name).is_file()))
+
+
 def left_out(folder: Path) -> frozenset[str]:
     """The files that an archive does without, by name; none where nothing, or nothing sound, says so."""
     try:
@@ -64,6 +76,11 @@ def left_out(folder: Path) -> frozenset[str]:
     except (OSError, ValueError):
         return frozenset()
     return frozenset(name for name in names if name in FILES) if isinstance(names, list) else frozenset()
+
+
+def write_left_out(folder: Path, names: Iterable[str]) -> None:
+    """Writes which files an archive does without. Raises `DiskError` where the disk does not take it."""
+    write_text(folder / LEFT_OUT, json.dumps(list(names)))
 
 
 def _checksum(path: Path) -> str:

@@ -13,6 +13,7 @@ from bench.errors import DamagedRecordError, NewerRecordError, SweepError, expla
 from bench.records.older import FLAT, UNSEALED, today
 from bench.records.record import Record
 
+# A field that is added to a record or a trial raises it: a version from before the field then leaves the record alone.
 SCHEMA = 3
 AGAIN = "delete it, or run its sweep again, which sets it aside"
 
@@ -32,7 +33,8 @@ def decode(text: str, *, trial_id: str, where: str) -> Record:
         trial_id: the trial that it must be of: the name of its folder.
         where: what to name in an error.
 
-    Raises `NewerRecordError` for a later schema and `DamagedRecordError` for all else that is wrong.
+    Raises `NewerRecordError` for a later schema, or fields that this version does not know under a checksum that is
+    right, and `DamagedRecordError` for all else that is wrong.
     """
     try:
         content = json.loads(text)
@@ -61,7 +63,7 @@ def decode(text: str, *, trial_id: str, where: str) -> Record:
             content = today(content)
         except SweepError as error:
             raise DamagedRecordError(f"{where}: is of no trial ({error}); {AGAIN}") from None
-    return _checked(content, trial_id=trial_id, where=where)
+    return _checked(content, trial_id=trial_id, where=where, sealed=schema != UNSEALED)
 
 
 def _sealed_before(content: dict[str, Any]) -> bool:
@@ -76,10 +78,15 @@ def checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _checked(content: dict[str, Any], *, trial_id: str, where: str) -> Record:
+def _checked(content: dict[str, Any], *, trial_id: str, where: str, sealed: bool) -> Record:
     try:
         record = Record.model_validate(content)
     except ValidationError as error:
+        if sealed and all(finding["type"] == "extra_forbidden" for finding in error.errors()):
+            key = ".".join(map(str, error.errors()[0]["loc"]))
+            raise NewerRecordError(
+                f"{where}: tells more than this version knows ({key!r}); update the project; the record is left alone"
+            ) from None
         raise DamagedRecordError(f"{explain(error, Record, where=where)}; {AGAIN}") from None
     trial = record.trial
     if record.trial_id != trial_id:

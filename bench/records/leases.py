@@ -254,7 +254,7 @@ def read_holder(path: Path) -> Holder | None:
 def _highest(folder: Path) -> int | None:
     try:
         names = os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a desktop leaves files of its own anywhere
         return None
     numbers = [int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdecimal()]
     return max(numbers, default=None)

@@ -67,7 +67,7 @@ def write_listing(results: Path, listing: Listing) -> Path:
     def write(temporary: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
-    with disk_explained(path):
+    with disk_explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, write)
     return path

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import LeaseError, RecordError
-from bench.machine.disk import copy_folder, disk_explained
+from bench.machine.disk import copy_folder, disk_explained, remove_folder
 from bench.records.attempt import Attempt
-from bench.records.files import disagreements
+from bench.records.files import FILES, LEFT_OUT, FileName, disagreements, is_sound, left_out, of_trial, write_left_out
 from bench.records.leases import LEASES, take_lease
 from bench.records.listing import listed_sweeps, read_listing, write_listing
 from bench.records.record import FINISHED, Record
@@ -24,7 +25,7 @@ class Merged:
     """What became of the trials that were to be taken in.
 
     Attributes:
-        copied: ids of those that were missing, damaged or unfinished where they now stand.
+        copied: ids of those that were missing, damaged, unfinished or without some of their files where they now stand.
         skipped: ids of those that are there already: the same record, or one that finished where this did not.
         refused: one line for each that was not taken in, and why.
     """
@@ -63,7 +64,7 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
 
     A record that finished goes before one that did not, and of two that did not the later one stands. Of two that
     finished and differ neither is better: the one that is there stays, and the other is refused. So is one whose files
-    are not what its record tells.
+    are not what its record tells. Of two that are the same, files that the one there lacks are taken from the other.
     """
     trial_id = record.trial_id
     lease = take_lease(results, trial_id)
@@ -86,6 +87,10 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
 
 def _take_in(folder: Path, record: Record, *, attempt: Attempt, merged: Merged) -> bool:
     trial_id, store = record.trial_id, Store(attempt.results)
+    if lacking := _lacking(folder, record, store=store):
+        _complete(folder, record, lacking, attempt=attempt)
+        merged.copied.append(trial_id)
+        return True
     stands = _stands(folder, record, store=store, merged=merged)
     if stands is None:
         there = store.survey([trial_id])
@@ -126,13 +131,38 @@ def _stands(folder: Path, record: Record, *, store: Store, merged: Merged) -> bo
     return None
 
 
+def _lacking(folder: Path, record: Record, *, store: Store) -> list[FileName]:
+    """The files that the same trial in the store does without, or that are off there, and are sound in this folder."""
+    place = store.folder_of(record.trial_id)
+    if store.survey([record.trial_id]).records.get(record.trial_id) != record:
+        return []
+    told = record.files
+    return [
+        name for name in of_trial(folder, told) if is_sound(folder / name, told) and not is_sound(place / name, told)
+    ]
+
+
+def _complete(folder: Path, record: Record, lacking: Sequence[FileName], *, attempt: Attempt) -> None:
+    """Replaces the trial in the store by one with these files too, and with what else only the other folder holds."""
+    place = Store(attempt.results).folder_of(record.trial_id)
+    copy_folder(place, attempt.running, leaving_out=LEFT_OUT)
+    copy_folder(folder, attempt.running / INCOMING, leaving_out=RECORD)
+    for path in (attempt.running / INCOMING).iterdir():
+        if path.name not in lacking and (path.name in (*FILES, LEFT_OUT) or (attempt.running / path.name).exists()):
+            remove_folder(path) if path.is_dir() else path.unlink()
+    _unpack(attempt.running / INCOMING, attempt.running)
+    if without := left_out(place).difference(lacking):
+        write_left_out(attempt.running, sorted(without))
+    attempt.replace(record)
+
+
 def _unpack(incoming: Path, folder: Path) -> None:
     """Moves everything out of a folder into the one that it stands in, in the place of what is there."""
     with disk_explained(folder):
         for path in sorted(incoming.iterdir()):
             there = folder / path.name
-            if there.is_dir() and not there.is_symlink():
-                shutil.rmtree(there)
+            if there.is_dir():
+                remove_folder(there)
             path.replace(there)
         incoming.rmdir()
 

@@ -11,9 +11,15 @@ from bench.records.files import FileName
 from bench.records.record import Record
 
 Verdict = Literal[
-    "identical", "within the seeds' spread", "apart", "not judged", "started otherwise", "ended otherwise"
+    "identical",
+    "the same numbers",
+    "within the seeds' spread",
+    "apart",
+    "not judged",
+    "started otherwise",
+    "ended otherwise",
 ]
-REPRODUCED: tuple[Verdict, ...] = ("identical", "within the seeds' spread")
+REPRODUCED: tuple[Verdict, ...] = ("identical", "the same numbers", "within the seeds' spread")
 # What a trial begins with: were one of these another, it would be another trial.
 START = ("parameters_checksum", "batches_checksum", "data_fingerprint")
 OUTCOME = ("quality", "loss", "update_ratio")
@@ -31,9 +37,11 @@ class Reproduction:
     Attributes:
         first, again: the records.
         verdict: `identical` where all numbers of the outcome, the trained parameters and the gates are the same, bit
-            for bit; `within the seeds' spread` where no number differs by more than three standard deviations over the
+            for bit; `the same numbers` where those of the outcome are, and the records tell no file that can be
+            compared; `within the seeds' spread` where no number differs by more than three standard deviations over the
             seeds of its configuration; `not judged` where fewer than three seeds tell them; `started otherwise`
-            where initial parameters, batches or data are not the same, which is a defect or another data set.
+            where initial parameters, batches or data are not the same, as far as both records tell them, which is a
+            defect or another data set.
         differing: what is not the same, in words, such as `quality` or `final.npz`.
         conditions: in what the two ran under other conditions, in words: a reason why rounding may differ.
     """
@@ -58,7 +66,8 @@ def compared(first: Record, again: Record, *, seeds: Sequence[Record]) -> Reprod
         again: the new one, of the same trial.
         seeds: the records of its configuration in its framework, every seed's, the first one's too.
     """
-    of_start = [name for name in START if getattr(first, name) != getattr(again, name)]
+    told = [name for name in START if getattr(first, name) and getattr(again, name)]
+    of_start = [name for name in told if getattr(first, name) != getattr(again, name)]
     of_outcome = [name for name in OUTCOME if getattr(first, name) != getattr(again, name)]
     both = [name for name in FILES if name in first.files and name in again.files]
     other_files = [name for name in both if first.files[name] != again.files[name]]
@@ -68,7 +77,7 @@ def compared(first: Record, again: Record, *, seeds: Sequence[Record]) -> Reprod
     elif of_start:
         verdict = "started otherwise"
     elif not of_outcome and not other_files:
-        verdict = "identical"
+        verdict = "identical" if both else "the same numbers"
     else:
         verdict = _of_spread(first, again, seeds=seeds)
     return Reproduction(

@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli.array_job import words_of_a_task
 from bench.cli.executors import OF_ONE, check_options
-from bench.errors import ClusterError
+from bench.errors import ClusterError, UserError
 from tests.bench.cli.commands import MINI, command
 
 LEFT_OUT: dict[str, Any] = {name: value for options in OF_ONE.values() for name, value in options.items()}
@@ -31,6 +31,13 @@ def test_an_option_of_another_executor_is_refused(executor: str, given: dict[str
     with pytest.raises(ClusterError) as raised:
         check_options(executor, LEFT_OUT | given)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("executor", ["local", "slurm"])
+def test_trials_at_a_time_on_a_gpu_need_one_that_is_named(executor: str) -> None:
+    with pytest.raises(UserError, match="--trials-per-gpu goes with --gpus"):
+        check_options(executor, LEFT_OUT | {"--trials-per-gpu": 4})
+    check_options(executor, LEFT_OUT | {"--trials-per-gpu": 4, "--gpus": "0"})
 
 
 def test_options_that_go_together_pass() -> None:

@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 
 from bench.cli.program import application
 from bench.errors import RecordError
+from bench.launch import running
+from bench.plan.sweep import Sweep
+from bench.plan.trial import Trial
 from bench.records.listing import Listing, write_listing
 from bench.records.store import Store
 from tests.bench.cli.commands import MINI, command
@@ -67,6 +70,40 @@ def test_records_of_other_runs_are_never_replaced(tmp_path: Path, lists: tuple[s
         write_listing(other, Listing(sweep=name, trials=(trial().id,)))
     assert "records of other runs stand there" in refused("--results", first, "--into", other)
     assert Store(other).trial_ids() == [trial().id]
+
+
+def recorded_again(into: Path, listed: list[Trial], finished: list[Trial]) -> None:
+    write_listing(into, Listing(sweep="reproduce", trials=tuple(one.id for one in listed)))
+    for one in finished:
+        Store(into).write(record(one))
+
+
+BOTH = [trial(), trial(seed=1)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "finished", "anew"),
+    [(BOTH, BOTH[:1], False), (BOTH[::-1], [], False), (BOTH, BOTH, True), (BOTH[:1], BOTH[:1], True)],
+    ids=["stopped", "stopped before any finished", "all are through", "another draw"],
+)
+def test_what_a_stopped_draw_finished_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: list[Trial], finished: list[Trial], anew: bool
+) -> None:
+    first, into = tmp_path / "first", tmp_path / "into"
+    for one in BOTH:
+        Store(first).write(record(one))
+    recorded_again(into, listed, finished)
+    asked = []
+
+    def stopped(sweep: Sweep, **options: object) -> None:
+        asked.append(options["anew"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "run_sweep", stopped)
+    done = CliRunner().invoke(application(), ["reproduce", "--results", str(first), "--into", str(into)])
+    assert done.exit_code == 130
+    assert asked == [anew]
+    assert len(Store(into).trial_ids()) == len(finished)
 
 
 def test_conditions_without_a_sweep_are_refused(tmp_path: Path) -> None:

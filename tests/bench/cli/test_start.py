@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from bench.cli.start import start
@@ -15,3 +17,16 @@ def test_ctrl_c_while_a_program_imports_is_one_line(capsys: pytest.CaptureFixtur
         start(program)
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_word_that_is_no_text_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of such a name would stand in the command line of every record, which is JSON."""
+    monkeypatch.setattr("sys.argv", ["run_all.py", "--results", os.fsdecode(b"A\xe9")])
+    with pytest.raises(SystemExit) as ended:
+        start(lambda: pytest.fail("the program was started"))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: A\\udce9: holds bytes that are no UTF-8, which no record could tell; give it another name"
+    ]

@@ -118,4 +118,4 @@ def test_the_tasks_of_an_array_job_run_the_sweep(tmp_path: Path) -> None:
     wait_for(lambda: not [one for one in psutil.process_iter() if runs_in(folder, one)], seconds=60)
     assert findings(tmp_path / "results") == []
     again = command(*words)
-    assert again.stdout == "sweep mini: all 4 trials are done\n"
+    assert again.stdout == "sweep mini: nothing to run\n"

@@ -11,7 +11,7 @@ import pytest
 from bench.errors import RecordError
 from bench.plan.trial import Trial
 from bench.records.archive import OF_ALL, archive, best_seeds
-from bench.records.files import FILES, LEFT_OUT
+from bench.records.files import FILES, LEFT_OUT, left_out
 from bench.records.listing import read_listing
 from bench.records.merge import merge
 from bench.records.store import Store, write_arrays, write_curve
@@ -147,3 +147,69 @@ def test_a_copy_that_was_killed_at_any_line_is_made_again(stands: bool, store: S
     assert archive("mine", SEEDS, results=store.results, target=target).copied == [changed]
     assert findings(target) == []
     assert not [path for path in target.iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_is_not_archived_in_itself(store: Store) -> None:
+    before = {made.id: names(store.folder_of(made.id)) for made in SEEDS}
+    with pytest.raises(RecordError, match="name another one"):
+        archive("mine", SEEDS, results=store.results, target=store.results / ".." / store.results.name)
+    assert {made.id: names(store.folder_of(made.id)) for made in SEEDS} == before
+
+
+def test_a_trial_that_stands_there_whole_stays_whole(store: Store, tmp_path: Path) -> None:
+    whole, kept_apart = tmp_path / "whole", tmp_path / "kept"
+    shutil.copytree(store.results, whole)
+    archive("mine", SEEDS, results=store.results, target=kept_apart)
+    for results in (store.results, kept_apart):
+        done = archive("mine", SEEDS, results=results, target=whole)
+        assert (done.copied, done.skipped) == ([], [made.id for made in SEEDS])
+    assert all(names(Store(whole).folder_of(made.id)) == set(FILES) for made in SEEDS)
+
+
+def test_a_whole_trial_that_is_damaged_there_is_named_and_loses_nothing(store: Store, tmp_path: Path) -> None:
+    whole = Store(tmp_path / "whole")
+    shutil.copytree(store.results, whole.results)
+    edited, unbelieved = (whole.folder_of(made.id) for made in SEEDS[:2])
+    (edited / "curve.csv").write_text("edited")
+    rewrite(unbelieved / "record.json", quality=0.0)
+    done = archive("mine", SEEDS, results=store.results, target=whole.results)
+    assert [str(edited / "curve.csv") in line for line in done.refused] == [True]
+    assert names(edited) == set(FILES)
+    assert names(whole.results / "quarantine" / f"{SEEDS[1].id}-1") == {*FILES, "reason.txt"}
+
+
+def test_an_archive_with_less_takes_nothing_from_one_with_more(store: Store, tmp_path: Path) -> None:
+    target, less = tmp_path / "kept", tmp_path / "less"
+    archive("mine", SEEDS, results=store.results, target=target)
+    shutil.copytree(target, less)
+    folder = Store(less).folder_of(SEEDS[1].id)
+    (folder / "final.npz").unlink()
+    (folder / LEFT_OUT).write_text('["steps.npz", "best.npz", "final.npz"]')
+    assert archive("mine", SEEDS, results=less, target=target).copied == []
+    assert kept(tmp_path, SEEDS[1]) == {*OF_ALL, "final.npz"}
+
+
+def test_the_files_of_a_record_from_before_they_were_told_are_kept_too(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "kept"
+    store.write(record(SEEDS[1], quality=0.1, files={}))
+    (store.folder_of(SEEDS[1].id) / "steps.npz").unlink()
+    for results in (store.results, target):
+        archive("mine", SEEDS, results=results, target=target if results is store.results else tmp_path / "again")
+    for results in (target, tmp_path / "again"):
+        folder = Store(results).folder_of(SEEDS[1].id)
+        assert names(folder) == {*OF_ALL, "final.npz"}
+        assert left_out(folder) == {"best.npz"}
+    assert archive("mine", SEEDS, results=store.results, target=target).copied == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_archives_of_parts_keep_one_best_seed(order: tuple[int, int], store: Store, tmp_path: Path) -> None:
+    target, parts = tmp_path / "kept", ([SEEDS[0], SEEDS[2]], [SEEDS[1]])
+    other = trial(cell="gru")
+    fill(store, other, quality=0.5)
+    archive("other", [other], results=store.results, target=target)
+    for part in order:
+        archive("mine", parts[part], results=store.results, target=target)
+    assert [kept(tmp_path, made) for made in SEEDS] == [set(OF_ALL), {*OF_ALL, "final.npz"}, set(OF_ALL)]
+    assert kept(tmp_path, other) == {*OF_ALL, "final.npz"}
+    assert findings(target) == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.errors import DiskError, RecordError
-from bench.records.attempt import Attempt, attempts
+from bench.records.attempt import Attempt, attempts, check_one_disk
 from bench.records.leases import LEASES, leased_trials, take_lease
 from bench.records.listing import Listing, read_listing, write_listing
 from bench.records.merge import merge
@@ -167,3 +168,33 @@ def test_what_cannot_be_read_is_not_taken_for_missing(tmp_path: Path) -> None:
     (tmp_path / "trials" / trial().id / "record.json").mkdir(parents=True)
     with pytest.raises(RecordError, match="cannot be read"):
         Store(tmp_path).read(trial().id)
+
+
+@pytest.mark.parametrize("name", ["trials", "running", "quarantine"])
+def test_a_results_folder_on_two_disks_is_told_before_anything_runs(small_disk: SmallDisk, name: str) -> None:
+    results = small_disk.place.with_name("results")
+    results.mkdir()
+    check_one_disk(results)
+    (results / name).symlink_to(small_disk.place)
+    with pytest.raises(DiskError, match=r"another disk than .*; keep the whole results folder on one disk"):
+        check_one_disk(results)
+
+
+def test_a_record_that_cannot_go_to_another_disk_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename, places = Path.rename, (tmp_path / "trials" / trial().id,)
+
+    def on_two_disks(path: Path, target: Path) -> Path:
+        if target in places:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path), None, str(target))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", on_two_disks)
+    attempt = Attempt(tmp_path, lease=taken(tmp_path, trial().id))
+    attempt.start()
+    with pytest.raises(DiskError, match="it would go to another disk; keep the whole results folder on one disk"):
+        attempt.write(record(trial()))
+    attempt.end()
+    monkeypatch.undo()
+    again = Attempt(tmp_path, lease=taken(tmp_path, trial().id))
+    again.start()
+    assert Store(tmp_path).survey().records == {trial().id: record(trial())}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from bench.errors import RecordError
 from bench.records.adopt import adopt
-from bench.records.attempt import Attempt
+from bench.records.attempt import Attempt, attempts
+from bench.records.files import FILES, left_out, write_left_out
 from bench.records.format import SCHEMA
 from bench.records.leases import take_lease
 from bench.records.listing import Listing, read_listing, write_listing
@@ -116,6 +118,85 @@ def test_a_trial_that_runs_is_not_disturbed(stores: tuple[Store, Store]) -> None
 def test_a_folder_without_trials_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="holds no trials"):
         merge(tmp_path / "a", tmp_path / "b")
+
+
+def whole(store: Store, seed: int) -> Path:
+    """A trial whose record tells of its files, with a log; returns its folder."""
+    folder = store.folder_of(trial(seed=seed).id)
+    folder.mkdir(parents=True)
+    for name in FILES[1:]:
+        write_arrays(folder / name, {"weights": np.full(3, seed)})
+    (folder / "log.txt").write_text("begun\n")
+    store.write(record(trial(seed=seed), finished=""))
+    return folder
+
+
+def in_part(store: Store, seed: int, lacking: tuple[str, ...], *, said: bool) -> Path:
+    """The same trial without some of its files, as an archive leaves it or as one that lost them."""
+    folder = whole(store, seed)
+    for name in (*lacking, "log.txt"):
+        (folder / name).unlink()
+    if said:
+        write_left_out(folder, [name for name in FILES if name in lacking])
+    return folder
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["left out", "gone"])
+def test_files_that_the_same_trial_lacks_here_are_taken_in(stores: tuple[Store, Store], said: bool) -> None:
+    ours, theirs = stores
+    place, folder = in_part(ours, 0, ("best.npz", "final.npz"), said=said), whole(theirs, 0)
+    (folder / "record.json").write_bytes((place / "record.json").read_bytes())  # of the same date
+    (place / "steps.npz").write_bytes(b"damaged")
+    (folder / "gates.npz").unlink()
+    merged = merge(ours.results, theirs.results)
+    assert (merged.copied, merged.skipped, merged.refused) == ([trial().id], [], [])
+    assert findings(ours.results) == []
+    assert {path.name for path in place.iterdir()} == {"record.json", "log.txt", *FILES[1:]}
+    assert not attempts(ours.results)
+    assert merge(ours.results, theirs.results).skipped == [trial().id]
+
+
+def test_what_an_archive_still_lacks_stays_listed(stores: tuple[Store, Store]) -> None:
+    ours, theirs = stores
+    place = in_part(ours, 0, ("best.npz", "final.npz"), said=True)
+    folder = in_part(theirs, 0, ("steps.npz", "final.npz"), said=True)
+    (folder / "record.json").write_bytes((place / "record.json").read_bytes())
+    assert merge(ours.results, theirs.results).copied == [trial().id]
+    assert left_out(place) == {"final.npz"}
+    assert findings(ours.results) == []
+
+
+def test_an_old_folder_goes_only_where_all_of_it_stands_in_the_store(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folders = [old(tmp_path, "mine", seed) for seed in (0, 1)]
+    for folder in folders:
+        write_arrays(folder / "best.npz", {"weights": np.ones(3)})
+        shutil.copytree(folder, store.folder_of(folder.name))
+    (store.folder_of(folders[0].name) / "best.npz").unlink()
+    (store.folder_of(folders[1].name) / "curve.csv").write_text("other\n")
+    merged = adopt(tmp_path)
+    assert merged.copied == [folders[0].name]
+    assert (store.folder_of(folders[0].name) / "best.npz").is_file()
+    assert [folder.exists() for folder in folders] == [False, True]
+    (line,) = merged.refused
+    assert line.startswith(f"{folders[1] / 'curve.csv'}: is not in {store.folder_of(folders[1].name)}")
+
+
+def test_an_old_folder_that_is_a_link_is_taken_in_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    folder = old(tmp_path / "elsewhere", "mine", 0)
+    (results / "mine").mkdir(parents=True)
+    (results / "mine" / folder.name).symlink_to(folder)
+    assert adopt(results).copied == [folder.name]
+    assert not (results / "mine").exists()
+    assert (folder / "record.json").is_file()
+
+
+def test_what_a_desktop_leaves_among_the_leases_is_no_lease(tmp_path: Path) -> None:
+    fill(Store(tmp_path), 0)
+    (tmp_path / "leases").mkdir()
+    (tmp_path / "leases" / ".DS_Store").touch()
+    assert findings(tmp_path) == []
 
 
 def old(results: Path, sweep: str, seed: int, **changes: Any) -> Path:

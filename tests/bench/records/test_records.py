@@ -141,6 +141,25 @@ def test_a_record_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     assert list(store.survey().left_alone) == [trial().id]
 
 
+@pytest.mark.parametrize("of_trial", [False, True])
+def test_a_sealed_record_that_tells_more_is_left_alone_too(tmp_path: Path, of_trial: bool) -> None:
+    """Fields were added under this schema's number: a version from before them takes no such record for damaged."""
+    store = Store(tmp_path)
+    path = store.write(record(trial()))
+    content = json.loads(path.read_text())
+    (content["trial"] if of_trial else content)["taste"] = "sweet"
+    rewrite(path, trial=content["trial"], taste=content.get("taste"))
+    assert list(store.survey().damaged) == [trial().id], "nobody sealed it"
+    content.pop("checksum")
+    path.write_text(json.dumps({**content, "checksum": checksum(content)}))
+    with pytest.raises(NewerRecordError, match=r"taste.*update the project; the record is left alone"):
+        store.read(trial().id)
+    assert store.missing([trial()]) == []
+    content["quality"] = "much"
+    path.write_text(json.dumps({**content, "checksum": checksum(content)}))
+    assert list(store.survey().damaged) == [trial().id], "that is no field's value in any version"
+
+
 def flat(written: Record) -> dict[str, Any]:
     """A record as the first two schemas held it: the trial's fields among its own, options with their defaults."""
     content = written.model_dump(mode="json")

@@ -40,8 +40,17 @@ def test_other_parameters_or_gates_are_not_identical_even_where_all_numbers_are(
     assert (found.verdict, found.differing, found.reproduced) == ("within the seeds' spread", (name,), True)
 
 
-def test_a_record_from_before_files_were_told_is_compared_by_its_numbers() -> None:
-    assert second(files={}).verdict == "identical"
+@pytest.mark.parametrize("files", [{}, {"curve.csv": "c"}])
+def test_a_record_from_before_files_were_told_is_compared_by_its_numbers(files: dict[str, str]) -> None:
+    """Identical would say that its parameters were compared."""
+    found = second(files=files)
+    assert (found.verdict, found.differing, found.reproduced) == ("the same numbers", (), True)
+    assert second(files=files, loss=0.31).verdict == "within the seeds' spread"
+
+
+@pytest.mark.parametrize("name", ["parameters_checksum", "batches_checksum", "data_fingerprint"])
+def test_a_start_that_one_record_does_not_tell_is_not_compared(name: str) -> None:
+    assert second(**{name: ""}).verdict == "identical"
 
 
 @pytest.mark.parametrize("name", ["quality", "loss", "update_ratio"])
