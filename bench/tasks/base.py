@@ -25,7 +25,7 @@ Reported = Literal["last", "best_validation"]
 class TaskOptions(BaseModel):
     """What a trial may choose about a task; the base has no choices."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # a record holds finite numbers alone
 
 
 class Score(Protocol):

@@ -20,7 +20,7 @@ class Protocol(BaseModel):
     `learning_rate_schedule` says how the rate falls from `learning_rate`; `learning_rate_of` has the formulas.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # a record holds finite numbers alone
 
     steps: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)

@@ -172,6 +172,13 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"protocol": {"beta_2": 1.0}}, "here: protocol: beta_2 = 1.0: Input should be less than 1"),
         ({"protocol": {"epsilon": 0}}, "here: protocol: epsilon = 0: Input should be greater than 0"),
         ({"protocol": {"clip_norm": -1}}, "here: protocol: clip_norm = -1: Input should be greater than or equal to 0"),
+        ({"protocol": {"clip_norm": float("inf")}}, "protocol: clip_norm = inf: Input should be a finite number"),
+        ({"protocol": {"epsilon": float("inf")}}, "protocol: epsilon = inf: Input should be a finite number"),
+        ({"protocol": {"learning_rate": float("inf")}}, "learning_rate = inf: Input should be a finite number"),
+        (
+            {"task": "charades", "options": {"frames_per_second": float("inf")}},
+            "here: options of charades: frames_per_second = inf: Input should be a finite number",
+        ),
         ({"protocol": {"dropout": 1.0}}, "here: protocol: dropout = 1.0: Input should be less than 1"),
         (
             {"protocol": {"learning_rate_schedule": "cosin"}},
