@@ -25,8 +25,8 @@ class FrequencyOptions(TaskOptions):
 class Frequency(GeneratedTask):
     """Inputs `[batch, length, 1]`: 100 ms of a sine. Class 0: period U(5, 6) ms; 1: U(1, 5) ∪ U(6, 100) ms.
 
-    Phase shifts are uniform over a period, and each batch holds both classes in equal number; where its size is odd, the
-    one that is over is of either class with equal chance.
+    Phase shifts are uniform over a period, and each batch holds both classes in equal number; where its size is
+    odd, the one that is over is of either class with equal chance.
     """
 
     name = "frequency"
