@@ -242,6 +242,7 @@ def build_trial(content: Mapping[str, Any], *, where: str) -> Trial:
     overrides = dict(fields.get("protocol", {}))
     protocol = of_task.default_protocol.model_dump(exclude_unset=True)
     if "steps" in overrides or "epochs" in overrides:
+        _refuse_other_unit(of_task.default_protocol, overrides, where=where)
         protocol = {key: value for key, value in protocol.items() if key not in ("steps", "epochs")}
     try:
         fields["protocol"] = Protocol.model_validate({**protocol, **overrides})
@@ -251,6 +252,16 @@ def build_trial(content: Mapping[str, Any], *, where: str) -> Trial:
         return Trial.model_validate(fields)
     except ValidationError as error:
         raise SweepError(explain(error, Trial, where=where)) from None
+
+
+def _refuse_other_unit(default: Protocol, overrides: Mapping[str, Any], *, where: str) -> None:
+    """Raises `SweepError` where the task's `evaluate_every` would come to count another unit than it was chosen for."""
+    given, own = ("steps", "epochs") if default.steps is None else ("epochs", "steps")
+    if overrides.get(given) is not None and overrides.get(own) is None and "evaluate_every" not in overrides:
+        raise SweepError(
+            f"{where}: protocol: {given} = {overrides[given]!r}: "
+            f"the task evaluates every {default.evaluate_every} {own}; give evaluate_every in {given}"
+        )
 
 
 def field_value(trial: Trial, key: str) -> Any:

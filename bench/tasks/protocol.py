@@ -15,9 +15,10 @@ class Protocol(BaseModel):
     """One training protocol. Each task has the paper's as its default; sweeps override single fields.
 
     Exactly one of `steps` and `epochs` is set. `evaluate_every` counts steps, or epochs where the length is given
-    in epochs. `evaluation_sequences` is the number of held-out sequences that a task generates for each
-    evaluation; data sets with files use all they hold out. `clip_norm = 0` turns clipping off.
-    `learning_rate_schedule` says how the rate falls from `learning_rate`; `learning_rate_of` has the formulas.
+    in epochs; whoever gives a length in the other unit than the task's gives it too. `evaluation_sequences` is the
+    number of held-out sequences that a task generates for each evaluation; data sets with files use all they hold
+    out. `clip_norm = 0` turns clipping off. `learning_rate_schedule` says how the rate falls from `learning_rate`;
+    `learning_rate_of` has the formulas.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # a record holds finite numbers alone

@@ -166,6 +166,14 @@ def test_pairs_differ_in_the_framework_alone() -> None:
             "here: protocol: unknown key 'learning_rat'; did you mean 'learning_rate'?",
         ),
         ({"protocol": {"steps": 1, "epochs": 1}}, "here: protocol: give exactly one of steps and epochs"),
+        (
+            {"task": "digits", "protocol": {"steps": 1000}},
+            "here: protocol: steps = 1000: the task evaluates every 5 epochs; give evaluate_every in steps",
+        ),
+        (
+            {"protocol": {"epochs": 2, "steps": None}},
+            "here: protocol: epochs = 2: the task evaluates every 300 steps; give evaluate_every in epochs",
+        ),
         ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
         ({"protocol": {"learning_rate": 0}}, "here: protocol: learning_rate = 0: Input should be greater than 0"),
         ({"protocol": {"beta_1": 1.0}}, "here: protocol: beta_1 = 1.0: Input should be less than 1"),
@@ -198,7 +206,7 @@ def test_the_least_of_each_value_is_taken() -> None:
     least |= {"clip_norm": 0, "dropout": 0}
     made = trial(cell="lstm", units=[1], seed=0, budget_cost=0, p_skip=0, period=1, gate_layer=-1, protocol=least)
     assert {key: getattr(made.protocol, key) for key in least} == least
-    assert trial(protocol={"epochs": 1}).protocol.epochs == 1
+    assert trial(protocol={"epochs": 1, "evaluate_every": 1}).protocol.epochs == 1
 
 
 def test_a_missing_key_is_named() -> None:

@@ -114,7 +114,7 @@ def test_evaluations_are_at_the_interval_and_after_the_last_step(run_known: RunK
     for protocol, steps in (
         ({"steps": 5, "evaluate_every": 2}, ["2", "4", "5"]),
         ({"steps": 1, "evaluate_every": 3}, ["1"]),
-        ({"epochs": 3}, ["2", "4", "6"]),
+        ({"epochs": 3, "evaluate_every": 1}, ["2", "4", "6"]),
         ({"epochs": 3, "evaluate_every": 2}, ["4", "6"]),
     ):
         record = run_known(KnownLearner(), protocol=protocol)
