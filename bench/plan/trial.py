@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bench.errors import SweepError, explain
 from bench.tasks import DEFAULT_DATA, build_task, task_class, task_options
 from bench.tasks.base import Task
-from bench.tasks.protocol import Protocol
+from bench.tasks.protocol import Count, Protocol
 from impls.checks import check_native, check_precision
 from impls.contract import (
     ACTIVATIONS,
@@ -74,7 +74,7 @@ class Trial(BaseModel):
     task: str
     options: dict[str, Any] = Field(default_factory=dict)
     cell: str
-    units: tuple[int, ...]
+    units: tuple[Count, ...]
     framework: str
     engine: str = DEFAULT_ENGINE
     device: str = "cpu"
@@ -84,7 +84,7 @@ class Trial(BaseModel):
     budget_cost: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="λ, the cost of a used sample")
     budget_target: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     p_skip: float = Field(default=0.0, ge=0, lt=1)
-    period: int = Field(default=1, ge=1, description="the periodic-skip baseline: only every how manyth step updates")
+    period: Count = Field(default=1, ge=1, description="the periodic-skip baseline: only every how manyth step updates")
     activation: str = "tanh"
     forget_bias: float = Field(default=1.0, allow_inf_nan=False)
     layer_norm: bool = False
@@ -259,8 +259,8 @@ def _refuse_other_unit(default: Protocol, overrides: Mapping[str, Any], *, where
     given, own = ("steps", "epochs") if default.steps is None else ("epochs", "steps")
     if overrides.get(given) is not None and overrides.get(own) is None and "evaluate_every" not in overrides:
         raise SweepError(
-            f"{where}: protocol: {given} = {overrides[given]!r}: "
-            f"the task evaluates every {default.evaluate_every} {own}; give evaluate_every in {given}"
+            f"{where}: protocol: the length is in {given}, the task evaluates every {default.evaluate_every} {own}; "
+            f"give evaluate_every in {given}"
         )
 
 

@@ -17,9 +17,9 @@ SOLVED_ABOVE = 0.99
 
 
 class FrequencyOptions(TaskOptions):
-    """`sample_milliseconds`: time between samples; 1 gives 100 steps, 0.5 gives 200."""
+    """`sample_milliseconds`: time between samples; 1 gives 100 steps, 0.5 gives 200, the least 100,000."""
 
-    sample_milliseconds: float = Field(default=1.0, gt=0, le=50)
+    sample_milliseconds: float = Field(default=1.0, ge=1e-3, le=50)
 
 
 class Frequency(GeneratedTask):

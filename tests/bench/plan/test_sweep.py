@@ -158,10 +158,22 @@ def test_an_include_stays_in_the_sweeps_folder(tmp_path: Path, include: str) -> 
         ('description = "a\\u001b[31mb"\n' + GRID, "'description' holds a line break or another control character"),
         ('include = ["other.toml"]', "other.toml: there is no such file"),
         ('include = ["mine.toml"]', "mine.toml: includes itself"),
+        ('include = ["inside/../mine.toml"]', "mine.toml: includes itself"),
+        (f'include = ["{"a" * 300}.toml"]', "File name too long"),
+        ('include = ["a\\u0000.toml"]', "cannot be read: embedded null byte"),
+        (GRID + f"seed = {'1' * 5001}", "mine.toml: cannot be read: a number has too many digits"),
+        (
+            GRID + f"units = {'[' * 3000}{']' * 3000}",
+            "mine.toml: cannot be read: a number has too many digits, or brack",
+        ),
+        (GRID + f"protocol.steps = 1{'0' * 400}", "steps = 1000"),
+        (GRID + f"protocol.steps = 0x{'f' * 5000}", "steps = a number of thousands of digits: Input should be"),
+        (GRID + f"seed = 0x{'f' * 5000}", "seed = a number of thousands of digits: Input should be"),
         ('include = ["quik"]', "unknown sweep 'quik'; did you mean 'quick'?"),
     ],
 )
 def test_refusals_name_file_key_and_nearest(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "inside").mkdir()
     with pytest.raises(SweepError) as caught:
         load(tmp_path, text)
     assert message in str(caught.value)

@@ -168,11 +168,20 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"protocol": {"steps": 1, "epochs": 1}}, "here: protocol: give exactly one of steps and epochs"),
         (
             {"task": "digits", "protocol": {"steps": 1000}},
-            "here: protocol: steps = 1000: the task evaluates every 5 epochs; give evaluate_every in steps",
+            "here: protocol: the length is in steps, the task evaluates every 5 epochs; give evaluate_every in steps",
         ),
         (
             {"protocol": {"epochs": 2, "steps": None}},
-            "here: protocol: epochs = 2: the task evaluates every 300 steps; give evaluate_every in epochs",
+            "here: protocol: the length is in epochs, the task evaluates every 300 steps; give evaluate_every in",
+        ),
+        ({"protocol": {"steps": 10**400}}, "0…: Input should be less than or equal to 1000000000"),
+        ({"protocol": {"steps": 16**5000}}, "here: protocol: steps = a number of thousands of digits: Input should be"),
+        ({"options": {"length": 10**400}}, "0…: Input should be less than or equal to 1000000000"),
+        ({"units": [10**400]}, "0…: Input should be less than or equal to 1000000000"),
+        ({"cell": "lstm", "period": 10**10}, "here: period = 10000000000: Input should be less than or equal to"),
+        (
+            {"task": "frequency", "options": {"sample_milliseconds": 1e-320}},
+            "options of frequency: sample_milliseconds = 1e-320: Input should be greater than or equal to 0.001",
         ),
         ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
         ({"protocol": {"learning_rate": 0}}, "here: protocol: learning_rate = 0: Input should be greater than 0"),
