@@ -28,8 +28,9 @@ class Evaluated:
 
     @property
     def update_ratios(self) -> Array:
-        """Updates / steps, `[sequences]`."""
-        return np.asarray(self.updates / self.steps)
+        """Updates / steps of the sequences that have a step, or NaN alone where none has one: 0 / 0 is no ratio."""
+        real = self.steps > 0
+        return np.asarray(self.updates[real] / self.steps[real]) if real.any() else np.array([np.nan])
 
     def fields(self) -> dict[str, float]:
         """The record's fields, under their names."""

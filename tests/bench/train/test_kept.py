@@ -150,3 +150,16 @@ def test_a_training_loss_that_is_no_number_ends_the_trial_as_diverged(run_known:
     record = run_known(KnownLearner(train_losses={3: math.nan}))
     assert (record.status, record.error) == ("diverged", "the training loss became nan at step 3")
     assert record.steps == 3
+
+
+class Empty(Known):
+    """Every sequence is padding alone."""
+
+    lengths = (0,) * EVALUATED
+
+
+def test_batches_of_padding_alone_leave_a_record_without_a_ratio(run_known: RunKnown, store: Store) -> None:
+    record = run_known(KnownLearner(), task=Empty)
+    kept = store.read(record.trial_id)
+    assert kept is not None
+    assert (kept.status, kept.update_ratio) == ("ok", None)
