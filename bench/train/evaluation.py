@@ -19,7 +19,11 @@ KEPT_SEQUENCES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """One pass over held-out data."""
+    """One pass over held-out data.
+
+    The loss is the mean of the batches' losses by their sequences. With targets at every step a batch's is the mean
+    over its real steps, so that a step among much padding weighs more than one of a fuller batch.
+    """
 
     quality: float
     loss: float
