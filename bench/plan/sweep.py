@@ -248,7 +248,7 @@ def _expand(path: Path, *, including: tuple[Path, ...]) -> Iterator[tuple[Trial,
             if section in defaults or section in grid:
                 merged[section] = {**defaults.get(section, {}), **grid.get(section, {})}
         for content_of_trial in _product(merged, where=where):
-            yield build_trial(content_of_trial, where=where), where
+            yield build_trial(content_of_trial, where=where).in_one_form(), where
 
 
 def _product(grid: Mapping[str, Any], *, where: str) -> Iterator[dict[str, Any]]:

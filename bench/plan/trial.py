@@ -53,7 +53,10 @@ OF_LABELS = (
 
 
 class Trial(BaseModel):
-    """Everything that decides a trial's result; nothing else enters its id.
+    """Everything that decides a trial's result, and what its id is of.
+
+    Two ids may be of one result: fields enter that a trial does not read, such as those of the gate with a plain cell
+    or a `budget_target` that the budget's form does not ask for, and so does the sign of a zero.
 
     Attributes:
         task, options: the task and its validated options.
@@ -209,6 +212,14 @@ class Trial(BaseModel):
             epsilon=protocol.epsilon,
             clip_norm=protocol.clip_norm,
         )
+
+    def in_one_form(self) -> Trial:
+        """The same trial with its `gate_layer` counted in one way: from the bottom, but for the top, which is -1.
+
+        For what is asked anew: a recorded trial keeps the number that its id is of.
+        """
+        layer = self.gate_layer % len(self.units)
+        return self.model_copy(update={"gate_layer": -1 if layer == len(self.units) - 1 else layer})
 
     def pair_id(self) -> str:
         """The id that this trial shares with its twins in the other frameworks."""

@@ -46,6 +46,17 @@ def test_units_are_a_number_or_a_list_of_stacks(tmp_path: Path) -> None:
     assert [trial.units for trial in load(tmp_path, GRID + "units = [8, [16, 24]]").trials] == [(8,), (16, 24)]
 
 
+def test_a_layer_of_the_gate_is_one_trial_however_it_is_counted(tmp_path: Path) -> None:
+    stack = GRID.replace("lstm", "skip_lstm") + "units = [[4, 4, 4]]\n"
+    ids = {number: load(tmp_path, stack + f"gate_layer = {number}").trials[0].id for number in range(-3, 3)}
+    assert ids[-1] == ids[2] == load(tmp_path, stack).trials[0].id
+    assert ids[-2] == ids[1]
+    assert ids[-3] == ids[0]
+    assert len(set(ids.values())) == 3
+    with pytest.raises(SweepError, match="duplicate trial"):
+        load(tmp_path, stack + "gate_layer = [2, -1]")
+
+
 def test_a_sweep_of_the_project_is_told_without_the_machines_folders() -> None:
     assert sweeps.load("digits").file == "bench/plan/sweeps/digits.toml"
 

@@ -110,6 +110,11 @@ def test_ids_recorded_before_still_hold() -> None:
     )
 
 
+def test_a_recorded_trial_keeps_the_layer_that_its_id_is_of() -> None:
+    made = trial(units=[4, 4], gate_layer=1)
+    assert build_trial(made.model_dump(mode="json"), where="here").id == made.id != made.in_one_form().id
+
+
 def test_pairs_differ_in_the_framework_alone() -> None:
     assert trial().pair_id() == trial(framework="tensorflow").pair_id()
     assert trial().pair_id() != trial(seed=1).pair_id()
