@@ -6,6 +6,8 @@ from pydantic import BaseModel, ValidationError
 
 from impls.errors import nearest
 
+LONGEST_SHOWN = 100  # characters of a value in an error
+
 
 class UserError(Exception):
     """Something the user gave or lacks: what is wrong, where, and what to do."""
@@ -63,6 +65,15 @@ def explain(error: ValidationError, model: type[BaseModel], *, where: str) -> st
         said = f"the key {key!r} is missing"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        said = f"{key} = {first['input']!r}: {message}" if key else message
+        said = f"{key} = {_shown(first['input'])}: {message}" if key else message
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     return f"{where}: {said}{more}"
+
+
+def _shown(value: object) -> str:
+    """A value as its error names it, at a length that a line can hold."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no number so long
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -6,7 +6,7 @@ gate, no readout. `docs/engines.md` says why some remain at skipped steps in tra
 
 from __future__ import annotations
 
-from impls.contract import CellSpec
+from impls.contract import NATIVE, CellSpec
 from impls.parameters import layer_input_sizes
 
 # Passes over a step's products in training, of implementations that make them at every step, whatever the gate says:
@@ -14,6 +14,18 @@ from impls.parameters import layer_input_sizes
 PASSES_OF_EVERY_STEP = {"reference": 3, "native": 3, "operations": 4}
 # Implementations whose products follow the updates.
 OF_UPDATES = ("kernels", "rounds", "tiles")
+
+
+def multiplies_padding(spec: CellSpec, *, framework: str, device: str, implementation: str) -> bool:
+    """Whether padded steps are multiplied as the others are, though nothing of them is taken.
+
+    Loops over dense steps do so, Keras's own too, which choose between the old state and the new one afterwards. What
+    follows the updates has none there; PyTorch's own layer reads packed sequences, and cuDNN is told the lengths.
+    """
+    if implementation != NATIVE:
+        return implementation not in OF_UPDATES
+    in_cudnn = device == "cuda" and spec.kind.name == "lstm"
+    return framework == "tensorflow" and not in_cudnn
 
 
 def _products(spec: CellSpec) -> tuple[int, int, int, int]:
@@ -41,7 +53,7 @@ def work_macs(
     Args:
         spec: the cell.
         updates_per_sequence: the mean number of updates.
-        steps: time steps of a sequence; a mean where they differ.
+        steps: time steps of a sequence, with padding where `multiplies_padding` says so; a mean where they differ.
         implementation: what ran, one of `impls.contract.IMPLEMENTATIONS` (`Learner.implementation`).
         training: forward and backward, with a gradient for the inputs; otherwise inference.
 

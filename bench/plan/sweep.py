@@ -172,9 +172,14 @@ def find(name: str, *, beside: Path | None = None) -> Path:
     """
     if name.endswith(".toml"):
         path = Path(name) if beside is None else beside / name
-        if beside is not None and not path.resolve().is_relative_to(beside.resolve()):
+        try:
+            outside = beside is not None and not path.resolve().is_relative_to(beside.resolve())
+            there = path.is_file()
+        except (OSError, ValueError, RuntimeError) as error:  # no path at all: too long, a null byte, links in a circle
+            raise SweepError(f"{name!r}: cannot be read: {error}") from None
+        if outside:
             raise SweepError(f"include {name!r}: outside of {beside}; a sweep includes files of its own folder alone")
-        if not path.is_file():
+        if not there:
             raise SweepError(f"{path}: there is no such file")
         return path
     known = available()
@@ -227,6 +232,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise SweepError(f"{path}: not valid TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SweepError(f"{path}: cannot be read: {error}") from None
+    except (ValueError, RecursionError):
+        raise SweepError(f"{path}: cannot be read: a number has too many digits, or brackets stand too deep") from None
     for key in content:
         if key not in SECTIONS:
             raise SweepError(f"{path}: unknown key {key!r}{nearest(key, SECTIONS)} (keys: {', '.join(SECTIONS)})")
@@ -243,14 +250,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _expand(path: Path, *, including: tuple[Path, ...]) -> Iterator[tuple[Trial, str]]:
-    if path in including:
+    file = path.resolve()  # one file has many paths
+    if file in including:
         raise SweepError(f"{path}: includes itself")
     content = _read(path)
     included, grids = content.get("include", []), content.get("grid", [])
     if not included and not grids:
         raise SweepError(f"{path}: the sweep is empty: give at least one [[grid]]")
     for other in included:
-        yield from _expand(find(str(other), beside=path.parent), including=(*including, path))
+        yield from _expand(find(str(other), beside=path.parent), including=(*including, file))
     defaults = content.get("defaults", {})
     for number, grid in enumerate(grids, start=1):
         where = f"{path}: grid {number}"
@@ -262,7 +270,7 @@ def _expand(path: Path, *, including: tuple[Path, ...]) -> Iterator[tuple[Trial,
             if section in defaults or section in grid:
                 merged[section] = {**defaults.get(section, {}), **grid.get(section, {})}
         for content_of_trial in _product(merged, where=where):
-            yield build_trial(content_of_trial, where=where), where
+            yield build_trial(content_of_trial, where=where).in_one_form(), where
 
 
 def _product(grid: Mapping[str, Any], *, where: str) -> Iterator[dict[str, Any]]:

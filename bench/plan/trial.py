@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bench.errors import SweepError, explain
 from bench.tasks import DEFAULT_DATA, build_task, task_class, task_options
 from bench.tasks.base import Task
-from bench.tasks.protocol import Protocol
+from bench.tasks.protocol import Count, Protocol
 from impls.checks import check_native, check_precision
 from impls.contract import (
     ACTIVATIONS,
@@ -53,7 +53,10 @@ OF_LABELS = (
 
 
 class Trial(BaseModel):
-    """Everything that decides a trial's result; nothing else enters its id.
+    """Everything that decides a trial's result, and what its id is of.
+
+    Two ids may be of one result: fields enter that a trial does not read, such as those of the gate with a plain cell
+    or a `budget_target` that the budget's form does not ask for, and so does the sign of a zero.
 
     Attributes:
         task, options: the task and its validated options.
@@ -74,7 +77,7 @@ class Trial(BaseModel):
     task: str
     options: dict[str, Any] = Field(default_factory=dict)
     cell: str
-    units: tuple[int, ...]
+    units: tuple[Count, ...]
     framework: str
     engine: str = DEFAULT_ENGINE
     device: str = "cpu"
@@ -84,7 +87,7 @@ class Trial(BaseModel):
     budget_cost: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="λ, the cost of a used sample")
     budget_target: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     p_skip: float = Field(default=0.0, ge=0, lt=1)
-    period: int = Field(default=1, ge=1, description="the periodic-skip baseline: only every how manyth step updates")
+    period: Count = Field(default=1, ge=1, description="the periodic-skip baseline: only every how manyth step updates")
     activation: str = "tanh"
     forget_bias: float = Field(default=1.0, allow_inf_nan=False)
     layer_norm: bool = False
@@ -210,6 +213,14 @@ class Trial(BaseModel):
             clip_norm=protocol.clip_norm,
         )
 
+    def in_one_form(self) -> Trial:
+        """The same trial with its `gate_layer` counted in one way: from the bottom, but for the top, which is -1.
+
+        For what is asked anew: a recorded trial keeps the number that its id is of.
+        """
+        layer = self.gate_layer % len(self.units)
+        return self.model_copy(update={"gate_layer": -1 if layer == len(self.units) - 1 else layer})
+
     def pair_id(self) -> str:
         """The id that this trial shares with its twins in the other frameworks."""
         return self.model_copy(update={"framework": "any"}).id
@@ -242,6 +253,7 @@ def build_trial(content: Mapping[str, Any], *, where: str) -> Trial:
     overrides = dict(fields.get("protocol", {}))
     protocol = of_task.default_protocol.model_dump(exclude_unset=True)
     if "steps" in overrides or "epochs" in overrides:
+        _refuse_other_unit(of_task.default_protocol, overrides, where=where)
         protocol = {key: value for key, value in protocol.items() if key not in ("steps", "epochs")}
     try:
         fields["protocol"] = Protocol.model_validate({**protocol, **overrides})
@@ -251,6 +263,16 @@ def build_trial(content: Mapping[str, Any], *, where: str) -> Trial:
         return Trial.model_validate(fields)
     except ValidationError as error:
         raise SweepError(explain(error, Trial, where=where)) from None
+
+
+def _refuse_other_unit(default: Protocol, overrides: Mapping[str, Any], *, where: str) -> None:
+    """Raises `SweepError` where the task's `evaluate_every` would come to count another unit than it was chosen for."""
+    given, own = ("steps", "epochs") if default.steps is None else ("epochs", "steps")
+    if overrides.get(given) is not None and overrides.get(own) is None and "evaluate_every" not in overrides:
+        raise SweepError(
+            f"{where}: protocol: the length is in {given}, the task evaluates every {default.evaluate_every} {own}; "
+            f"give evaluate_every in {given}"
+        )
 
 
 def field_value(trial: Trial, key: str) -> Any:

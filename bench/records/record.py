@@ -14,6 +14,8 @@ from bench.tasks.base import Reported
 
 Status = Literal["ok", "diverged", "failed", "timeout"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged")
+# What a trial begins with: were one of these another, it would be another trial.
+START = ("parameters_checksum", "batches_checksum", "data_fingerprint")
 
 
 class Record(BaseModel):

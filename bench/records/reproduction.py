@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.records.files import FileName
-from bench.records.record import Record
+from bench.records.record import START, Record
 
 Verdict = Literal[
     "identical",
@@ -20,8 +20,6 @@ Verdict = Literal[
     "ended otherwise",
 ]
 REPRODUCED: tuple[Verdict, ...] = ("identical", "the same numbers", "within the seeds' spread")
-# What a trial begins with: were one of these another, it would be another trial.
-START = ("parameters_checksum", "batches_checksum", "data_fingerprint")
 OUTCOME = ("quality", "loss", "update_ratio")
 # Beside the record: the trained parameters and the gates of shown sequences.
 FILES: tuple[FileName, ...] = ("final.npz", "gates.npz")

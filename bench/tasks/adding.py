@@ -7,7 +7,7 @@ from pydantic import Field
 
 from bench.tasks.base import MeanSquaredError, Score, Split, TaskOptions
 from bench.tasks.generated import GeneratedTask
-from bench.tasks.protocol import Protocol
+from bench.tasks.protocol import Count, Protocol
 from impls.contract import Array, Batch
 
 # The sum of two independent U(−0.5, 0.5) has variance 2/12; solved is two orders of magnitude below it.
@@ -18,7 +18,7 @@ SOLVED_BELOW = TARGET_VARIANCE / 100
 class AddingOptions(TaskOptions):
     """`length`: time steps of a sequence."""
 
-    length: int = Field(default=50, ge=2)
+    length: Count = Field(default=50, ge=2)
 
 
 class Adding(GeneratedTask):

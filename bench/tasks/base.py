@@ -25,7 +25,7 @@ Reported = Literal["last", "best_validation"]
 class TaskOptions(BaseModel):
     """What a trial may choose about a task; the base has no choices."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # a record holds finite numbers alone
 
 
 class Score(Protocol):
@@ -157,7 +157,10 @@ class Task(ABC):
 
     @abstractmethod
     def evaluation_batches(self, split: Split, *, size: int, sequences: int) -> Iterator[Batch]:
-        """The held-out data, the same for every trial; `sequences` is how many to generate, where generated."""
+        """The held-out data, the same for every trial of this batch size, and of a data set for every trial.
+
+        `sequences` is how many to generate, where generated.
+        """
 
     @abstractmethod
     def score(self, split: Split) -> Score:

@@ -25,7 +25,7 @@ from bench.errors import DataError
 from bench.tasks.base import Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
 from bench.tasks.localization import LocalizationScore, actions_at, time_points
-from bench.tasks.protocol import Protocol
+from bench.tasks.protocol import Count, Protocol
 from bench.tasks.randomness import permutation
 from impls.contract import Array, Batch
 
@@ -53,8 +53,8 @@ class CharadesOptions(TaskOptions):
         frames_per_second: of the features.
     """
 
-    length: int = Field(default=300, ge=1)
-    stride: int = Field(default=1, ge=1)
+    length: Count = Field(default=300, ge=1)
+    stride: Count = Field(default=1, ge=1)
     frames_per_second: float = Field(default=6.0, gt=0)
 
 

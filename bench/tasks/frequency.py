@@ -17,15 +17,16 @@ SOLVED_ABOVE = 0.99
 
 
 class FrequencyOptions(TaskOptions):
-    """`sample_milliseconds`: time between samples; 1 gives 100 steps, 0.5 gives 200."""
+    """`sample_milliseconds`: time between samples; 1 gives 100 steps, 0.5 gives 200, the least 100,000."""
 
-    sample_milliseconds: float = Field(default=1.0, gt=0, le=50)
+    sample_milliseconds: float = Field(default=1.0, ge=1e-3, le=50)
 
 
 class Frequency(GeneratedTask):
     """Inputs `[batch, length, 1]`: 100 ms of a sine. Class 0: period U(5, 6) ms; 1: U(1, 5) ∪ U(6, 100) ms.
 
-    Phase shifts are uniform over a period, and each batch holds both classes in equal number.
+    Phase shifts are uniform over a period, and each batch holds both classes in equal number; where its size is
+    odd, the one that is over is of either class with equal chance.
     """
 
     name = "frequency"
@@ -44,8 +45,9 @@ class Frequency(GeneratedTask):
         return round(DURATION_MILLISECONDS / self.options.sample_milliseconds)
 
     def generate(self, draw: np.random.Generator, *, size: int) -> Batch:
-        """As many sines of one class as of the other, in mixed order."""
-        targets = draw.permutation(np.arange(size) % 2).astype(np.int32)
+        """As many sines of one class as of the other, in mixed order; of an odd number the last is of either."""
+        first = int(draw.integers(2)) if size % 2 else 0  # or a batch of one would always be of class 0
+        targets = draw.permutation((np.arange(size) + first) % 2).astype(np.int32)
         periods = self._periods(targets, draw.random(size))
         shifts = draw.random(size) * periods
         times = np.arange(self.length) * self.options.sample_milliseconds

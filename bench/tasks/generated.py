@@ -33,7 +33,7 @@ class GeneratedTask(Task):
         return self.generate(generator(seed=seed, stream=f"{self.name}/train", step=step), size=size)
 
     def evaluation_batches(self, split: Split, *, size: int, sequences: int) -> Iterator[Batch]:
-        """Freshly drawn sequences, the same for every trial."""
+        """Freshly drawn sequences, the same for every trial of this batch size: each batch is drawn on its own."""
         for step, start in enumerate(range(0, sequences, size)):
             draw = generator(seed=0, stream=f"{self.name}/{split}", step=step)
             yield self.generate(draw, size=min(size, sequences - start))

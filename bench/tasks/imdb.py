@@ -19,7 +19,7 @@ from bench.data.word_vectors import FOLDER, read_word_vectors, word_vectors_prob
 from bench.errors import DataError
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
-from bench.tasks.protocol import Protocol
+from bench.tasks.protocol import Count, Protocol
 from bench.tasks.randomness import permutation
 from impls.contract import Array, Batch
 
@@ -52,10 +52,10 @@ class ImdbOptions(TaskOptions):
             others, and all words where it is empty, start from U(−0.25, 0.25).
     """
 
-    length: int = Field(default=200, ge=1)
+    length: Count = Field(default=200, ge=1)
     padding: Literal["front", "masked"] = "front"
-    vocabulary: int = Field(default=0, ge=0)
-    embedding_size: int = Field(default=300, ge=1)
+    vocabulary: Count = Field(default=0, ge=0)
+    embedding_size: Count = Field(default=300, ge=1)
     word_vectors: str = ""
 
 

@@ -18,7 +18,7 @@ from bench.data.prepared import content_fingerprint, open_array, prepared_folder
 from bench.errors import DataError
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
-from bench.tasks.protocol import Protocol
+from bench.tasks.protocol import Count, Protocol
 from impls.contract import Array, Batch
 
 SIDE = 28
@@ -78,7 +78,7 @@ class MnistOptions(TaskOptions):
     variant: Literal["mnist", "fashion_mnist"] = "mnist"
     downsample: Literal[1, 2, 4, 7, 14] = 1
     stride: int = Field(default=1, ge=1, le=SIDE)
-    validation_images: int = Field(default=5000, ge=1)
+    validation_images: Count = Field(default=5000, ge=1)
 
 
 class Mnist(DataSetTask):

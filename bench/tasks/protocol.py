@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from impls.errors import nearest
 
+# What is counted: no more than what products of a few counts hold as a float.
+Count = Annotated[int, Field(le=10**9)]
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -15,24 +18,25 @@ class Protocol(BaseModel):
     """One training protocol. Each task has the paper's as its default; sweeps override single fields.
 
     Exactly one of `steps` and `epochs` is set. `evaluate_every` counts steps, or epochs where the length is given
-    in epochs. `evaluation_sequences` is the number of held-out sequences that a task generates for each
-    evaluation; data sets with files use all they hold out. `clip_norm = 0` turns clipping off.
-    `learning_rate_schedule` says how the rate falls from `learning_rate`; `learning_rate_of` has the formulas.
+    in epochs; whoever gives a length in the other unit than the task's gives it too. `evaluation_sequences` is the
+    number of held-out sequences that a task generates for each evaluation; data sets with files use all they hold
+    out. `clip_norm = 0` turns clipping off. `learning_rate_schedule` says how the rate falls from `learning_rate`;
+    `learning_rate_of` has the formulas.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # a record holds finite numbers alone
 
-    steps: int | None = Field(default=None, ge=1)
-    epochs: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=256, ge=1)
+    steps: Count | None = Field(default=None, ge=1)
+    epochs: Count | None = Field(default=None, ge=1)
+    batch_size: Count = Field(default=256, ge=1)
     learning_rate: float = Field(default=1e-4, gt=0)
     learning_rate_schedule: str = "constant"
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     beta_2: float = Field(default=0.999, ge=0, lt=1)
     epsilon: float = Field(default=1e-8, gt=0)
     clip_norm: float = Field(default=1.0, ge=0)
-    evaluate_every: int = Field(default=1, ge=1)
-    evaluation_sequences: int = Field(default=3840, ge=1)
+    evaluate_every: Count = Field(default=1, ge=1)
+    evaluation_sequences: Count = Field(default=3840, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     @field_validator("learning_rate_schedule")

@@ -17,7 +17,7 @@ from bench.data.ucf101_files import CLASSES, FEATURES, Clip, read_classes, read_
 from bench.errors import DataError
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
-from bench.tasks.protocol import Protocol
+from bench.tasks.protocol import Count, Protocol
 from impls.contract import Array, Batch
 
 FRAMES_PER_SECOND = 25
@@ -44,8 +44,8 @@ class Ucf101Options(TaskOptions):
         split: which of the three official ones.
     """
 
-    length: int = Field(default=FRAMES, ge=1)
-    stride: int = Field(default=1, ge=1)
+    length: Count = Field(default=FRAMES, ge=1)
+    stride: Count = Field(default=1, ge=1)
     padding: Literal["empty_frames", "masked"] = "empty_frames"
     split: Literal[1, 2, 3] = 1
 

@@ -18,7 +18,8 @@ def conditions(*, threads: int, checksums: str, card: str = "") -> dict[str, str
 
     Args:
         threads: how many the framework's operators may use.
-        checksums: of the initial parameters and first batches, which follow the data set too.
+        checksums: of the initial parameters and first batches, and of the data set where there is one: batches that
+            agree at first may be of data that differ later.
         card: the graphics card's name, where one computes.
     """
     return {

@@ -19,7 +19,11 @@ KEPT_SEQUENCES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """One pass over held-out data."""
+    """One pass over held-out data.
+
+    The loss is the mean of the batches' losses by their sequences. With targets at every step a batch's is the mean
+    over its real steps, so that a step among much padding weighs more than one of a fuller batch.
+    """
 
     quality: float
     loss: float
@@ -28,8 +32,9 @@ class Evaluated:
 
     @property
     def update_ratios(self) -> Array:
-        """Updates / steps, `[sequences]`."""
-        return np.asarray(self.updates / self.steps)
+        """Updates / steps of the sequences that have a step, or NaN alone where none has one: 0 / 0 is no ratio."""
+        real = self.steps > 0
+        return np.asarray(self.updates[real] / self.steps[real]) if real.any() else np.array([np.nan])
 
     def fields(self) -> dict[str, float]:
         """The record's fields, under their names."""

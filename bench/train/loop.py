@@ -69,11 +69,13 @@ def train(
             if not math.isfinite(result.loss + result.budget_loss):
                 raise DivergedError(f"the training loss became {result.loss} at step {step}")
             training.recent_losses.append(result.loss)
-            update_ratio = result.updates / float(real_steps(batch).mean())
+            real = float(real_steps(batch).mean())
+            update_ratio = result.updates / real if real else None  # a batch of padding alone has none
             if step % TENSORBOARD_STEPS == 0 or step == steps:
                 events.add_scalar("train/loss", result.loss, step)
                 events.add_scalar("train/budget_loss", result.budget_loss, step)
-                events.add_scalar("train/update_ratio", update_ratio, step)
+                if update_ratio is not None:
+                    events.add_scalar("train/update_ratio", update_ratio, step)
                 events.add_scalar("train/learning_rate", rate, step)
 
             if time.monotonic() - looked > LOOK_SECONDS:

@@ -15,7 +15,7 @@ from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate
 from bench.train.flops import published_flops
 from bench.train.gathered import Training
 from impls.contract import Array, Learner, Parameters
-from impls.work import work_macs
+from impls.work import multiplies_padding, work_macs
 
 
 def final_results(trial: Trial, task: Task, learner: Learner, training: Training, *, folder: Path) -> dict[str, Any]:
@@ -54,15 +54,17 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
             trial,
             task,
             updates=fields["updates"],
-            steps=float(reported.steps.mean()),
+            real_steps=float(reported.steps.mean()),
             implementation=learner.implementation,
         ),
     }
 
 
-def work(trial: Trial, task: Task, *, updates: float, steps: float, implementation: str) -> Mapping[str, float]:
+def work(trial: Trial, task: Task, *, updates: float, real_steps: float, implementation: str) -> Mapping[str, float]:
     """The published count, and the multiply–accumulates that the implementation really did in the same products."""
     cell = trial.model_spec(task).cell
+    padded = multiplies_padding(cell, framework=trial.framework, device=trial.device, implementation=implementation)
+    steps = float(task.length) if padded else real_steps
     return {
         "flops_per_sequence": published_flops(
             trial.cell,

@@ -12,7 +12,7 @@ import numpy as np
 from bench.machine.environment import environment, processor_load
 from bench.machine.neighbours import Neighbours
 from bench.plan.trial import Trial
-from bench.records.record import Record, identity
+from bench.records.record import START, Record, identity
 from bench.records.store import EVENTS, SO_FAR, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
 from bench.train.clocks import process_peak_memory_bytes
@@ -88,7 +88,7 @@ def run_trial(
     }
     under = conditions(
         threads=learner.threads,
-        checksums=f"{facts['parameters_checksum']} {facts['batches_checksum']}",
+        checksums=" ".join(facts[name] for name in START if facts[name]),
         card=facts["environment"].get("gpu", ""),
     )
     alive(Life(computing=True, conditions=under))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from torch.utils.flop_counter import FlopCounterMode
 
-from impls.contract import FRAMEWORKS, IMPLEMENTATIONS, CellSpec
-from impls.work import work_macs
+from impls.contract import FRAMEWORKS, IMPLEMENTATIONS, Batch, CellSpec, ModelSpec, OptimizerSpec, build_learner
+from impls.parameters import initial_parameters
+from impls.work import multiplies_padding, work_macs
 
 
 def test_inference_follows_the_updates_of_what_jumps_alone() -> None:
@@ -69,3 +72,58 @@ def test_what_cannot_be_counted_is_refused() -> None:
     spec = CellSpec(cell="gru", input_size=3, units=(10,))
     with pytest.raises(ValueError, match="implementation='fast': its work is not counted"):
         work_macs(spec, updates_per_sequence=4, steps=9, implementation="fast")
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "implementation"),
+    [
+        ("reference", "float32", "reference"),
+        ("fast", "bfloat16", "operations"),
+        ("native", "float32", "native"),
+    ],
+)
+def test_what_pytorch_multiplies_at_padding_is_counted(engine: str, precision: str, implementation: str) -> None:
+    """Against PyTorch's own counter, which sees all products but those of the compiled kernels."""
+    cell = CellSpec(cell="lstm", input_size=3, units=(8,), precision=precision)
+    model = ModelSpec(cell=cell, output_size=2, loss="cross_entropy")
+    learner = build_learner(
+        "pytorch",
+        model=model,
+        optimizer=OptimizerSpec(),
+        parameters=initial_parameters(model, seed=0),
+        engine=engine,
+        device="cpu",
+        threads=1,
+    )
+    assert learner.implementation == implementation
+    lengths, steps = np.array([1, 2, 3, 4]), 20
+    mask = (np.arange(steps) < lengths[:, np.newaxis]).astype(np.float32)
+    inputs = np.random.default_rng(0).random((4, steps, 3), dtype=np.float32)
+    with FlopCounterMode(display=False) as counted:
+        learner.evaluate(Batch(inputs=inputs, targets=np.zeros(4, np.int32), mask=mask))
+    readout = 4 * 8 * 2
+    padded = multiplies_padding(cell, framework="pytorch", device="cpu", implementation=implementation)
+    work = work_macs(
+        cell,
+        updates_per_sequence=lengths.mean(),
+        steps=steps if padded else lengths.mean(),
+        implementation=implementation,
+    )
+    assert counted.get_total_flops() / 2 - readout == 4 * work
+
+
+def test_a_loop_of_keras_multiplies_at_padding_and_cudnn_does_not() -> None:
+    def padded(cell: str, *, device: str) -> bool:
+        spec = CellSpec(cell=cell, input_size=3, units=(8,))
+        return multiplies_padding(spec, framework="tensorflow", device=device, implementation="native")
+
+    assert padded("lstm", device="cpu")
+    assert not padded("lstm", device="cuda")
+    assert padded("gru", device="cuda"), "a GRU that resets before the product is none of cuDNN's"
+
+
+@pytest.mark.parametrize("implementation", ["kernels", "rounds", "tiles"])
+def test_what_follows_the_updates_multiplies_at_no_padding(implementation: str) -> None:
+    spec = CellSpec(cell="lstm", input_size=3, units=(8,))
+    framework = "tensorflow" if implementation == "rounds" else "pytorch"
+    assert not multiplies_padding(spec, framework=framework, device="cuda", implementation=implementation)

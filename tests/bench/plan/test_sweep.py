@@ -46,6 +46,17 @@ def test_units_are_a_number_or_a_list_of_stacks(tmp_path: Path) -> None:
     assert [trial.units for trial in load(tmp_path, GRID + "units = [8, [16, 24]]").trials] == [(8,), (16, 24)]
 
 
+def test_a_layer_of_the_gate_is_one_trial_however_it_is_counted(tmp_path: Path) -> None:
+    stack = GRID.replace("lstm", "skip_lstm") + "units = [[4, 4, 4]]\n"
+    ids = {number: load(tmp_path, stack + f"gate_layer = {number}").trials[0].id for number in range(-3, 3)}
+    assert ids[-1] == ids[2] == load(tmp_path, stack).trials[0].id
+    assert ids[-2] == ids[1]
+    assert ids[-3] == ids[0]
+    assert len(set(ids.values())) == 3
+    with pytest.raises(SweepError, match="duplicate trial"):
+        load(tmp_path, stack + "gate_layer = [2, -1]")
+
+
 def test_a_sweep_of_the_project_is_told_without_the_machines_folders() -> None:
     assert sweeps.load("digits").file == "bench/plan/sweeps/digits.toml"
 
@@ -158,10 +169,22 @@ def test_an_include_stays_in_the_sweeps_folder(tmp_path: Path, include: str) -> 
         ('description = "a\\u001b[31mb"\n' + GRID, "'description' holds a line break or another control character"),
         ('include = ["other.toml"]', "other.toml: there is no such file"),
         ('include = ["mine.toml"]', "mine.toml: includes itself"),
+        ('include = ["inside/../mine.toml"]', "mine.toml: includes itself"),
+        (f'include = ["{"a" * 300}.toml"]', "File name too long"),
+        ('include = ["a\\u0000.toml"]', "cannot be read: embedded null byte"),
+        (GRID + f"seed = {'1' * 5001}", "mine.toml: cannot be read: a number has too many digits"),
+        (
+            GRID + f"units = {'[' * 3000}{']' * 3000}",
+            "mine.toml: cannot be read: a number has too many digits, or brack",
+        ),
+        (GRID + f"protocol.steps = 1{'0' * 400}", "steps = 1000"),
+        (GRID + f"protocol.steps = 0x{'f' * 5000}", "steps = a number of thousands of digits: Input should be"),
+        (GRID + f"seed = 0x{'f' * 5000}", "seed = a number of thousands of digits: Input should be"),
         ('include = ["quik"]', "unknown sweep 'quik'; did you mean 'quick'?"),
     ],
 )
 def test_refusals_name_file_key_and_nearest(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "inside").mkdir()
     with pytest.raises(SweepError) as caught:
         load(tmp_path, text)
     assert message in str(caught.value)

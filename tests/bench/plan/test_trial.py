@@ -110,6 +110,11 @@ def test_ids_recorded_before_still_hold() -> None:
     )
 
 
+def test_a_recorded_trial_keeps_the_layer_that_its_id_is_of() -> None:
+    made = trial(units=[4, 4], gate_layer=1)
+    assert build_trial(made.model_dump(mode="json"), where="here").id == made.id != made.in_one_form().id
+
+
 def test_pairs_differ_in_the_framework_alone() -> None:
     assert trial().pair_id() == trial(framework="tensorflow").pair_id()
     assert trial().pair_id() != trial(seed=1).pair_id()
@@ -166,12 +171,36 @@ def test_pairs_differ_in_the_framework_alone() -> None:
             "here: protocol: unknown key 'learning_rat'; did you mean 'learning_rate'?",
         ),
         ({"protocol": {"steps": 1, "epochs": 1}}, "here: protocol: give exactly one of steps and epochs"),
+        (
+            {"task": "digits", "protocol": {"steps": 1000}},
+            "here: protocol: the length is in steps, the task evaluates every 5 epochs; give evaluate_every in steps",
+        ),
+        (
+            {"protocol": {"epochs": 2, "steps": None}},
+            "here: protocol: the length is in epochs, the task evaluates every 300 steps; give evaluate_every in",
+        ),
+        ({"protocol": {"steps": 10**400}}, "0…: Input should be less than or equal to 1000000000"),
+        ({"protocol": {"steps": 16**5000}}, "here: protocol: steps = a number of thousands of digits: Input should be"),
+        ({"options": {"length": 10**400}}, "0…: Input should be less than or equal to 1000000000"),
+        ({"units": [10**400]}, "0…: Input should be less than or equal to 1000000000"),
+        ({"cell": "lstm", "period": 10**10}, "here: period = 10000000000: Input should be less than or equal to"),
+        (
+            {"task": "frequency", "options": {"sample_milliseconds": 1e-320}},
+            "options of frequency: sample_milliseconds = 1e-320: Input should be greater than or equal to 0.001",
+        ),
         ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
         ({"protocol": {"learning_rate": 0}}, "here: protocol: learning_rate = 0: Input should be greater than 0"),
         ({"protocol": {"beta_1": 1.0}}, "here: protocol: beta_1 = 1.0: Input should be less than 1"),
         ({"protocol": {"beta_2": 1.0}}, "here: protocol: beta_2 = 1.0: Input should be less than 1"),
         ({"protocol": {"epsilon": 0}}, "here: protocol: epsilon = 0: Input should be greater than 0"),
         ({"protocol": {"clip_norm": -1}}, "here: protocol: clip_norm = -1: Input should be greater than or equal to 0"),
+        ({"protocol": {"clip_norm": float("inf")}}, "protocol: clip_norm = inf: Input should be a finite number"),
+        ({"protocol": {"epsilon": float("inf")}}, "protocol: epsilon = inf: Input should be a finite number"),
+        ({"protocol": {"learning_rate": float("inf")}}, "learning_rate = inf: Input should be a finite number"),
+        (
+            {"task": "charades", "options": {"frames_per_second": float("inf")}},
+            "here: options of charades: frames_per_second = inf: Input should be a finite number",
+        ),
         ({"protocol": {"dropout": 1.0}}, "here: protocol: dropout = 1.0: Input should be less than 1"),
         (
             {"protocol": {"learning_rate_schedule": "cosin"}},
@@ -191,7 +220,7 @@ def test_the_least_of_each_value_is_taken() -> None:
     least |= {"clip_norm": 0, "dropout": 0}
     made = trial(cell="lstm", units=[1], seed=0, budget_cost=0, p_skip=0, period=1, gate_layer=-1, protocol=least)
     assert {key: getattr(made.protocol, key) for key in least} == least
-    assert trial(protocol={"epochs": 1}).protocol.epochs == 1
+    assert trial(protocol={"epochs": 1, "evaluate_every": 1}).protocol.epochs == 1
 
 
 def test_a_missing_key_is_named() -> None:

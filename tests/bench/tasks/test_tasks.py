@@ -134,9 +134,11 @@ def test_frequency_lengths(sample_milliseconds: float, length: int) -> None:
 
 def test_frequency_classes_are_balanced_and_periods_are_right() -> None:
     task: Any = build_task("frequency", {})
-    for size in (256, 7):
-        targets = task.train_batch(seed=0, step=0, size=size).targets
-        assert (targets == 0).sum() == (size + 1) // 2
+    assert (task.train_batch(seed=0, step=0, size=256).targets == 0).sum() == 128
+    for size in (7, 1):
+        of_class_0 = [int((task.train_batch(seed=0, step=step, size=size).targets == 0).sum()) for step in range(400)]
+        assert set(of_class_0) == {size // 2, size // 2 + 1}
+        assert np.mean(of_class_0) == pytest.approx(size / 2, abs=0.1), "the one that is over is of either class"
     draws = generator(seed=0, stream="test", step=0).random(100_000)
     inside = task._periods(np.zeros(draws.size), draws)
     outside = task._periods(np.ones(draws.size), draws)

@@ -60,6 +60,33 @@ def test_a_ratio_is_of_the_real_steps() -> None:
     assert evaluated.update_ratios.tolist() == [row / (row + 1) for row in range(6)]
 
 
+class SomeEmpty(Known):
+    """Two of the sequences have no real step."""
+
+    lengths = (0, 2, 3, 0, 5, 6)
+
+
+class AllEmpty(Known):
+    """No sequence has one."""
+
+    lengths = (0,) * 6
+
+
+def test_a_sequence_without_a_step_has_no_ratio() -> None:
+    fields = evaluate(known_trial(), known(SomeEmpty), RowLearner(), "test", clock=Stopwatch()).fields()
+    ratios = [1 / 2, 2 / 3, 4 / 5, 5 / 6]
+    assert fields["update_ratio"] == pytest.approx(np.mean(ratios))
+    assert fields["update_ratio_std"] == pytest.approx(np.std(ratios))
+    assert fields["updates"] == pytest.approx(12 / 6), "it counts where updates are counted"
+
+
+def test_where_no_sequence_has_a_step_there_is_no_ratio() -> None:
+    fields = evaluate(known_trial(), known(AllEmpty), RowLearner(), "test", clock=Stopwatch()).fields()
+    assert np.isnan(fields["update_ratio"])
+    assert np.isnan(fields["update_ratio_std"])
+    assert fields["updates"] == 0
+
+
 def test_the_first_sequences_are_kept_with_what_they_read() -> None:
     kept: dict[str, list[Array]] = {}
     trial = known_trial(protocol={"evaluation_sequences": 21})

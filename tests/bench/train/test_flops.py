@@ -50,10 +50,29 @@ def test_flops_follow_the_updates_and_work_what_was_done(implementation: str, st
 
 
 def test_the_encoder_is_in_the_flops_and_not_in_the_work(run_known: RunKnown) -> None:
-    learner = KnownLearner(outcomes=outcomes("test", 0, 0, 0, 0, updates=(1, 1, 1, 1)), implementation="reference")
+    learner = KnownLearner(outcomes=outcomes("test", 0, 0, 0, 0, updates=(1, 1, 1, 1)), implementation="kernels")
     record = run_known(learner, task=Encoded)
     assert record.flops_per_sequence == UPDATE + 1000
-    assert record.work_per_sequence == pytest.approx(3.5 * UPDATE), "the mean of the real steps"
+    assert record.work_per_sequence == pytest.approx(UPDATE)
+
+
+@pytest.mark.parametrize(
+    ("framework", "implementation", "steps"),
+    [
+        ("pytorch", "reference", LENGTH),
+        ("tensorflow", "reference", LENGTH),
+        ("pytorch", "operations", LENGTH),
+        ("pytorch", "native", 3.5),  # the mean of the real steps
+        ("tensorflow", "native", LENGTH),
+    ],
+)
+def test_padding_is_work_where_it_is_multiplied(
+    framework: str, implementation: str, steps: float, run_known: RunKnown
+) -> None:
+    record = run_known(
+        KnownLearner(implementation=implementation), task=Encoded, cell="lstm", framework=framework, units=[3]
+    )
+    assert record.work_per_sequence == pytest.approx(steps * UPDATE)
 
 
 def test_sequences_without_an_update_cost_no_flops_and_their_steps_count_as_work(run_known: RunKnown) -> None:

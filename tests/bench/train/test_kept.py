@@ -114,7 +114,7 @@ def test_evaluations_are_at_the_interval_and_after_the_last_step(run_known: RunK
     for protocol, steps in (
         ({"steps": 5, "evaluate_every": 2}, ["2", "4", "5"]),
         ({"steps": 1, "evaluate_every": 3}, ["1"]),
-        ({"epochs": 3}, ["2", "4", "6"]),
+        ({"epochs": 3, "evaluate_every": 1}, ["2", "4", "6"]),
         ({"epochs": 3, "evaluate_every": 2}, ["4", "6"]),
     ):
         record = run_known(KnownLearner(), protocol=protocol)
@@ -150,3 +150,16 @@ def test_a_training_loss_that_is_no_number_ends_the_trial_as_diverged(run_known:
     record = run_known(KnownLearner(train_losses={3: math.nan}))
     assert (record.status, record.error) == ("diverged", "the training loss became nan at step 3")
     assert record.steps == 3
+
+
+class Empty(Known):
+    """Every sequence is padding alone."""
+
+    lengths = (0,) * EVALUATED
+
+
+def test_batches_of_padding_alone_leave_a_record_without_a_ratio(run_known: RunKnown, store: Store) -> None:
+    record = run_known(KnownLearner(), task=Empty)
+    kept = store.read(record.trial_id)
+    assert kept is not None
+    assert (kept.status, kept.update_ratio) == ("ok", None)

@@ -37,7 +37,8 @@ def test_a_rate_falls_to_zero_at_the_last_step(schedule: str, shares: tuple[floa
 def test_a_length_in_epochs_counts_its_steps(run_known: RunKnown) -> None:
     """Two steps an epoch."""
     learner = KnownLearner()
-    run_known(learner, protocol={"epochs": 2, "learning_rate": 3.0, "learning_rate_schedule": "linear"})
+    protocol = {"epochs": 2, "evaluate_every": 1, "learning_rate": 3.0, "learning_rate_schedule": "linear"}
+    run_known(learner, protocol=protocol)
     assert learner.rates == pytest.approx([3, 2, 1, 0])
 
 

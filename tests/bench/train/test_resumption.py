@@ -18,7 +18,7 @@ from bench.train.gathered import Training
 from bench.train.resumption import Resumption
 from impls.contract import Batch, StepResult
 from tests.bench.train.conftest import RunKnown
-from tests.bench.train.known import KnownLearner, known_trial, outcomes
+from tests.bench.train.known import Known, KnownLearner, known_trial, outcomes
 
 PROTOCOL = {"steps": 6, "evaluate_every": 2}
 OUTCOMES = outcomes("validation", 0.1, 0.2, 0.3, 0.9, 0.5, 0.6) | outcomes("test", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -194,6 +194,21 @@ def test_other_conditions_start_anew_and_the_log_says_so(
     assert said[1].startswith("checkpoint-2.npz was written under other conditions (")
     assert said[2:] == ["the trial starts anew"]
     assert not events.exists()
+
+
+class Edited(Known):
+    """Other data, whose first batches are the same."""
+
+    def data_fingerprint(self) -> str:
+        return "another"
+
+
+def test_other_data_start_anew_though_the_first_batches_are_the_same(
+    stopped: None, run_known: RunKnown, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = run_known(learner(), task=Edited, protocol=PROTOCOL)
+    assert [stretch.start_step for stretch in record.stretches] == [0]
+    assert capsys.readouterr().out.endswith("the trial starts anew\n")
 
 
 def test_another_number_of_threads_starts_anew(stopped: None, run_known: RunKnown) -> None:
