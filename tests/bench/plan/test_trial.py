@@ -185,8 +185,8 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"units": [10**400]}, "0…: Input should be less than or equal to 1000000000"),
         ({"cell": "lstm", "period": 10**10}, "here: period = 10000000000: Input should be less than or equal to"),
         (
-            {"task": "frequency", "options": {"sample_milliseconds": 1e-320}},
-            "options of frequency: sample_milliseconds = 1e-320: Input should be greater than or equal to 0.001",
+            {"task": "frequency", "options": {"sample_milliseconds": 1e-9}},
+            "options of frequency: sample_milliseconds = 1e-09: Input should be greater than or equal to 0.001",
         ),
         ({"protocol": {"batch_size": 0}}, "here: protocol: batch_size = 0"),
         ({"protocol": {"learning_rate": 0}}, "here: protocol: learning_rate = 0: Input should be greater than 0"),
