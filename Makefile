@@ -7,7 +7,7 @@ WORKERS ?= 2
 ROUNDS ?= 1000
 SWEEP ?= quick
 # The sweeps of results/reference.
-EVIDENCE := digits frameworks ablations-skips table1-cpu
+EVIDENCE := digits frameworks ablations-skips table1-cpu table4-cpu
 
 .PHONY: install quick test test-slow test-tracking lint format speed mutants soak paper evidence report clean help
 
