@@ -45,7 +45,10 @@ class NamedParameters(nn.Module):
         return dict(self.named_parameters())
 
     def export_parameters(self) -> Parameters:
-        """A NumPy copy of every parameter under its canonical name; of bfloat16, which NumPy lacks, in float32."""
+        """A NumPy copy of every parameter under its canonical name.
+
+        Of bfloat16, which NumPy lacks, in float32.
+        """
         mine = {name: value.detach().cpu() for name, value in self.parameters_by_name().items()}
         return {
             name: (value.float() if value.dtype == torch.bfloat16 else value).numpy().copy()

@@ -193,6 +193,7 @@ follow_imports = skip
 """
 
 
+@pytest.mark.slow
 def test_type_checker_reads_the_options(tmp_path: Path) -> None:
     """Every line that says which error it has, has it, and no other line has one."""
     api = pytest.importorskip("mypy.api")

@@ -10,8 +10,8 @@ import pytest
 IMPLS = Path(__file__).parents[2] / "impls"
 # What an engine is made of is its framework's own; how it is asked is not.
 OF_ONE_ENGINE = {"engines/operations.py", "engines/first_order.py"}
-# What one framework has and the other has not: packed sequences, autocast and `torch.func`; masks.
-FILES_OF_ONE_FRAMEWORK = {"packed_sequences.py", "precision.py", "transforms.py", "masks.py"}
+# What one framework has and the other has not: packed sequences, autocast and `torch.func`; masks, programs of XLA.
+FILES_OF_ONE_FRAMEWORK = {"packed_sequences.py", "precision.py", "transforms.py", "masks.py", "engines/compilation.py"}
 
 
 def twin_files(framework: str) -> list[str]:
@@ -37,10 +37,13 @@ OF_ONE_FRAMEWORK = {
     "get_config",  # Keras
     "input_dtype",
     "compute_mask",
+    "answered",  # XLA, which drops assertions
     "tied",  # a tape, which asks for gradients after the call
     "extra_repr",  # torch.nn.Module
     # What PyTorch's cells and layers inherit: Keras layers have their own base, cells may not have their size yet.
     "Cell.parameters_by_name",
+    "Cell.export_parameters",
+    "Cell.load_parameters",
     "Layer.parameters_by_name",
     "Layer.export_parameters",
     "Layer.load_parameters",
