@@ -42,8 +42,10 @@ _OPTIMIZER = re.compile(r"(/Adam(_1)?|beta[12]_power|global_step)$")
 _CONSTANT = re.compile(r"(?:^|/)initial_(?:cum_)?update_prob/initial_state$")  # always 1 and 0, but saved with the rest
 _NORM = re.compile(r"(?:^|/)([ijforu])/(gain|bias)$")
 _CELL = re.compile(r"(?:^|/)\w*(?:LSTM|GRU)Cell/")
-_LAYER = re.compile(r"(?:^|/)layer_(\d+)/")  # counts from 1
-_STACKED_CELL = re.compile(r"(?:^|/)cell_(\d+)/")  # counts from 0
+# A number counts where a stack puts it: within its cell, from 1; before an initial state, from 1; or in their own
+# stack of plain cells, from 0. Outer scopes have names of their own, numbered ones too.
+_LAYER = re.compile(r"(?:^|/)(?:Multi\w*Cell/layer_(\d+)/|layer_(\d+)/initial_[ch]/initial_state$)")
+_STACKED_CELL = re.compile(r"(?:^|/)multi_rnn_cell/cell_(\d+)/")
 
 
 def _ends_with(name: str, tail: str) -> bool:
@@ -51,11 +53,11 @@ def _ends_with(name: str, tail: str) -> bool:
 
 
 def _layer_of(name: str) -> int:
-    """The layer that a variable belongs to, counted from 0: by the innermost scope that is numbered."""
-    if numbered := _LAYER.findall(name):
-        return int(numbered[-1]) - 1
-    numbered = _STACKED_CELL.findall(name)
-    return int(numbered[-1]) if numbered else 0
+    """The layer that a variable belongs to, counted from 0."""
+    if numbered := _LAYER.search(name):
+        return int(numbered[1] or numbered[2]) - 1
+    numbered = _STACKED_CELL.search(name)
+    return int(numbered[1]) if numbered else 0
 
 
 def _canonical_name(name: str) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench.errors import RecordError, explain
-from bench.machine.disk import disk_explained, write_atomically
+from bench.machine.disk import disk_explained, write_text
 from bench.plan.sweep import NAME
 
 
@@ -63,13 +63,9 @@ def write_listing(results: Path, listing: Listing) -> Path:
     """
     path = listing_path(results, listing.sweep)
     text = listing.model_dump_json(indent=2) + "\n"
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
     with disk_explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, write)
+    write_text(path, text)
     return path
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import DamagedRecordError, DiskError, LeaseError, RecordError, SweepError
-from bench.machine.disk import disk_explained, write_atomically
+from bench.machine.disk import disk_explained, write_text
 from bench.plan.trial import Trial, build_trial
 from bench.records.attempted import AttemptsFile, How, closed
 from bench.records.files import disagreements
@@ -80,12 +80,7 @@ class LoneFolder(Store):
 
 def write_trial(folder: Path, trial: Trial) -> Path:
     """Writes `trial.json`; returns its path. Raises `DiskError` where the disk does not take it."""
-    text = trial.model_dump_json(indent=2) + "\n"
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(folder / TRIAL, write)
+    write_text(folder / TRIAL, trial.model_dump_json(indent=2) + "\n")
     return folder / TRIAL
 
 

@@ -59,6 +59,17 @@ def test_every_cell_round_trips(cell: str, layer_norm: bool, stacked: bool) -> N
         np.testing.assert_array_equal(back[name], value)
 
 
+@pytest.mark.parametrize("scope", ["layer_2", "layer_2/rnn", "encoder/layer_3/rnn", "cell_1", "cell_1/layer_2"])
+@pytest.mark.parametrize("units", [(4,), (4, 5)])
+@pytest.mark.parametrize("cell", cells())
+def test_a_numbered_outer_scope_is_no_layer(cell: str, units: tuple[int, ...], scope: str) -> None:
+    parameters = initial_parameters(CellSpec(cell=cell, input_size=3, units=units, layer_norm=True), seed=1)
+    back = from_official(to_official(parameters, scope=scope))
+    assert set(back) == set(parameters)
+    for name, value in parameters.items():
+        np.testing.assert_array_equal(back[name], value)
+
+
 def test_stack_of_one_layer_can_bear_the_stacks_names() -> None:
     parameters = initial_parameters(CellSpec(cell="skip_lstm", input_size=3, units=(4,)), seed=1)
     names = to_official(parameters, scope="outer/rnn", stacked=True)
