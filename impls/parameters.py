@@ -24,6 +24,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def initial_parameters(spec: CellSpec | ModelSpec, *, seed: int) -> Parameters:
     return {name: initial_value(cell, name, shape, seed=seed) for name, shape in shapes.items()}
 
 
-def check_parameters(parameters: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
+def check_parameters(parameters: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
     """Raises `ParameterError` unless `parameters` has exactly these names and shapes."""
     for name in parameters:
         if name not in shapes:

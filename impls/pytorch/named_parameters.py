@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from impls.checks import check_seed
 from impls.contract import Array, Parameters
-from impls.errors import CellError
+from impls.errors import CellError, ParameterError
 from impls.parameters import check_parameters
 
 
@@ -26,23 +28,40 @@ def seed_or_drawn(seed: int | None) -> int:
     return int(torch.randint(2**31, (), device="cpu")) if seed is None else check_seed(seed)
 
 
+class Part(nn.Module):
+    """Holds parameters and further parts. It is called for what hangs before its call, such as pruning."""
+
+    def forward(self) -> None:
+        """Does nothing itself."""
+
+
 class NamedParameters(nn.Module):
     """Holds parameters under canonical names. `state_dict` uses the same names."""
 
     def __init__(self, values: Mapping[str, Array], *, dtype: str | torch.dtype = "float32") -> None:
         super().__init__()
+        self._canonical_names = tuple(values)
         for name, value in values.items():
             *path, leaf = name.split(".")
             module: nn.Module = self
             for part in path:
                 if part not in module._modules:
-                    module.add_module(part, nn.Module())
+                    module.add_module(part, Part())
                 module = module.get_submodule(part)
             module.register_parameter(leaf, nn.Parameter(torch.tensor(value, dtype=as_dtype(dtype))))
 
-    def parameters_by_name(self) -> dict[str, nn.Parameter]:
-        """The parameters themselves, in canonical order."""
-        return dict(self.named_parameters())
+    def parameters_by_name(self) -> dict[str, Tensor]:
+        """The parameters in canonical order: themselves, or what stands for one that is pruned or parametrized."""
+        found: dict[str, Tensor] = {}
+        prepared: set[str] = set()
+        for name in self._canonical_names:
+            path, _, leaf = name.rpartition(".")
+            part = self.get_submodule(path)
+            if part._forward_pre_hooks and path not in prepared:
+                part()
+                prepared.add(path)
+            found[name] = getattr(part, leaf)
+        return found
 
     def export_parameters(self) -> Parameters:
         """A NumPy copy of every parameter under its canonical name.
@@ -56,14 +75,30 @@ class NamedParameters(nn.Module):
         }
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Replaces every parameter. Raises `ParameterError` where names or shapes differ."""
-        mine = self.parameters_by_name()
+        """Replaces every parameter, by arrays, tensors or lists.
+
+        Raises `ParameterError` where names or shapes differ, and where a parameter is computed from others.
+        """
+        mine, given = self.parameters_by_name(), {name: _as_tensor(value) for name, value in parameters.items()}
         check_parameters(
-            parameters,
+            given,
             {name: tuple(value.shape) for name, value in mine.items()},
             where=type(self).__name__,
         )
         with torch.no_grad():
             for name, value in mine.items():
-                given = parameters[name]
-                value.copy_(torch.as_tensor(given.astype("float32") if given.dtype.name == "bfloat16" else given))
+                if not isinstance(value, nn.Parameter):
+                    raise ParameterError(
+                        f"{type(self).__name__}: {name!r} is pruned or parametrized, computed from other parameters: "
+                        "load before that, or by load_state_dict"
+                    )
+            for name, value in mine.items():
+                value.copy_(given[name])
+
+
+def _as_tensor(value: Any) -> Tensor:
+    """An array, a tensor or nested lists as a tensor; NumPy's bfloat16, which PyTorch does not read, in float32."""
+    if isinstance(value, Tensor):
+        return value
+    array = np.asarray(value)
+    return torch.as_tensor(array.astype("float32") if array.dtype.name == "bfloat16" else array)

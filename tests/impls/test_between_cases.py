@@ -63,6 +63,37 @@ def leaves(state: Any) -> list[torch.Tensor]:
     return [leaf for part in state for leaf in leaves(part)]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("units", [1, 7, 8, (3, 13)], ids=str)
+@pytest.mark.parametrize("cell", cells())
+def test_an_infinite_input_is_one_that_saturates(cell: str, units: Any, dtype: torch.dtype) -> None:
+    """Gates and candidates are 0 and 1 then, in every engine; nothing is NaN."""
+    inputs = torch.randn(2, 6, 3, dtype=dtype, generator=torch.Generator().manual_seed(1))
+    inputs[0, 0, 0], inputs[1, 4, 2] = torch.inf, -torch.inf
+    found = []
+    for engine in ENGINES:
+        made = getattr(impls.pytorch, CLASSES[cell])(units, input_size=3, seed=0, engine=engine, dtype=dtype)
+        outputs, state = made(inputs)
+        outputs.h.sum().backward()
+        # The infinite step's own weights have no gradient that is a number.
+        of_biases = [value.grad for name, value in made.named_parameters() if name.endswith("biases")]
+        found.append([*outputs, *leaves(state), *of_biases])
+    for one, other in zip(*found, strict=True):
+        if one is not None:
+            assert one.isfinite().all()
+            torch.testing.assert_close(one, other)
+
+
+def test_numbers_near_the_largest_come_to_the_same_in_every_engine() -> None:
+    """`relu` multiplies what a gate lets through by up to 1e38: a gate that is shut lets nothing through."""
+    inputs = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(0)) * 1e36
+    reference, fast = (
+        impls.pytorch.LSTM(16, input_size=3, seed=1, activation="relu", engine=engine)(inputs)[0].h
+        for engine in ("reference", "fast")
+    )
+    torch.testing.assert_close(fast, reference)
+
+
 def model(**changes: Any) -> ModelSpec:
     cell = CellSpec(cell="gru", input_size=2, units=(3,))
     return ModelSpec(cell=cell, output_size=3, loss="cross_entropy", vocabulary_size=5, **changes)

@@ -45,10 +45,12 @@ def unroll(
 ) -> Unrolled:
     """Runs the cell by the named engine; arguments and result as in `unroll_reference`.
 
-    `torch.export` always records the reference's operations, which compute the same: kernels cannot be exported.
+    `torch.export` and `torch.jit.trace` always record the reference's operations, which compute the same: kernels
+    cannot be exported.
     `torch.autocast` changes no type here. Raises `CellError` for a gradient that the engine does not have.
     """
-    if torch.compiler.is_exporting():
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if torch.compiler.is_exporting() or tracing:
         engine = "reference"
     check_kernels(spec, engine=engine)
     if updates is not None:

@@ -55,3 +55,11 @@ def test_what_is_not_finite(name: str) -> None:
     assert np.isnan(y[2:]).all()
     with np.errstate(over="ignore"):
         np.testing.assert_allclose(y[:2], EXPECTED[name][0](x[:2].astype(np.float64)), atol=1e-37)
+
+
+def test_far_out_a_sigmoid_is_nothing_at_all() -> None:
+    x = np.full(64, -89.0, np.float32)
+    x[:3] = -88.3, -1e4, -3e38
+    y, derivative = np.empty_like(x), np.empty_like(x)
+    run(ACTIVATIONS.index("sigmoid"), x, y, derivative)
+    np.testing.assert_array_equal(y, 0)

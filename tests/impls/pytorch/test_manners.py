@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune
 
 from impls.contract import CellSpec
+from impls.errors import ParameterError
 from impls.kinds import LSTMState, SkipGRUState, SkipLSTMState, cells
 from impls.parameters import cell_shapes
 from impls.pytorch import (
@@ -180,3 +182,69 @@ def test_torchs_seed_rules_modules_without_a_seed() -> None:
 
 def test_layer_prints_its_sizes() -> None:
     assert "SkipGRU(\n  input_size=3, units=(4, 5), engine=" in repr(SkipGRU((4, 5), input_size=3))
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_pruned_weights_stay_zero_while_the_others_learn(engine: str) -> None:
+    layer = SkipLSTM(3, input_size=3, seed=0, engine=engine)
+    prune.l1_unstructured(layer.get_submodule("layers.0"), "weights", amount=0.5)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    before = layer.export_parameters()["layers.0.weights"]
+    for _ in range(2):
+        optimizer.zero_grad()
+        layer(X)[0].h.sum().backward()
+        optimizer.step()
+    after = layer.export_parameters()["layers.0.weights"]
+    assert ((after == 0) == (before == 0)).all()
+    assert (after[before != 0] != before[before != 0]).all()
+    with pytest.raises(ParameterError, match=r"'layers\.0\.weights' is pruned or parametrized"):
+        layer.load_parameters(layer.export_parameters())
+
+
+class Twice(nn.Module):
+    def forward(self, value: Tensor) -> Tensor:
+        return 2 * value
+
+
+def test_parameters_may_be_parametrized_or_tied() -> None:
+    plain, doubled = (SkipGRU(3, input_size=3, seed=0) for _ in range(2))
+    parametrize.register_parametrization(doubled.get_submodule("layers.0"), "gate_weights", Twice())
+    plain.load_parameters(
+        {name: value * (1 + name.endswith("gate_weights")) for name, value in plain.export_parameters().items()}
+    )
+    assert_same(doubled(X), plain(X))
+
+    tied = SkipGRU((4, 4), input_size=3, seed=0)
+    tied.get_submodule("layers.1").initial_h = tied.get_submodule("layers.0").initial_h
+    assert list(tied.export_parameters()) == list(SkipGRU((4, 4), input_size=3).export_parameters())
+    tied(X)[0].h.sum().backward()
+
+
+@pytest.mark.parametrize("form", [Tensor.clone, Tensor.numpy, Tensor.tolist])
+def test_parameters_are_loaded_from_arrays_tensors_or_lists(form: Any) -> None:
+    one, other = (SkipGRU(3, input_size=3, seed=seed) for seed in (0, 1))
+    one.load_parameters({name: form(value) for name, value in other.state_dict().items()})
+    assert_same(one(X), other(X))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("layer_class", LAYERS)
+def test_traced_layer_computes_the_same(layer_class: type) -> None:
+    """`torch.jit.trace` records the reference's operations."""
+    layer = layer_class(5, input_size=3, seed=0, engine="fast")
+    traced = torch.jit.trace(layer, X)
+    for ours, theirs in zip(leaves(traced(X + 1)), leaves(layer(X + 1)), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_inputs_may_be_a_view_that_changes_signs() -> None:
+    layer = SkipGRU(3, input_size=3, seed=0)
+    imaginary = torch.complex(X, X).conj().imag
+    assert_same(layer(imaginary), layer(imaginary.clone()))
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_outputs_may_be_changed_in_place(engine: str) -> None:
+    outputs, _ = SkipGRU(3, input_size=3, seed=0, engine=engine)(X)
+    outputs.h.mul_(2).sum().backward()
+    outputs.state_gate.mul_(2)

@@ -123,3 +123,15 @@ def test_values_are_checked_beneath_the_transforms() -> None:
     torch.testing.assert_close(skipped(X, updates), layer(X, updates=updates)[0].h, rtol=0, atol=1e-12)
     with pytest.raises(CellError, match="updates has values other than 0 and 1"):
         skipped(X, updates + 0.5)
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_many_gradients_in_one_call(engine: str) -> None:
+    def all_rows() -> Tensor:
+        return torch.autograd.functional.jacobian(lambda x: built(SkipGRU, engine)(x)[0].h, X, vectorize=True)
+
+    if engine == "reference":
+        assert all_rows().shape == (3, 5, 4, 3, 5, 2)
+        return
+    with pytest.raises(CellError, match="takes one gradient at a time"):
+        all_rows()

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import impls.pytorch
 from impls.contract import ACTIVATIONS, CellSpec
 from impls.errors import CellError
 from impls.kinds import cells, skip_cells
@@ -100,6 +101,23 @@ def test_odd_sizes(cell: str, batch: int, time: int, units: tuple[int, ...], fea
     """The smallest sizes, more sequences than a tile, more units than a panel, and inputs deeper than a block."""
     spec = CellSpec(cell=cell, input_size=features, units=units, layer_norm=units == (1,))
     compare(case_for(spec, batch=batch, time=time, fresh=True))
+
+
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")
+@pytest.mark.parametrize("cell", ["LSTM", "SkipGRU"])
+def test_an_infinite_input_saturates(cell: str) -> None:
+    inputs = torch.randn(2, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    inputs[0, 0, 0] = torch.inf
+    found = []
+    for engine in ("reference", "fast"):
+        layer = getattr(impls.pytorch, cell)(5, input_size=2, seed=0, dtype="float64", engine=engine)
+        outputs, _ = layer(inputs)
+        outputs.h.sum().backward()
+        found.append([*outputs, *(value.grad for name, value in layer.named_parameters() if name.endswith("biases"))])
+    for one, other in zip(*found, strict=True):
+        if one is not None:
+            assert one.isfinite().all()
+            torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("bias", [-np.inf, -4.0, np.inf])

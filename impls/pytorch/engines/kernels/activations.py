@@ -16,7 +16,8 @@ KINDS = 4
 _LOG2_E = 1.0 / math.log(2.0)
 _LN2_HIGH = 0.693359375  # 9 bits of ln 2: its product with a small whole number is exact
 _LN2_LOW = math.log(2.0) - _LN2_HIGH
-_LIMIT = 87.0  # e^±87 is still a normal number
+_LIMIT = 88.3  # e^88.3 is a number still
+_LARGE = 2e38  # 1 over it is a denormal
 _SERIES = [1.0 / math.factorial(order) for order in range(7, 1, -1)]
 
 
@@ -25,7 +26,7 @@ def _clamp(x: Lanes, limit: float) -> Lanes:
 
 
 def _split(x: Lanes) -> tuple[Lanes, Lanes]:
-    """`(e^r − 1, 2^k)` with `x = k ln 2 + r`, float32 within ±87."""
+    """`(e^r − 1, 2^k)` with `x = k ln 2 + r`, float32 within ±88.3; 2^k is 0 where it would be a denormal."""
     k = (x * _LOG2_E).rounded()
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
     series = r * _SERIES[0] + _SERIES[1]
@@ -39,7 +40,9 @@ def sigmoid(x: Lanes) -> Lanes:
     if not x.is_single:
         return 1.0 / (1.0 + (-x).by_library("exp"))
     small, scale = _split(_clamp(-x, _LIMIT))
-    return 1.0 / (1.0 + (scale * small + scale))
+    exponential = scale * small + scale
+    # Far out it is 0, not nearly: `relu` may multiply it by any number.
+    return 1.0 / (1.0 + exponential.where(">", _LARGE, math.inf))
 
 
 def hyperbolic_tangent(x: Lanes) -> Lanes:

@@ -38,6 +38,16 @@ def recur(layout, forward, old, pre, rows):
         multiply(old, 0, h_at, False, rows, width, forward, weights_at, columns, pre, 0, layer[CHANGE_AT], False)
 
 
+@compiled(inlined=True)
+def _clear_padding(pre, rows, first, gates, width, units):
+    """Zeros in the padding of pre-activations: what is infinite times the zeros of its weights is NaN."""
+    if units < width:
+        for row in range(rows):
+            for gate in range(gates):
+                start = first + gate * width
+                pre[row, start + units : start + width] = 0
+
+
 @compiled()
 def advance(layout, weights, pre, read, reset, old, new, records, at, rows):
     """Candidates of `rows` records.
@@ -66,6 +76,7 @@ def advance(layout, weights, pre, read, reset, old, new, records, at, rows):
         early = layout.early * width
         first = layer[INPUT_WEIGHTS_AT]
         multiply(read, 0, read_at, False, rows, inputs + 1, forward, first, early, pre, 0, pre_at, True)
+        _clear_padding(pre, rows, pre_at, layout.early, width, layer[UNITS])
         if layout.norm:
             for row in range(rows):
                 for gate in range(layout.early):
@@ -106,6 +117,7 @@ def advance(layout, weights, pre, read, reset, old, new, records, at, rows):
                 )
             first = layer[STATE_WEIGHTS_AT] + early * width
             multiply(reset, 0, reset_at, False, rows, width, forward, first, width, pre, 0, late_at, True)
+            _clear_padding(pre, rows, late_at, 1, width, layer[UNITS])
             for row in range(rows):
                 gru_candidate(
                     layout.activation,

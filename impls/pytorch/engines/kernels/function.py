@@ -51,9 +51,9 @@ class KernelUnroll(torch.autograd.Function):
         dtype = np.dtype(str(inputs.dtype).removeprefix("torch."))
         layout = layout_of(spec, decision=_decision(spec, draws), dtype=dtype)
         count = layout.leaves * len(spec.units)
-        leaves = [leaf.detach().numpy() for leaf in tensors[:count]]
-        scalars = [scalar.detach().numpy()[:, 0] for scalar in tensors[count : count + 2 * spec.skips]]
-        values = [value.detach().numpy() for value in tensors[count + 2 * spec.skips :]]
+        leaves = [_array(leaf) for leaf in tensors[:count]]
+        scalars = [_array(scalar)[:, 0] for scalar in tensors[count : count + 2 * spec.skips]]
+        values = [_array(value) for value in tensors[count + 2 * spec.skips :]]
         weights = pack_parameters(spec, layout, dict(zip(names, values, strict=True)), dtype=dtype, backward=keep)
         # Of what a caller may change before the gradient is asked for, the kernels keep copies; the inputs are saved.
         sequences = Sequences(
@@ -74,10 +74,10 @@ class KernelUnroll(torch.autograd.Function):
         )
         tape = _empty_tape(layout, batch=batch if keep else 0, steps=steps, dtype=dtype)
         _on_workers(batch, lambda queue: run_forward(layout, weights, sequences, results, tape, keep, queue))
-        h, gates = torch.from_numpy(results.h), torch.from_numpy(results.gates).unsqueeze(2)
+        h, gates = torch.from_numpy(results.h), torch.from_numpy(results.gates[:, :, None])
         outputs = [h, gates, *map(torch.from_numpy, cut_rows(layout, results.state))]
         if spec.skips:
-            outputs += [torch.from_numpy(part).unsqueeze(1) for part in (results.probability, results.stored)]
+            outputs += [torch.from_numpy(part[:, None]) for part in (results.probability, results.stored)]
         else:
             ctx.mark_non_differentiable(gates)
         ctx.set_materialize_grads(False)
@@ -140,7 +140,7 @@ def _flow(layout: Layout, flows: tuple[Tensor | None, ...], *, batch: int, leave
     """The gradients of h, the gates, the state's leaves and its two scalars, each of which may be missing."""
     h, gates, *of_state = flows
     scalars = [np.zeros(batch, dtype) if part is None else _contiguous(part[:, 0]) for part in of_state[leaves:]]
-    parts = [np.zeros((), dtype) if part is None else part.detach().numpy() for part in of_state[:leaves]]
+    parts = [np.zeros((), dtype) if part is None else _array(part) for part in of_state[:leaves]]
     return Flow(
         h=np.empty((0, 0, 0), dtype) if h is None else _contiguous(h),
         gates=np.empty((0, 0), dtype) if gates is None else _contiguous(gates[:, :, 0]),
@@ -158,7 +158,12 @@ def _decision(spec: CellSpec, draws: Tensor | None) -> int:
 
 
 def _contiguous(tensor: Tensor, dtype: Any = None) -> Array:
-    return np.ascontiguousarray(tensor.detach().numpy(), dtype)
+    return np.ascontiguousarray(_array(tensor), dtype)
+
+
+def _array(tensor: Tensor) -> Array:
+    """Its numbers, also of a view that has them with the other sign."""
+    return tensor.detach().resolve_neg().numpy()
 
 
 def _empty_tape(layout: Layout, *, batch: int, steps: int, dtype: np.dtype[Any]) -> Tape:

@@ -146,7 +146,7 @@ class Lanes:
         return Lanes(self.builder, self.builder.call(function, [self.value]))
 
     def power_of_two(self) -> Lanes:
-        """`2^k` for whole float32 in the range of normal numbers, by writing the exponent's bits."""
+        """`2^k` for whole float32 from −127, whose power is 0, to 127, by writing the exponent's bits."""
         count = self.value.type.count
         words = ir.VectorType(ir.IntType(32), count)
         exponent = self.builder.fptosi(self.value, words)

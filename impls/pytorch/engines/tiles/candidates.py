@@ -142,7 +142,7 @@ def stack_candidate(
                 UNITS[LAYER], WIDTH, ACTIVATION, LAYER == GATE_LAYER, WRITE_GATES, BLOCK_U,
             )  # fmt: skip
         else:
-            reset_gru(state, work, own_old, work_at, live, WIDTH, BLOCK_U)
+            reset_gru(state, work, own_old, work_at, live, UNITS[LAYER], WIDTH, BLOCK_U)
             tl.debug_barrier()
             of_reset = own_weights + (FEATURES if LAYER == 0 else WIDTH) * GATES * WIDTH + EARLY * WIDTH
             wait_for_reset(work, work_at, of_reset, live, GATES, WIDTH, BLOCK_K, BLOCK_N, PRECISION)

@@ -9,12 +9,16 @@ from impls.pytorch.engines.tiles.activations import activate, sigmoid, slope
 
 
 @triton.jit
-def reset_gru(state, work, old_at, work_at, live, WIDTH: tl.constexpr, BLOCK_U: tl.constexpr):
+def reset_gru(
+    state, work, old_at, work_at, live, UNITS: tl.constexpr, WIDTH: tl.constexpr, BLOCK_U: tl.constexpr
+):  # fmt: skip
     """Writes `r h` behind the pre-activations in the workspace."""
     for start in range(0, WIDTH, BLOCK_U):
         units = start + tl.arange(0, BLOCK_U)
         inside = live[:, None] & (units < WIDTH)[None, :]
-        r = sigmoid(tl.load(work + work_at[:, None] + units[None, :], mask=inside, other=0.0))
+        # In the padding stands NaN where an input or state is infinite, which zeros there multiply.
+        real = inside & (units < UNITS)[None, :]
+        r = sigmoid(tl.load(work + work_at[:, None] + units[None, :], mask=real, other=0.0))
         h = tl.load(state + old_at[:, None] + units[None, :], mask=inside, other=0.0)
         tl.store(work + work_at[:, None] + 3 * WIDTH + units[None, :], r * h, mask=inside)
 
@@ -47,10 +51,11 @@ def complete_gru(
     for start in range(0, WIDTH, BLOCK_U):
         units = start + tl.arange(0, BLOCK_U)
         inside = live[:, None] & (units < WIDTH)[None, :]
+        real = inside & (units < UNITS)[None, :]
         parts = work + work_at[:, None] + units[None, :]
-        r = sigmoid(tl.load(parts, mask=inside, other=0.0))
-        z = sigmoid(tl.load(parts + WIDTH, mask=inside, other=0.0))
-        n = activate(tl.load(parts + 4 * WIDTH, mask=inside, other=0.0), ACTIVATION)
+        r = sigmoid(tl.load(parts, mask=real, other=0.0))
+        z = sigmoid(tl.load(parts + WIDTH, mask=real, other=0.0))
+        n = activate(tl.load(parts + 4 * WIDTH, mask=real, other=0.0), ACTIVATION)
         old = tl.load(state + old_at[:, None] + units[None, :], mask=inside, other=0.0)
         h = z * old + (1.0 - z) * n + spoil[:, None]
         h = tl.where((units < UNITS)[None, :], h, 0.0)

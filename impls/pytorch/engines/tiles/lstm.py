@@ -35,11 +35,13 @@ def complete_lstm(
     for start in range(0, WIDTH, BLOCK_U):
         units = start + tl.arange(0, BLOCK_U)
         inside = live[:, None] & (units < WIDTH)[None, :]
+        # In the padding stands NaN where an input or state is infinite, which zeros there multiply.
+        real = inside & (units < UNITS)[None, :]
         parts = work + work_at[:, None] + units[None, :]
-        i = sigmoid(tl.load(parts, mask=inside, other=0.0))
-        j = activate(tl.load(parts + WIDTH, mask=inside, other=0.0), ACTIVATION)
-        f = sigmoid(tl.load(parts + 2 * WIDTH, mask=inside, other=0.0))
-        o = sigmoid(tl.load(parts + 3 * WIDTH, mask=inside, other=0.0))
+        i = sigmoid(tl.load(parts, mask=real, other=0.0))
+        j = activate(tl.load(parts + WIDTH, mask=real, other=0.0), ACTIVATION)
+        f = sigmoid(tl.load(parts + 2 * WIDTH, mask=real, other=0.0))
+        o = sigmoid(tl.load(parts + 3 * WIDTH, mask=real, other=0.0))
         old = tl.load(state + old_at[:, None] + units[None, :], mask=inside, other=0.0)
         c = old * f + i * j + spoil[:, None]
         c = tl.where((units < UNITS)[None, :], c, 0.0)
