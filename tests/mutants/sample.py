@@ -65,7 +65,13 @@ def _mutations(path: str) -> list[MutationSpec]:
 
 
 def _is_silent(node: NodeOrLeaf) -> bool:
-    """Whether a node is part of a type, which nothing runs, or of how a dataclass may be called by its own code."""
+    """Whether a node is part of a type, which nothing runs, or of how a function or dataclass may be called.
+
+    The lone `*` of `def f(a, *, b)` is an operator to Cosmic Ray: `/` there changes nothing for who names arguments,
+    and anything else is no Python.
+    """
+    if node.type == "operator" and node.parent is not None and node.parent.type == "parameters":
+        return True
     while node.parent is not None:
         above = node.parent
         of_parameter = above.type == "tfpdef" and above.children[2] is node
