@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from impls.checks import check_seed
 from impls.contract import FRAMEWORKS, CellSpec, ModelSpec
 from impls.errors import ParameterError
 from impls.parameters import cell_shapes, checksum, initial_parameters, model_shapes
@@ -40,6 +41,13 @@ def test_cell_in_a_model_has_the_values_that_it_has_alone() -> None:
     assert embeddings.min() < -0.2
     assert 0.8 * np.sqrt(6 / 62) < np.abs(inside["readout.weights"]).max() <= np.sqrt(6 / 62)
     assert (inside["readout.biases"] == 0).all()
+
+
+def test_a_seed_has_64_bits() -> None:
+    seeds = (0, 2**32, 2**63, 2**63 + 1, 2**64 - 1)
+    assert [check_seed(seed) for seed in seeds] == list(seeds)
+    drawn = {checksum(initial_parameters(SPEC, seed=seed)) for seed in seeds}
+    assert len(drawn) == len(seeds)
 
 
 def test_every_parameter_has_numbers_of_its_own() -> None:
