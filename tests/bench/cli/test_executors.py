@@ -87,7 +87,7 @@ def test_it_is_said_what_was_submitted_and_how_to_follow_it(
     grid = '[[grid]]\ntask = "adding"\ncell = "lstm"\nframework = "pytorch"\nseed = [0, 1, 2, 3, 4, 5]\n'
     (tmp_path / "mine.toml").write_text(f'description = "d"\n{grid}', encoding="utf-8")
     sweep = load(str(tmp_path / "mine.toml"))
-    console = Console(file=StringIO(), width=40)
+    console = Console(file=StringIO(), width=20)
     options: dict[str, Any] = {
         "words": ["run"],
         "shards": shards,
