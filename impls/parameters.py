@@ -103,7 +103,9 @@ def initial_value(spec: CellSpec, name: str, shape: tuple[int, ...], *, seed: in
     Weights are Glorot uniform over the whole concatenated matrix, initial states N(0, 1), biases what the kind says,
     the skip gate's `update_bias`, embeddings U(-0.25, 0.25), gains 1, and every other bias 0: the authors' choices.
     """
-    generator = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(name.encode())]))
+    # Of a list NumPy would make floats where a seed has 64 bits, and round it.
+    key = np.array([seed, zlib.crc32(name.encode())], np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key))
     if name == "embedding.weights":
         value = generator.uniform(-0.25, 0.25, shape)
     elif name == "update_gate.biases":

@@ -64,9 +64,6 @@ class Sequences:
         self._steps = open_array(folder / f"{name}.npy")
         self._starts = np.array(open_array(folder / f"{name}_starts.npy"))
 
-    def __len__(self) -> int:
-        return len(self._starts) - 1
-
     def lengths(self) -> Array:
         """`[sequences]`: the number of steps of each."""
         return np.diff(self._starts)

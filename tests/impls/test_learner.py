@@ -314,6 +314,31 @@ def test_lengths_are_counted_whole_in_a_narrow_type(framework: str) -> None:
     assert array(gates).sum() == 257
 
 
+@pytest.mark.parametrize("readout", ["last", "every"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_dropout_multiplies_what_the_readout_reads(framework: str, readout: str) -> None:
+    """Of one sequence nothing is left but the readout's biases, of another all, of the third twice as much."""
+    spec = ModelSpec(
+        cell=CellSpec(cell="gru", input_size=3, units=(4,)),
+        output_size=2,
+        loss="binary_cross_entropy",
+        readout=readout,
+        dtype="float64",
+    )
+    draw = np.random.default_rng(0)
+    biases = draw.standard_normal(2)
+    module = importlib.import_module(f"impls.{framework}.model")
+    parameters = initial_parameters(spec, seed=3) | {"readout.biases": biases}
+    model = module.Model(spec, parameters=parameters, engine="reference")
+    inputs = tensor(framework, draw.standard_normal((3, 2, 3)))
+    dropout = tensor(framework, np.repeat([[0.0], [1.0], [2.0]], 4, axis=1))
+    whole = array(model({"inputs": inputs}).outputs) - biases
+    dropped = array(model({"inputs": inputs, "dropout": dropout}).outputs) - biases
+    for left, found, full in zip((0, 1, 2), dropped, whole, strict=True):
+        np.testing.assert_allclose(found, left * full, rtol=1e-9, atol=1e-12)
+    assert np.abs(whole).min() > 1e-6
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_step_is_adam_with_clipping(framework: str) -> None:
     """One step against the formula, from the gradient of a linear readout that can be written down."""

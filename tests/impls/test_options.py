@@ -66,6 +66,14 @@ def test_a_class_has_the_options_of_its_kind_and_no_other(name: str, framework: 
     assert set(options(framework, name)) - OF_ONE_FRAMEWORK == expected
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_help_begins_with_what_a_class_is_and_tells_its_options(framework: str) -> None:
+    told = str(importlib.import_module(f"impls.{framework}").SkipLSTM.__doc__)
+    assert told.startswith("LSTM layers that learn to skip state updates")
+    assert "    units: " in told
+    assert "    forget_bias: " in told
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_frameworks_have_the_same_options_with_the_same_defaults(name: str) -> None:
     ours, theirs = (

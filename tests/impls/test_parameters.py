@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from impls.checks import check_seed
 from impls.contract import FRAMEWORKS, CellSpec, ModelSpec
 from impls.errors import ParameterError
 from impls.parameters import cell_shapes, checksum, initial_parameters, model_shapes
@@ -35,6 +36,44 @@ def test_cell_in_a_model_has_the_values_that_it_has_alone() -> None:
     assert list(inside) == list(model_shapes(model))
     assert checksum({name: inside[name] for name in alone}) == checksum(alone)
     assert checksum(alone) != checksum(initial_parameters(SPEC, seed=2))
+    embeddings = inside["embedding.weights"]
+    assert 0.2 < np.abs(embeddings).max() <= 0.25
+    assert embeddings.min() < -0.2
+    assert 0.8 * np.sqrt(6 / 62) < np.abs(inside["readout.weights"]).max() <= np.sqrt(6 / 62)
+    assert (inside["readout.biases"] == 0).all()
+
+
+def test_a_seed_has_64_bits() -> None:
+    seeds = (0, 2**32, 2**63, 2**63 + 1, 2**64 - 1)
+    assert [check_seed(seed) for seed in seeds] == list(seeds)
+    drawn = {checksum(initial_parameters(SPEC, seed=seed)) for seed in seeds}
+    assert len(drawn) == len(seeds)
+
+
+def test_every_parameter_has_numbers_of_its_own() -> None:
+    values = initial_parameters(CellSpec(cell="lstm", input_size=4, units=(4, 4)), seed=1)
+    for name in ("weights", "initial_c", "initial_h"):
+        assert (values[f"layers.0.{name}"] != values[f"layers.1.{name}"]).all()
+    assert (values["layers.0.initial_c"] != values["layers.0.initial_h"]).all()
+
+
+def test_a_checksum_is_over_names_types_shapes_order_and_every_byte() -> None:
+    """Pairs of trials, checkpoints and reproductions rest on it."""
+    first, second = np.zeros(1000, np.float32), np.zeros(6, np.float32)
+    last = first.copy()
+    last[-1] = np.nextafter(np.float32(0), np.float32(1))
+    others = [
+        {"a": last, "b": second},
+        {"a": first, "c": second},
+        {"b": second, "a": first},
+        {"a": first},
+        {"a": first, "b": second.astype(np.int32)},
+        {"a": first, "b": second.reshape(2, 3)},
+        {"a": first.reshape(2, 500)[:, ::-1][::-1], "b": second - 0.0},
+    ]
+    told = [checksum(arrays) for arrays in ({"a": first, "b": second}, *others)]
+    assert len(set(told)) == len(told)
+    assert told[0] == checksum({"a": first[::-1].copy()[::-1], "b": second}), "whatever the layout in memory"
 
 
 @pytest.mark.parametrize("form", FORMS)

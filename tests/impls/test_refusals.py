@@ -52,6 +52,7 @@ CONSTRUCTIONS = {
     "forget bias": ({"forget_bias": "1"}, "forget_bias must be a number, got '1'"),
     "update bias": ({"update_bias": float("nan")}, "update_bias must be a number, got nan"),
     "seed": ({"seed": -1}, "seed must be a whole number from 0 to 2**64 - 1, or None, got -1"),
+    "seed too large": ({"seed": 2**64}, f"seed must be a whole number from 0 to 2**64 - 1, or None, got {2**64}"),
 }
 
 

@@ -65,7 +65,16 @@ def _mutations(path: str) -> list[MutationSpec]:
 
 
 def _is_silent(node: NodeOrLeaf) -> bool:
-    """Whether a node is part of a type, which nothing runs, or of how a dataclass may be called by its own code."""
+    """Whether a node is part of a type, which nothing runs, or of how a function or dataclass may be called.
+
+    The `*` of `def f(a, *, b)` and the `**` of `{**c}` are operators to Cosmic Ray: whatever else stands there is no
+    Python, or `/`, which changes nothing for who names arguments.
+    """
+    if node.type == "operator" and node.parent is not None:
+        before = node.get_previous_sibling()
+        opens = before is None or (before.type == "operator" and before.value == ",")
+        if node.parent.type == "parameters" or (node.value == "**" and node.parent.type == "dictorsetmaker" and opens):
+            return True
     while node.parent is not None:
         above = node.parent
         of_parameter = above.type == "tfpdef" and above.children[2] is node

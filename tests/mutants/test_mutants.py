@@ -46,13 +46,16 @@ def test_a_mutant_is_a_change_to_a_file_of_its_room() -> None:
         assert mutated not in (None, source)
 
 
-def test_types_and_flags_of_dataclasses_are_no_mutants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_types_signatures_and_flags_of_dataclasses_are_no_mutants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in ("rooms", "sample"):
         monkeypatch.setattr(f"tests.mutants.{module}.ROOT", tmp_path)
     file = tmp_path / "bench" / "plan" / "few.py"
     file.parent.mkdir(parents=True)
     file.write_text(
-        "def f(a: int | None, *b: int | str) -> int | str: ...\nc: int | str\n@dataclass(frozen=True)\nclass D: ...\n",
+        "def f(a: int | None, *b: int | str) -> int | str: ...\ndef g(a, *, b): ...\n"
+        "c: int | str\n@dataclass(frozen=True)\nclass D: ...\n",
         encoding="utf-8",
     )
     assert {item.mutations[0].operator_name for item in sample(seed=0, number=9)} == {"core/RemoveDecorator"}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from bench.cli.array_job import words_of_a_task
-from bench.cli.executors import OF_ONE, check_options
+from bench.cli.array_job import submit_array_job, words_of_a_task
+from bench.cli.executors import OF_ONE, check_options, make_executor
 from bench.errors import ClusterError, UserError
+from bench.launch.ray_executor import Needs
+from bench.plan.sweep import load
 from tests.bench.cli.commands import MINI, command
 
 LEFT_OUT: dict[str, Any] = {name: value for options in OF_ONE.values() for name, value in options.items()}
@@ -56,6 +60,51 @@ def test_a_task_of_an_array_job_is_told_all_that_this_run_was(tmp_path: Path, mo
         *("--where", "seed=1", "--where", "cell=lstm", "--device", "cuda", "--workers", "2"),
     ]
     assert words_of_a_task("quick", where=(), also={}, results=Path("r"), data=Path("d"))[4] == "quick"
+
+
+def test_memory_is_asked_for_in_gibibytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr("bench.launch.ray_executor.RayExecutor", lambda **given: made.append(given))
+    given = LEFT_OUT | {"--memory-per-trial": 1.5, "--cpus-per-trial": 3, "--gpus-per-trial": 0.5}
+    make_executor("ray", given, devices=["cuda"], data=Path("d"), timeout=5.0, stall=None)
+    (options,) = made
+    assert options["needs"] == Needs(cpus=3, gpus=0.5, memory_bytes=1_610_612_736)
+    assert (options["timeout_seconds"], options["stall_seconds"], options["devices"]) == (5.0, None, ["cuda"])
+
+
+@pytest.mark.parametrize(("shards", "told"), [(1, "1 task, 7_1; what"), (2, "2 tasks, 7_1 to 7_2; what")])
+def test_it_is_said_what_was_submitted_and_how_to_follow_it(
+    shards: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In lines that no terminal breaks: they are to be copied."""
+    asked: list[list[str]] = []
+
+    def submit(commands: list[list[str]], **options: Any) -> list[str]:
+        asked.extend(commands)
+        return [f"7_{number}" for number in range(1, len(commands) + 1)]
+
+    monkeypatch.setattr("bench.launch.slurm.submit", submit)
+    grid = '[[grid]]\ntask = "adding"\ncell = "lstm"\nframework = "pytorch"\nseed = [0, 1, 2, 3, 4, 5]\n'
+    (tmp_path / "mine.toml").write_text(f'description = "d"\n{grid}', encoding="utf-8")
+    sweep = load(str(tmp_path / "mine.toml"))
+    console = Console(file=StringIO(), width=20)
+    options: dict[str, Any] = {
+        "words": ["run"],
+        "shards": shards,
+        "results": tmp_path,
+        "options": (),
+        "console": console,
+    }
+    submit_array_job(sweep, sweep.trials, typed="mine.toml", **options)
+    first, second = console.file.getvalue().splitlines()
+    assert first == f"sweep mine: submitted 6 of 6 trials as {told} they print is in {tmp_path / 'slurm'}"
+    assert second == (
+        "follow them with: python -m bench watch mine.toml; report them with: python -m bench report mine.toml"
+    )
+    assert asked == [["run", "--shard", f"{number}/{shards}"] for number in range(1, shards + 1)]
+    submit_array_job(sweep, (), typed="mine.toml", **options)
+    assert console.file.getvalue().splitlines()[2:] == ["sweep mine: nothing to run"]
+    assert len(asked) == shards
 
 
 @pytest.mark.parametrize(

@@ -30,3 +30,21 @@ def test_a_word_that_is_no_text_is_refused_in_one_line(
     assert capsys.readouterr().err.splitlines() == [
         "error: A\\udce9: holds bytes that are no UTF-8, which no record could tell; give it another name"
     ]
+
+
+def test_how_the_program_itself_is_called_is_no_word_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [os.fsdecode(b"A\xe9/run_all.py"), "quick"])
+    started: list[bool] = []
+    start(lambda: started.append(True))
+    assert started
+
+
+def test_an_old_python_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.version_info", (3, 10, 14))
+    with pytest.raises(SystemExit) as ended:
+        start(lambda: pytest.fail("the program was started"))
+    monkeypatch.undo()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: this is Python 3.10, 3.11 or newer is needed: ")

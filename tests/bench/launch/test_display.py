@@ -52,3 +52,11 @@ def test_the_headline_of_a_trial_shows_its_first_record_beside_it() -> None:
     assert quality == ["quality", "0.25", "0.125"]
     assert "50.00%" in shown
     assert "[bold]x[/]" in shown, "an error's brackets are text, not markup"
+
+
+def test_the_headline_says_whether_each_solved_the_task() -> None:
+    console = Console(file=StringIO(), width=120)
+    for solved, before in ((True, False), (None, True)):
+        console.print(headline(record(solved=solved), first=record(solved=before)))
+    shown = [line.split() for line in console.file.getvalue().splitlines() if line.startswith("solved ")]
+    assert shown == [["solved", "yes", "no"], ["solved", "–", "yes"]]

@@ -148,11 +148,11 @@ def test_a_killed_child_is_recorded_and_run_again(tmp_path: Path) -> None:
 def test_a_trial_over_its_time_is_stopped(tmp_path: Path) -> None:
     store = Store(tmp_path)
     slow = trial(protocol=LONG)
-    run([slow], store, Watcher(), timeout_seconds=1.0)
+    run([slow], store, Watcher(), timeout_seconds=1.5)
     record = store.read(slow.id)
     assert record is not None
     assert record.status == "timeout"
-    assert record.error == "stopped after 1 seconds, the limit"
+    assert record.error == "stopped after 1.5 seconds, the limit"
     assert not servers(), "nor what would have forked it"
 
 
@@ -214,7 +214,8 @@ def test_what_a_trial_leaves(tmp_path: Path) -> None:
     store = Store(tmp_path)
     made = trial()
     watcher = Watcher()
-    run([made], store, watcher, command="python run_all.py mine.toml")
+    an_hour = {"timeout_seconds": 3600.0, "stall_seconds": 3600.0}  # more than it takes
+    run([made], store, watcher, command="python run_all.py mine.toml", **an_hour)
     names = {path.name for path in store.folder_of(made.id).iterdir()}
     assert names == {
         "record.json",

@@ -114,6 +114,12 @@ def test_one_over_its_time_is_ended(ordered: Callable[..., Order]) -> None:
     assert (over.status, over.how, over.error) == ("timeout", "timeout", "stopped after 0.3 seconds, the limit")
 
 
+def test_one_that_has_time_left_ends_by_itself(ordered: Callable[..., Order]) -> None:
+    over = last(ordered("beat(step=1, steps=2)\ntime.sleep(0.2)", timeout_seconds=3600.0, stall_seconds=3600.0))
+    assert isinstance(over, Over)
+    assert over.how == "failed", "it left no record"
+
+
 def test_one_that_shows_no_life_is_ended_though_it_beats(ordered: Callable[..., Order]) -> None:
     act = "while True: beat(step=1, steps=2, computing=False); time.sleep(0.02)"
     over = last(ordered(act, stall_seconds=0.4))

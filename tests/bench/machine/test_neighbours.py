@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.machine.neighbours import Neighbours, shared_folder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,3 +72,11 @@ def test_where_the_folder_cannot_be_used_it_is_not_known_who_else_runs(tmp_path:
     (tmp_path / "shared").write_text("a file stands where the folder should")
     with Neighbours(tmp_path / "shared") as neighbours:
         assert neighbours.count() is None
+
+
+def test_one_that_another_removes_at_the_same_time_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / "1-2"
+    left.touch()
+    with Neighbours(tmp_path) as neighbours:
+        monkeypatch.setattr("bench.machine.neighbours.process_start", lambda process_id: left.unlink())
+        assert neighbours.count() == 0

@@ -288,6 +288,8 @@ def test_the_next_write_removes_what_a_killed_writer_left_and_nobody_elses(tmp_p
     kept = [tmp_path / name for name in (".list-short.json", ".list-abcdefgh.txt", ".other-abcdefgh.json")]
     for each in kept:
         each.touch()
+    kept.append(tmp_path / ".list-12345678.json")
+    kept[-1].symlink_to(tmp_path / "nowhere")  # cannot be opened, as one that went while it was looked at
 
     def write(temporary: Path) -> None:
         assert not left.exists()

@@ -72,6 +72,16 @@ def test_a_finished_record_goes_before_one_that_failed_whichever_is_later(stores
     assert [quality(ours, seed) for seed in (0, 1)] == [0.25, 0.25]
 
 
+def test_of_two_records_that_did_not_finish_the_later_one_stands(stores: tuple[Store, Store]) -> None:
+    ours, theirs = stores
+    for seed, (here, there) in enumerate(((EARLY, LATE), (LATE, EARLY))):
+        fill(ours, seed, status="failed", error="ours", finished=here)
+        fill(theirs, seed, status="failed", error="theirs", finished=there)
+    merged = merge(ours.results, theirs.results)
+    assert (merged.copied, merged.skipped) == ([trial(seed=0).id], [trial(seed=1).id])
+    assert [ours.survey().records[trial(seed=seed).id].error for seed in (0, 1)] == ["theirs", "ours"]
+
+
 def test_a_finished_trial_brings_no_checkpoint_of_the_run_it_ends(stores: tuple[Store, Store]) -> None:
     mine, other = stores
     cut_off = mine.results / "running" / f"{trial().id}-token"

@@ -13,7 +13,7 @@ import pytest
 from bench.errors import DamagedRecordError, NewerRecordError, RecordError
 from bench.machine.disk import write_atomically
 from bench.plan.trial import Trial, build_trial
-from bench.records.format import SCHEMA, checksum
+from bench.records.format import SCHEMA, checksum, decode
 from bench.records.listing import Listing, read_listing, write_listing
 from bench.records.record import Record, failure
 from bench.records.store import Store, write_curve
@@ -116,6 +116,18 @@ def test_an_edited_record_is_not_believed_and_stops_no_other(tmp_path: Path) -> 
     assert list(found.records) == [sound.id]
     assert "was changed after it was written" in found.damaged[edited.id]
     assert store.missing([edited, sound]) == [edited]
+
+
+def test_the_checksum_is_over_everything_that_a_record_tells(tmp_path: Path) -> None:
+    path = Store(tmp_path).write(record(trial(), quality=0.25))
+    content = json.loads(path.read_text())
+    for name, value in content.items():
+        if name == "schema":
+            continue
+        changed = {**content, name: not value if isinstance(value, bool) else f"{value} and more"}
+        with pytest.raises(DamagedRecordError, match="was changed after it was written"):
+            decode(json.dumps(changed), trial_id=trial().id, where=name)
+    assert decode(json.dumps(content), trial_id=trial().id, where="as it was").quality == 0.25
 
 
 def test_a_copied_record_does_not_count_as_another_trial(tmp_path: Path) -> None:

@@ -144,11 +144,13 @@ def test_a_ratio_without_an_upper_bound():
 
 
 def test_variances_are_compared_by_f():
-    """9.277 is the 95 % point of F with 3 and 3 degrees of freedom."""
+    """9.277 is the 95 % point of F with 3 and 3 degrees of freedom, 19.164 with 3 and 2."""
     calm, wild = sample(1, 2, 3, 4), sample(*(math.sqrt(9.27663) * value for value in (1, 2, 3, 4)))
     assert statistics.steadier(calm, wild).shown == pytest.approx(0.05, abs=1e-5)
     assert statistics.steadier(wild, calm).refuted == pytest.approx(0.05, abs=1e-5)
     assert statistics.steadier(calm, calm).shown == pytest.approx(0.5)
+    fewer, wilder = sample(1, 2, 3), sample(*(math.sqrt(19.16429 / (5 / 3)) * value for value in (1, 2, 3, 4)))
+    assert statistics.steadier(fewer, wilder).shown == pytest.approx(0.05, abs=1e-5)
 
 
 @pytest.mark.parametrize(("left", "right", "shown", "refuted"), [

@@ -12,6 +12,7 @@ import pytest
 
 from bench.errors import SpeedError
 from bench.report import write_report, write_speed_report
+from bench.report.speed.figures import time_against_update_ratio
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, readable_times, times_table
 from tests.bench.report.stored import SWEEP, Stored
 
@@ -162,6 +163,16 @@ def test_the_glance_has_a_row_for_each_engine_and_skip_cell(table: pd.DataFrame)
         }
     ]
     assert len(readable_times(table)) == len(TIMES)
+
+
+def test_a_panel_shows_the_times_of_its_skip_cell_on_a_logarithmic_axis(table: pd.DataFrame) -> None:
+    engine = row(table, "fast")
+    (picture,) = [one for one in time_against_update_ratio(table) if engine["step"] in one.title][:1]
+    axes = picture.figure.axes[0]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
+    shown = {(x, y) for line in axes.lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)}
+    assert (engine["update_ratio"], engine["milliseconds"]) in shown
+    assert (engine["update_ratio"], engine["milliseconds_highest"]) in shown
 
 
 def test_the_page_is_written_and_tells_what_is_missing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -125,6 +126,7 @@ def replace_line(folder: Path, line: str) -> Path:
         (charades_line("TEST0", "c1 0 1", 3), "the action 'c1 0 1' is not written as"),
         (charades_line("TEST0", "c001 0 1", 3).removesuffix("3") + "soon", "the length 'soon' is not a number"),
         (charades_line("TEST0", "c001 0 1", 0), "the length '0' is not a number of seconds"),
+        (charades_line("TEST0", "c001 0 1", math.inf), "the length 'inf' is not a number of seconds"),
         (charades_line("TEST0", "", 3), "none of the 1 videos of the test part shows an action"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,6 +36,9 @@ def test_no_more_than_the_limit_is_read(tmp_path: Path):
     write_video(tmp_path / "clip.avi", frames=20)
     frames = read_frames(tmp_path / "clip.avi", frames_per_second=25, limit=7)
     np.testing.assert_array_equal(brightness(frames), np.arange(7))
+    write_video(tmp_path / "slow.avi", frames=3, rate=5)  # whose third frame stands for five
+    frames = read_frames(tmp_path / "slow.avi", frames_per_second=25, limit=12)
+    np.testing.assert_array_equal(brightness(frames), [0] * 5 + [1] * 5 + [2] * 2)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +171,46 @@ def test_missing_packages_are_told(tmp_path: Path, monkeypatch):
     monkeypatch.setattr("bench.tasks.extraction.PACKAGES", ("av", "no_such_package"))
     with pytest.raises(UserError, match=r"extract needs no_such_package: pip install 'skiprnn-bench\[video\]'"):
         run(tmp_path)
+
+
+def test_frames_reach_the_network_as_it_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """timm is optional: a stand-in for its network tells each channel's mean, with one weight that is loaded."""
+    import torch
+
+    class Means(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.added = torch.nn.Parameter(torch.zeros(1))
+            self.whole = True
+
+        def reset_classifier(self, classes: int) -> None:
+            self.whole = classes != 0
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            assert not self.whole
+            assert not self.training
+            return pixels.mean(dim=(2, 3)) + self.added
+
+    asked: list[bool] = []
+    timm = SimpleNamespace(create_model=lambda name, *, pretrained: [asked.append(pretrained), Means()][1])
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    torch.save({"added": torch.ones(1)}, tmp_path / "means.pth")
+    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
+    means = ((frames / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)).mean(axis=(1, 2))
+    for weights, added in ((None, 0), (tmp_path / "means.pth", 1)):
+        features = build_frame_encoder(weights=weights, device="cpu").encode(frames)
+        np.testing.assert_allclose(features, means + added, rtol=1e-5, atol=1e-6)
+    assert asked == [True, False], "a file's weights need no download"
+
+
+def test_a_timm_that_does_not_fit_torch_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "timm.py").write_text("raise RuntimeError('operator nms does not exist\\nmore')", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        UserError, match=r"^timm cannot be imported \(operator nms does not exist\); install the torchv"
+    ):
+        build_frame_encoder(weights=None, device="cpu")
 
 
 def test_resnet_features_come_from_a_file_of_weights(tmp_path: Path):
