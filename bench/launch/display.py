@@ -201,7 +201,7 @@ class PlainDisplay:
     def finished(self, trial: Trial, record: Record) -> None:
         """Says how it ended and how much is left."""
         self._done += 1
-        self._countdown.finished(trial, record.total_seconds)
+        self._countdown.ended(trial, record)
         left = duration(self._countdown.seconds_left())
         self._line(f"{record.status:<6} {trial.id}  {trial.label}: {summary(record)}")
         self._line(f"       {self._done} of {self._trials} done, about {left} left")
@@ -263,7 +263,7 @@ class LiveDisplay:
         del self._running[trial.id]
         self._counts[record.status] += 1
         self._bar.advance(self._task)
-        self._countdown.finished(trial, record.total_seconds)
+        self._countdown.ended(trial, record)
         line = Text(f"{record.status:<8} ", style=STATUS_STYLES[record.status])
         line.append(f"{trial.label}  ", style="bold").append(summary(record), style="default not bold")
         self._live.console.print(line, highlight=False)
