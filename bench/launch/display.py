@@ -65,6 +65,10 @@ class Display(Protocol):
         """So many running trials are being stopped, since the user asked for it."""
         ...
 
+    def disk_is_slow(self, said: str) -> None:
+        """The disk of the records takes its time, in one line; told by another thread, while this one waits for it."""
+        ...
+
 
 def stopping_words(trials: int) -> str:
     """What is said after a first Ctrl-C."""
@@ -221,6 +225,10 @@ class PlainDisplay:
         """Says so, and what may be done."""
         self._line(stopping_words(trials))
 
+    def disk_is_slow(self, said: str) -> None:
+        """Says so."""
+        self._line(said)
+
 
 class LiveDisplay:
     """A table of the running trials under a bar of the whole sweep; ended trials scroll above."""
@@ -287,6 +295,10 @@ class LiveDisplay:
     def stopping(self, trials: int) -> None:
         """Prints so above the table, and what may be done."""
         self._live.console.print(stopping_words(trials), markup=False, highlight=False)
+
+    def disk_is_slow(self, said: str) -> None:
+        """Prints so above the table."""
+        self._live.console.print(said, markup=False, highlight=False)
 
     def _render(self) -> Group:
         done, failed = sum(self._counts.values()), sum(self._counts.values()) - self._counts["ok"]
