@@ -65,6 +65,10 @@ class Display(Protocol):
         """So many running trials are being stopped, since the user asked for it."""
         ...
 
+    def disk_is_slow(self, said: str) -> None:
+        """The disk of the records takes its time, in one line; told by another thread, while this one waits for it."""
+        ...
+
 
 def stopping_words(trials: int) -> str:
     """What is said after a first Ctrl-C."""
@@ -201,7 +205,7 @@ class PlainDisplay:
     def finished(self, trial: Trial, record: Record) -> None:
         """Says how it ended and how much is left."""
         self._done += 1
-        self._countdown.finished(trial, record.total_seconds)
+        self._countdown.ended(trial, record)
         left = duration(self._countdown.seconds_left())
         self._line(f"{record.status:<6} {trial.id}  {trial.label}: {summary(record)}")
         self._line(f"       {self._done} of {self._trials} done, about {left} left")
@@ -220,6 +224,10 @@ class PlainDisplay:
     def stopping(self, trials: int) -> None:
         """Says so, and what may be done."""
         self._line(stopping_words(trials))
+
+    def disk_is_slow(self, said: str) -> None:
+        """Says so."""
+        self._line(said)
 
 
 class LiveDisplay:
@@ -263,7 +271,7 @@ class LiveDisplay:
         del self._running[trial.id]
         self._counts[record.status] += 1
         self._bar.advance(self._task)
-        self._countdown.finished(trial, record.total_seconds)
+        self._countdown.ended(trial, record)
         line = Text(f"{record.status:<8} ", style=STATUS_STYLES[record.status])
         line.append(f"{trial.label}  ", style="bold").append(summary(record), style="default not bold")
         self._live.console.print(line, highlight=False)
@@ -287,6 +295,10 @@ class LiveDisplay:
     def stopping(self, trials: int) -> None:
         """Prints so above the table, and what may be done."""
         self._live.console.print(stopping_words(trials), markup=False, highlight=False)
+
+    def disk_is_slow(self, said: str) -> None:
+        """Prints so above the table."""
+        self._live.console.print(said, markup=False, highlight=False)
 
     def _render(self) -> Group:
         done, failed = sum(self._counts.values()), sum(self._counts.values()) - self._counts["ok"]

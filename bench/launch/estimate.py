@@ -92,3 +92,12 @@ def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str,
 def but_for_seed(trial: Trial) -> str:
     """The same for trials that differ in their seed alone."""
     return trial.model_copy(update={"seed": 0}).id
+
+
+def groups(trial: Trial) -> tuple[str, ...]:
+    """What trials have in common whose times miss their estimates alike, the widest first, as `Pace` takes them.
+
+    These are what computes, which cell learns what with it, and all but the seed.
+    """
+    computes = f"{trial.framework} {trial.engine} {trial.device}"
+    return computes, f"{computes} {trial.task} {trial.options} {trial.cell} {trial.units}", but_for_seed(trial)

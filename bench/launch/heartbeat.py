@@ -30,7 +30,7 @@ class Beat(BaseModel):
         started: when its process began, UTC.
         beats: how many there were, so that two are told apart whatever the clocks say.
         step, steps, loss, quality, update_ratio: as in `Progress`; a step of None is before the first.
-        computing: as in `Life`.
+        computing, slow_answers: as in `Life`.
         processor_seconds: that its process has used.
         conditions: under which it trains; None before they are known.
         trouble: what is wrong with its disk; empty where nothing.
@@ -48,9 +48,15 @@ class Beat(BaseModel):
     quality: float | None = None
     update_ratio: float | None = None
     computing: bool = True
+    slow_answers: int = 0
     processor_seconds: float = 0.0
     conditions: dict[str, str] | None = None
     trouble: str = ""
+
+    @property
+    def life(self) -> Life:
+        """The sign of life that it told last."""
+        return Life(computing=self.computing, conditions=self.conditions, slow_answers=self.slow_answers)
 
     @property
     def progress(self) -> Progress | None:
@@ -103,6 +109,7 @@ class Heartbeat:
         elif isinstance(message, Life):
             conditions = self._beat.conditions if message.conditions is None else dict(message.conditions)
             update = {"computing": message.computing, "conditions": conditions}
+            update |= {"slow_answers": message.slow_answers}
         else:
             assert isinstance(message, DiskTrouble)
             update = {"trouble": message.said}

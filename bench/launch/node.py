@@ -31,7 +31,7 @@ from bench.records.lone_folder import TRIAL, write_trial
 from bench.records.record import Status
 from bench.records.store import CHECKPOINTS
 from bench.train.conditions import code_checksum
-from bench.train.progress import Life, Progress
+from bench.train.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 # Seconds between looks at the command.
@@ -211,9 +211,8 @@ class _Command:
         before, self._beat = self._beat, beat
         if before is None:
             yield Here(Where(node=node, device=self._order.trial.device if self._gpu is None else f"GPU {self._gpu}"))
-        if before is None or (before.computing, before.conditions) != (beat.computing, beat.conditions):
-            life = Life(computing=beat.computing, conditions=beat.conditions)
-            self._heard.hear(life, process_id=self._process.pid)
+        if before is None or before.life != beat.life:
+            self._heard.hear(beat.life, process_id=self._process.pid)
         progress = beat.progress
         if progress is not None and (before is None or progress != before.progress):
             self._heard.hear(progress, process_id=self._process.pid)

@@ -7,13 +7,14 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 from bench.errors import DiskError, LeaseError
 from bench.launch.heard import DiskTrouble, Message
-from bench.machine.disk import TROUBLES, disk_trouble
+from bench.machine.disk import TROUBLES, disk_trouble, slow_answers_told
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
 from bench.records.lone_folder import LoneFolder
@@ -68,11 +69,19 @@ def run_recorded(
     started = time.perf_counter() if started is None else started
     signal.signal(signal.SIGTERM, _stop)
     known: dict[str, Mapping[str, str]] = {}
+    last = Life(computing=True)
 
     def lives(life: Life) -> None:
+        nonlocal last
         if life.conditions is not None:
             known["conditions"] = life.conditions
-        watcher.tell(life)
+        last = replace(life, slow_answers=last.slow_answers)
+        watcher.tell(last)
+
+    def disk_answered() -> None:
+        nonlocal last
+        last = replace(last, slow_answers=last.slow_answers + 1)
+        watcher.tell(last)
 
     try:
         _redirect_output(store.running / LOG)
@@ -81,16 +90,17 @@ def run_recorded(
         # Imported here so that an import that fails is recorded like any other failure.
         from bench.train.training import run_trial
 
-        run_trial(
-            trial,
-            store=store,
-            data=data,
-            threads=threads,
-            report=watcher.tell,
-            alive=lives,
-            started=started,
-            import_seconds=import_seconds,
-        )
+        with slow_answers_told(disk_answered):
+            run_trial(
+                trial,
+                store=store,
+                data=data,
+                threads=threads,
+                report=watcher.tell,
+                alive=lives,
+                started=started,
+                import_seconds=import_seconds,
+            )
     except StoppedError:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends; asked again, it would not end in order
         return STOPPED

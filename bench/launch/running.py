@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bench.launch.countdown import Countdown
 from bench.launch.display import duration, make_display
-from bench.launch.estimate import but_for_seed, estimates
+from bench.launch.estimate import estimates, groups
 from bench.launch.executor import Executor
 from bench.launch.preparation import prepare_data
 from bench.launch.scheduler import run_trials
@@ -116,9 +116,7 @@ def run_sweep(
             highlight=False,
             soft_wrap=True,
         )
-        countdown = Countdown(
-            guesses, workers=workers, configurations={trial.id: but_for_seed(trial) for trial in missing}
-        )
+        countdown = Countdown(guesses, groups={trial.id: groups(trial) for trial in missing}, workers=workers)
         displays = Several(
             [
                 make_display(console, trials=len(missing), countdown=countdown),

@@ -12,6 +12,7 @@ from bench.errors import DiskError, LeaseError, RecordError
 from bench.launch.display import Display
 from bench.launch.executor import Began, Ended, Executor, Handle, NotBegun, Refused, Slot, Told
 from bench.launch.interrupts import Interrupts
+from bench.launch.patience import Patience
 from bench.launch.waiting import Waiting, given_back_if_raised
 from bench.machine.disk import Place
 from bench.plan.trial import Trial
@@ -88,6 +89,7 @@ class Running:
         self._store = store
         self._display = display
         self._retries = retries
+        self._patience = Patience(store.results, say=display.disk_is_slow)
         self._tries: Counter[str] = Counter()
         self._handles: dict[Slot, Handle] = {}
         self._beat_due = time.monotonic() + HEARTBEAT_SECONDS
@@ -98,14 +100,17 @@ class Running:
     def fill(self) -> None:
         """Starts trials in the free slots."""
         for slot in self._free():
-            taken = self._waiting.take(shared=self._display.shared)
+            self._show_life()
+            with self._patience.writing():
+                taken = self._waiting.take(shared=self._display.shared, between=self._show_life)
             if taken is None:
                 return
             trial, attempt = taken
             where = slot.where(trial)
             try:
                 with given_back_if_raised(attempt):
-                    attempt.begin(node=where.node, device=where.device)
+                    with self._patience.writing():
+                        attempt.begin(node=where.node, device=where.device)
                     self._handles[slot] = self._executor.start(trial, attempt, slot)
             except LeaseError:  # this run was so late that another has taken it over
                 self._waiting.put_back(trial)
@@ -134,7 +139,9 @@ class Running:
             elif isinstance(event, NotBegun):
                 self._put_back(event.handle, why=event.said)
             elif event.handle in self._handles.values():
-                self._end(event)
+                with self._patience.writing():
+                    self._end(event)
+                self._show_life()
 
     def stop(self) -> None:
         """Ends all that run, in order; what they can go on from stays."""
@@ -190,7 +197,10 @@ class Running:
         self._display.put_back(handle.trial, why)
 
     def _show_life(self) -> None:
-        """Touches the leases now and then; a trial that another run has taken over is stopped, and waits again."""
+        """Touches the leases now and then; a trial that another run has taken over is stopped, and waits again.
+
+        It is called wherever the disk may have taken its time: others wait for a sign of life by their own clocks.
+        """
         if time.monotonic() < self._beat_due:
             return
         self._beat_due = time.monotonic() + HEARTBEAT_SECONDS

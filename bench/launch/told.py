@@ -89,6 +89,9 @@ class JournalDisplay:
         """Writes that all that run are being stopped."""
         self._journal.add("stopping", trials=trials)
 
+    def disk_is_slow(self, said: str) -> None:
+        """Writes nothing: its file is on that disk."""
+
     def _end(self, event: str, trial: Trial, record: Record) -> None:
         facts = {"status": record.status, "error": record.error or None, "quality": record.quality}
         facts |= {"update_ratio": record.update_ratio}
@@ -148,3 +151,8 @@ class Several:
         """Tells each."""
         for display in self._displays:
             display.stopping(trials)
+
+    def disk_is_slow(self, said: str) -> None:
+        """Tells each."""
+        for display in self._displays:
+            display.disk_is_slow(said)

@@ -44,16 +44,21 @@ class Waiting:
             self._before[trial.id] = after
         self._trials.append(trial)
 
-    def take(self, *, shared: Callable[[Trial, Record], None]) -> tuple[Trial, Attempt] | None:
+    def take(
+        self, *, shared: Callable[[Trial, Record], None], between: Callable[[], None]
+    ) -> tuple[Trial, Attempt] | None:
         """The first trial that can be run now, with its attempt begun; None where every one is held by another run.
 
         Args:
             shared: is told of a trial that another run has ended in the meantime, with its record, or that the command
                 of a run which is gone has finished since.
+            between: is called after each trial that was looked at in vain; there may be thousands.
 
         Raises `DiskError` where the disk takes no lease or no folder.
         """
-        for _ in range(len(self._trials)):
+        for number in range(len(self._trials)):
+            if number:
+                between()
             trial = self._trials.popleft()
             lease = take_lease(self._store.results, trial.id, watch=self._watch)
             if lease is None:

@@ -8,8 +8,10 @@ import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from bench.errors import DiskError
@@ -36,6 +38,32 @@ TROUBLES_OF_A_PLACE = {
     errno.EPERM: ("it may not be written", "change its permissions or choose another folder"),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# Seconds from which on an answer of the disk is slow.
+SLOW_SECONDS = 0.2
+
+
+_say_slow: ContextVar[Callable[[], None]] = ContextVar("_say_slow", default=lambda: None)
+
+
+@contextmanager
+def slow_answers_told(say: Callable[[], None]) -> Iterator[None]:
+    """Has `say` called whenever a disk has answered slowly to this thread, step by step of each file.
+
+    Whoever waits for a file is idle, and yet alive.
+    """
+    token = _say_slow.set(say)
+    try:
+        yield
+    finally:
+        _say_slow.reset(token)
+
+
+@contextmanager
+def _answer() -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    if time.monotonic() - begun >= SLOW_SECONDS:
+        _say_slow.get()()
 
 
 @contextmanager
@@ -110,14 +138,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     with disk_explained(path):
         _remove_abandoned(path)
         with _temporary(path) as temporary:
-            write(temporary)
-            with temporary.open("rb+") as file:
+            with _answer():
+                write(temporary)
+            with _answer(), temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
+            with _answer():
+                temporary.chmod(0o644)
+                temporary.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            with _answer():
+                os.fsync(folder)
         finally:
             os.close(folder)
 

@@ -25,7 +25,9 @@ class Life:
         computing: what comes now may take long and cannot show life itself, such as compilation or an evaluation: as
             long as the process computes, it lives.
         conditions: what a checkpoint must share to be one of this run of the trial, told once they are known.
+        slow_answers: how often its disk has taken its time, and answered.
     """
 
     computing: bool
     conditions: Mapping[str, str] | None = None
+    slow_answers: int = 0

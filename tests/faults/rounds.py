@@ -138,7 +138,7 @@ class _Round:
                 with suppress(psutil.Error):
                     process.kill()
 
-    def _begin(self, name: str, machine: str, *, limited: bool = False) -> Run:
+    def _begin(self, name: str, machine: str, *, limited: bool = False, slow: bool = False) -> Run:
         self._outcome.runs += 1
         return Run(
             self._sweeps[name],
@@ -147,18 +147,20 @@ class _Round:
             machine=machine,
             mark=self._mark,
             limited=limited,
+            slow=f"{self._outcome.seed}-{machine}" if slow else "",
         )
 
     def _disturb(self, disturbed: Disturbed) -> None:
         limited = any(self._is_limit(each) for each in disturbed.faults)
-        runs = [self._begin("one", "one", limited=limited)]
+        slow = any(each.fault == "disk slow" for each in disturbed.faults)
+        runs = [self._begin("one", "one", limited=limited, slow=slow)]
         if disturbed.company:
             self._note("two sweeps")
-            runs.append(self._begin("other", "two"))
+            runs.append(self._begin("other", "two", slow=slow))
         full = False
         for each in disturbed.faults:
-            if self._is_limit(each):
-                self._note("files limited")
+            if self._is_limit(each) or each.fault == "disk slow":  # from the start
+                self._note("files limited" if self._is_limit(each) else each.fault)
                 continue
             self._await(each, runs[0])
             if not runs[0].ended:

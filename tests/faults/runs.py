@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Marks every process of a round, so that none is overlooked in the end.
 MARK = "SKIPRNN_FAULTS"
 GONE_SECONDS = 4.0
+# The longest that a trial may show no sign of life where the disk is slow: more than any of its answers takes.
+STALL_SECONDS = 20
+SLOW_DISK = Path(__file__).parent / "slow_disk"
 # Of a file, where the disk cannot be a small one: less than a checkpoint has.
 LARGEST_BYTES = 2048
 
@@ -29,12 +32,23 @@ class Run:
     """A run of a sweep, the leader of a process group, which believes itself on a machine of its own."""
 
     def __init__(
-        self, sweep: Path, *, results: Path, home: Path, machine: str, mark: str, limited: bool = False
+        self,
+        sweep: Path,
+        *,
+        results: Path,
+        home: Path,
+        machine: str,
+        mark: str,
+        limited: bool = False,
+        slow: str = "",
     ) -> None:
         self.output = home / f"output-{time.monotonic_ns()}.txt"
         told = {processes.VARIABLE: machine, leases.VARIABLE: f"{GONE_SECONDS:g}", MARK: mark}
         told |= {"TMPDIR": str(home / "tmp"), "TF_CPP_MIN_LOG_LEVEL": "3"}
         words = [sys.executable, "run_all.py", sweep, "--results", results, "--no-report", "--workers", "2"]
+        if slow:  # by this seed
+            told |= {"PYTHONPATH": str(SLOW_DISK), "SKIPRNN_SLOW_DISK": f"{slow} {results}"}
+            words += ["--stall", STALL_SECONDS]
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [str(word) for word in words],

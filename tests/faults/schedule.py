@@ -20,6 +20,7 @@ Fault = Literal[
     "group paused past its lease",
     "disk filled",
     "files limited",
+    "disk slow",
 ]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 # Between two runs.

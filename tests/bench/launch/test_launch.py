@@ -79,6 +79,9 @@ class Watcher:
     def stopping(self, trials: int) -> None:
         self.events.append(("stopping", str(trials)))
 
+    def disk_is_slow(self, said: str) -> None:
+        self.reasons.append(said)
+
 
 def servers(parent: int | None = None) -> list[psutil.Process]:
     """The processes that fork trials."""

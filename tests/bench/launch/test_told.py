@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bench.launch.countdown import Countdown
 from bench.launch.display import LiveDisplay
+from bench.launch.estimate import groups
 from bench.launch.executor import Where
 from bench.launch.local import LocalExecutor
 from bench.launch.running import run_sweep
@@ -56,7 +57,8 @@ def test_the_events_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_progress_is_written_now_and_then_and_at_the_end(tmp_path: Path) -> None:
     made = trial()
-    display = JournalDisplay(tmp_path, sweep="tiny", trials=1, countdown=Countdown({made.id: 1.0}, workers=1))
+    countdown = Countdown({made.id: 1.0}, groups={made.id: groups(made)}, workers=1)
+    display = JournalDisplay(tmp_path, sweep="tiny", trials=1, countdown=countdown)
     for step in (1, 2, 3, 4):
         display.progressed(made, Progress(step=step, steps=4))
     assert [entry.step for entry in entries(journal_path(tmp_path, "tiny"))] == [1, 4]
@@ -64,7 +66,7 @@ def test_progress_is_written_now_and_then_and_at_the_end(tmp_path: Path) -> None
 
 def test_a_run_that_does_not_end_by_itself_says_why(tmp_path: Path) -> None:
     def fail() -> None:
-        with JournalDisplay(tmp_path, sweep="tiny", trials=1, countdown=Countdown({}, workers=1)):
+        with JournalDisplay(tmp_path, sweep="tiny", trials=1, countdown=Countdown({}, groups={}, workers=1)):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -76,7 +78,9 @@ def test_a_run_that_does_not_end_by_itself_says_why(tmp_path: Path) -> None:
 def test_the_live_table_says_which_node_and_device() -> None:
     made, waiting = trial(), trial(seed=1)
     console = Console(file=StringIO(), width=120, force_terminal=True)
-    with LiveDisplay(console, trials=2, countdown=Countdown({made.id: 1.0, waiting.id: 1.0}, workers=2)) as display:
+    estimates = {made.id: 1.0, waiting.id: 1.0}
+    alike = {made.id: groups(made), waiting.id: groups(waiting)}
+    with LiveDisplay(console, trials=2, countdown=Countdown(estimates, groups=alike, workers=2)) as display:
         for one in (made, waiting):
             display.started(one)
         display.placed(made, Where(node="node7", device="GPU 3"))

@@ -51,7 +51,7 @@ def next_run(results: Path, made: Trial) -> tuple[list[Record], tuple[Trial, Att
     """What a later run shares, and what it has to run."""
     shared: list[Record] = []
     waiting = Waiting([made], store=Store(results), before={}, command="the next run", workers=1)
-    return shared, waiting.take(shared=lambda _, found: shared.append(found))
+    return shared, waiting.take(shared=lambda _, found: shared.append(found), between=lambda: None)
 
 
 def test_the_run_takes_in_what_its_command_left(tmp_path: Path) -> None:
