@@ -35,8 +35,10 @@ def adopt(results: ResultsOption = RESULTS) -> None:
 
 
 def _tell(merged: Merged) -> None:
-    """Prints what became of the trials; the exit code is 1 where one was refused."""
+    """Prints what became of the trials, each counted once; the exit code is 1 where one was refused."""
     for refusal in merged.refused:
         print(f"not taken in: {refusal}")
-    print(f"{len(merged.copied)} taken in, {len(merged.skipped)} there already, {len(merged.refused)} refused")
+    taken = set(merged.copied)  # of several folders a trial may come by halves
+    already = set(merged.skipped) - taken
+    print(f"{len(taken)} taken in, {len(already)} there already, {len(merged.refused)} refused")
     raise typer.Exit(1 if merged.refused else 0)

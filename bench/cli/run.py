@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from typing import Any
@@ -82,6 +83,7 @@ def run(
     from bench.errors import UserError
     from bench.launch.display import where_time_went
     from bench.launch.running import run_sweep
+    from bench.machine.disk import check_folder
     from bench.plan.shard import Shard
     from bench.records.store import Store
 
@@ -97,6 +99,7 @@ def run(
         "--slurm": slurm,
     }
     check_options(executor, of_executor)
+    check_folder(results)
     console = Console()
     if trial is None:
         asked = select(sweep or DEFAULT_SWEEP, where=where, device=device)
@@ -143,6 +146,13 @@ def run(
     )
     at_a_time = len(runs.slots)
     here = executor == "local"
+    cores = len(os.sched_getaffinity(0))
+    if here and workers > cores:
+        print(
+            f"--workers {workers}: more than the {cores} core{'s' if cores > 1 else ''} that this process may use; "
+            "trials share them, and their times are longer",
+            file=sys.stderr,
+        )
     if dry_run:
         print_plan(of_share, store=store, data=data, workers=at_a_time, console=console, here=here)
         return

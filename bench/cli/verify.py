@@ -15,5 +15,6 @@ def verify(results: ResultsOption = RESULTS) -> None:
     found = findings(results)
     for finding in found:
         print(finding)
-    print(f"{results}: {len(Store(results).trial_ids())} trials, {len(found) or 'nothing'} off")
+    count = len(Store(results).trial_ids())
+    print(f"{results}: {count} trial{'' if count == 1 else 's'}, {len(found) or 'nothing'} off")
     raise typer.Exit(1 if found else 0)

@@ -46,7 +46,15 @@ def watch(
     alike = {trial.id: but_for_seed(trial) for trial in asked.trials}
     try:
         while True:
-            unfinished = show(asked, alike, results=results, records=records, leases=leases, console=console)
+            unfinished = show(
+                asked,
+                alike,
+                results=results,
+                records=records,
+                leases=leases,
+                console=console,
+                every=None if once else every,
+            )
             if once or not unfinished:
                 return
             time.sleep(every)
@@ -62,6 +70,7 @@ def show(
     records: SeenRecords,
     leases: Watch,
     console: Console,
+    every: float | None,
 ) -> int:
     """Prints one look at a sweep, over the one before in a terminal; returns how many trials run or wait.
 
@@ -71,6 +80,7 @@ def show(
         results: the folder of all records.
         records, leases: what was seen of them at earlier looks.
         console: where it is printed.
+        every: seconds to the next look; None for none.
     """
     from rich.table import Table
     from rich.text import Text
@@ -112,6 +122,11 @@ def show(
     without = f"no recorded time tells of {unknown}" if unknown else ""
     told = ", ".join(word for word in (left, without) if word)
     console.print(f"{counts}{unreadable}{'; ' if told else ''}{told}", markup=False, highlight=False, soft_wrap=True)
+    if len(waiting) == len(alike):
+        waits = "" if every is None else f"; waits for a run of it, a look every {every:g} s, Ctrl-C ends"
+        console.print(
+            f"{results}: nothing of sweep {sweep.name} yet{waits}", markup=False, highlight=False, soft_wrap=True
+        )
     return len(running) + len(waiting)
 
 

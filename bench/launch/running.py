@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench.launch.countdown import Countdown
 from bench.launch.display import duration, make_display
@@ -18,6 +19,7 @@ from bench.launch.scheduler import run_trials
 from bench.launch.told import JournalDisplay, Several
 from bench.machine import devices
 from bench.machine.disk import remove_folder
+from bench.plan.labels import distinct_labels
 from bench.plan.shard import Shard
 from bench.plan.sweep import Sweep
 from bench.records.attempt import check_one_disk
@@ -35,12 +37,13 @@ def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Conso
     seconds = estimates(sweep.trials, store=store, data=data)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("trial", "", "state", "estimate"):
-        table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=True)
-    for trial in sweep.trials:
+        # A label without room goes on in the next line: all else is whole.
+        table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=column != "")
+    for trial, label in zip(sweep.trials, distinct_labels(sweep.trials), strict=True):
         state = "to run" if trial.id in missing else "left alone" if trial.id in found.left_alone else "done"
         guess = seconds[trial.id]
-        table.add_row(trial.id, trial.label, state, "needs its data" if guess is None else duration(guess))
-    # Trials keep their whole line, whatever the terminal's width.
+        table.add_row(trial.id, Text(label), state, "needs its data" if guess is None else duration(guess))
+    # Most trials keep their whole line, whatever the terminal's width.
     Console(width=max(console.width, 130), file=console.file).print(table)
     _name_problems(found, console=console)
     known = [guess for trial_id in missing if (guess := seconds[trial_id]) is not None]

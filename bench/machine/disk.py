@@ -93,6 +93,15 @@ def disk_trouble(error: OSError, *, path: Path) -> DiskError | None:
     return DiskError(f"{path}: {what}; {advice}, and run again to go on")
 
 
+def check_folder(folder: Path) -> None:
+    """Raises `DiskError` where a file stands in the way of the folder; makes nothing."""
+    with disk_explained(folder):
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not there.is_dir():
+            number = errno.EEXIST if there == folder else errno.ENOTDIR
+            raise OSError(number, os.strerror(number), str(folder))
+
+
 class Place:
     """A folder that has to stay where it is while a program works in it."""
 

@@ -72,7 +72,7 @@ class Trial(BaseModel):
         protocol: how it is trained.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     task: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -108,7 +108,7 @@ class Trial(BaseModel):
     @field_validator("units", mode="before")
     @classmethod
     def _layers(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, int) else value
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
 
     @field_validator("units", mode="after")
     @classmethod

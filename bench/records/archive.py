@@ -75,7 +75,8 @@ def archive(
     finished = [record for record in found.records.values() if record.status in FINISHED]
     archived.refused += found.problems().values()
     if not finished and not archived.refused:
-        raise RecordError(f"{results}: none of the {len(trials)} trials has finished; run the sweep first")
+        none = "the one trial has not" if len(trials) == 1 else f"none of the {len(trials)} trials has"
+        raise RecordError(f"{results}: {none} finished; run the sweep first")
     standing = [record for record in Store(target).survey().records.values() if record.status in FINISHED]
     asked = {record.trial_id for record in finished}
     best = best_seeds({record.trial_id: record for record in (*finished, *standing)}.values())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bench.report.names import cost_name, field_name, problem_name, skip_name
+from bench.report.names import configuration_name, cost_name, field_name, problem_name, skip_name
 from impls.kinds import skip_cells
 
 # What a plain cell has no use for: there it is whatever it is by default, and tells nothing.
 OF_SKIP_CELLS = ("budget", "budget_target", "update_bias", "gate", "gate_layer")
+# Characters of a label that still tells all that differs.
+LONGEST = 60
 # What a label tells by itself, or leaves to the problem.
 TOLD = ("task", "options", "length", "cell", "framework", "budget_cost", "p_skip", "period")
 
@@ -36,7 +38,8 @@ def variant_names(frame: pd.DataFrame, *, fields: Iterable[str]) -> list[str]:
     """Of each trial: its λ and skips, then those of the `fields` that differ within its problem.
 
     What only skip cells have is told where it differs between skip cells, or between plain ones, and not because plain
-    ones do without.
+    ones do without. Where a label of a problem would come to more than `LONGEST`, a trial there tells only what most
+    of the others do not share with it: two that differ still have different names.
     """
     others = [name for name in fields if name not in TOLD]
     variants: dict[Any, str] = {}
@@ -44,15 +47,33 @@ def variant_names(frame: pd.DataFrame, *, fields: Iterable[str]) -> list[str]:
         skips = group["cell"].isin(skip_cells())
         costs = group.groupby("cell")["budget_cost"].transform("nunique") > 1
         everywhere = set(_varying(group, others)) - set(OF_SKIP_CELLS)
+        whole: dict[Any, str] = {}
+        unusual: dict[Any, str] = {}
         for of_kind in (group[skips], group[~skips]):
             telling = {*everywhere, *_varying(of_kind, OF_SKIP_CELLS)}
             names = [name for name in others if name in telling]
+            usual = {name: _most_common((of_kind if name in OF_SKIP_CELLS else group)[name]) for name in names}
             rows: list[dict[Any, Any]] = of_kind[["p_skip", "period", "budget_cost", *names]].to_dict("records")
             for row, trial, several in zip(of_kind.index, rows, costs[of_kind.index], strict=True):
                 cost = trial["budget_cost"] if several or trial["budget_cost"] else None
-                told = {name: trial[name] for name in names}
-                variants[row] = _variant(trial["p_skip"], trial["period"], cost, told)
+                # No number of updates is what a cost per sample asks for.
+                told = {name: trial[name] for name in names if name != "budget_target" or trial[name]}
+                apart = {name: value for name, value in told.items() if _text(value) != usual[name]}
+                whole[row] = _variant(trial["p_skip"], trial["period"], cost, told)
+                unusual[row] = _variant(trial["p_skip"], trial["period"], cost, apart)
+        labels = [configuration_name(cell, whole[row]) for row, cell in group["cell"].items()]
+        variants |= whole if max(map(len, labels)) <= LONGEST else unusual
     return [variants[row] for row in frame.index]
+
+
+def _most_common(values: pd.Series) -> str:
+    """As `_text` has it; the first of several."""
+    return Counter(map(_text, values.tolist())).most_common(1)[0][0]
+
+
+def _text(value: Any) -> str:
+    """A value as text that is the same for every missing one."""
+    return "" if value is None or value != value else repr(value)
 
 
 def _varying(trials: pd.DataFrame, names: Iterable[str]) -> list[str]:

@@ -25,7 +25,7 @@ from bench.errors import DataError
 from bench.tasks.base import Score, Split, TaskOptions
 from bench.tasks.data_set import DataSetTask, Part
 from bench.tasks.localization import LocalizationScore, actions_at, time_points
-from bench.tasks.protocol import Count, Protocol
+from bench.tasks.protocol import Count, Number, Protocol
 from bench.tasks.randomness import permutation
 from impls.contract import Array, Batch
 
@@ -55,7 +55,7 @@ class CharadesOptions(TaskOptions):
 
     length: Count = Field(default=300, ge=1)
     stride: Count = Field(default=1, ge=1)
-    frames_per_second: float = Field(default=6.0, gt=0)
+    frames_per_second: Number = Field(default=6.0, gt=0)
 
 
 class Charades(DataSetTask):

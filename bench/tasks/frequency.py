@@ -7,7 +7,7 @@ from pydantic import Field
 
 from bench.tasks.base import Accuracy, Score, Split, TaskOptions
 from bench.tasks.generated import GeneratedTask
-from bench.tasks.protocol import Protocol
+from bench.tasks.protocol import Number, Protocol
 from impls.contract import Array, Batch
 
 DURATION_MILLISECONDS = 100.0
@@ -19,7 +19,7 @@ SOLVED_ABOVE = 0.99
 class FrequencyOptions(TaskOptions):
     """`sample_milliseconds`: time between samples; 1 gives 100 steps, 0.5 gives 200, the least 100,000."""
 
-    sample_milliseconds: float = Field(default=1.0, ge=1e-3, le=50)
+    sample_milliseconds: Number = Field(default=1.0, ge=1e-3, le=50)
 
 
 class Frequency(GeneratedTask):

@@ -77,7 +77,7 @@ class MnistOptions(TaskOptions):
 
     variant: Literal["mnist", "fashion_mnist"] = "mnist"
     downsample: Literal[1, 2, 4, 7, 14] = 1
-    stride: int = Field(default=1, ge=1, le=SIDE)
+    stride: Count = Field(default=1, ge=1, le=SIDE)
     validation_images: Count = Field(default=5000, ge=1)
 
 

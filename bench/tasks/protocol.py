@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from impls.errors import nearest
 
 # What is counted: no more than what products of a few counts hold as a float.
-Count = Annotated[int, Field(le=10**9)]
+Count = Annotated[int, Field(strict=True, le=10**9)]
+# What is measured: whole numbers too, but neither true nor text.
+Number = Annotated[float, Field(strict=True)]
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -24,7 +26,8 @@ class Protocol(BaseModel):
     `learning_rate_of` has the formulas.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)  # a record holds finite numbers alone
+    # Strict: a value of another kind is a mistake, and none to be made to fit. A record holds finite numbers alone.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     steps: Count | None = Field(default=None, ge=1)
     epochs: Count | None = Field(default=None, ge=1)

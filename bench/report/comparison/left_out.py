@@ -34,8 +34,8 @@ def untimed(skipping: Skipping) -> list[str]:
         return []
     rows = skipping.trials[skipping.trials["unlike"] != ""]
     return [
-        f"{many(len(group), 'trial')} of {many(len(skipping.trials), 'trial')} that skip: not timed against the plain "
-        f"cell, which ran with other {why}."
+        f"Of {many(len(skipping.trials), 'trial')} that skip{'s' if len(skipping.trials) == 1 else ''}, {len(group)} "
+        f"{'is' if len(group) == 1 else 'are'} not timed against the plain cell, which ran with other {why}."
         for why, group in rows.groupby("unlike", sort=True)
     ]
 

@@ -12,7 +12,17 @@ from bench.report.comparison.margins import margins
 from bench.report.comparison.measures import difference_scale
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.figures.parts import Part, parts
-from bench.report.figures.style import FAINT, Picture, cell_colours, new_figure, slug, topics
+from bench.report.figures.style import (
+    FAINT,
+    TITLE_LINE,
+    Picture,
+    cell_colours,
+    label_height,
+    new_figure,
+    slug,
+    topics,
+    wrapped,
+)
 from bench.report.frames import rows_of
 from bench.report.names import framework_name, metric_name, metric_unit
 from bench.report.page.glossary import evaluation_words
@@ -48,14 +58,17 @@ def _picture(
     drawn = pairs[pairs["label"].isin(part.labels)]
     title = part.title(f"{problem}: {right} against {left}")
     panels = [name for name in PANELS if (summary["pairs"] > 0)[summary["measure"] == name].any()]
-    figure = new_figure(height=0.5 + len(panels) * (0.75 + 0.24 * len(part.labels)))
-    figure.suptitle(title, fontsize=11)
+    names = list(map(wrapped, part.labels))
+    figure = new_figure(height=0.5 + len(panels) * (0.75 + max(0.24, label_height(names)) * len(names)))
+    figure.suptitle(wrapped(title, width=TITLE_LINE), fontsize=11)
     for axes, name in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
         of_measure = summary[summary["measure"] == name]
         _difference_panel(axes, pairs=drawn, summary=of_measure, labels=list(part.labels), colours=colours)
         _scale(axes, name, metric=str(first["quality_metric"]), ratio=of_measure["scale"].iloc[0] == "ratio")
         sign = f"{right} / {left}" if of_measure["scale"].iloc[0] == "ratio" else f"{right} − {left}"
-        axes.set(ylabel="", xlabel=f"{axes.get_xlabel()} ({sign})")
+        axes.set_ylabel("")
+        axes.set_xlabel(f"{axes.get_xlabel()} ({sign})", loc="right")  # from there it has the figure's whole width
+        axes.set_yticks(range(len(names)), names)
     return Picture(
         name=part.name(f"frameworks-{slug(problem)}"),
         title=title,

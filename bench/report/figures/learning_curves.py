@@ -11,14 +11,27 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
 from bench.report.figures.parts import Part, parts
-from bench.report.figures.style import DASHES, Picture, cell_colours, new_figure, scale_quality, slug, topics
+from bench.report.figures.style import (
+    DASHES,
+    TITLE_LINE,
+    Picture,
+    cell_colours,
+    label_height,
+    new_figure,
+    scale_quality,
+    slug,
+    topics,
+    wrapped,
+)
 from bench.report.names import framework_name, listed, metric_head
 
 Look = dict[str, Any]
 # How light a colour is drawn, once all dashes are taken.
 SHADES = (1.0, 0.65, 0.35)
-# Characters of a label beside which the legend has room for another.
+# Characters of a line of a label beside which the legend has room for another.
 NARROW = 32
+# Characters of a line of a label in the legend, which has the figure's whole width.
+LEGEND_LINE = 60
 
 
 def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> list[Picture]:
@@ -50,8 +63,10 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     frameworks = sorted(drawn["framework"].unique())
     metric, higher = trials["quality_metric"].iloc[0], bool(trials["higher_is_better"].iloc[0])
     columns = 2 if max(map(len, looks)) <= NARROW else 1
-    figure = new_figure(height=2.3 * len(frameworks) + 0.8 + 0.22 * -(-len(looks) // columns))
-    figure.suptitle(part.title(problem), fontsize=11)
+    names = {label: wrapped(label, width=LEGEND_LINE) for label in looks}
+    line = max(0.22, label_height(list(names.values())))
+    figure = new_figure(height=2.3 * len(frameworks) + 0.8 + line * -(-len(looks) // columns))
+    figure.suptitle(wrapped(part.title(problem), width=TITLE_LINE), fontsize=11)
     panels = figure.subplots(len(frameworks), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     scale_quality(panels[0], metric=metric, low=drawn["quality_min"].min(), high=drawn["quality_max"].max())
     for axes, framework in zip(panels, frameworks, strict=True):
@@ -59,7 +74,7 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
         axes.set_title(framework_name(framework), loc="left", fontsize=10)
     panels[-1].set_xlabel("training step")
     figure.supylabel(f"validation {metric_head(metric, higher_is_better=higher)}", fontsize=10)
-    handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]
+    handles = [Line2D([], [], label=names[label], **look) for label, look in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
     note = part.note + (f" {lost:,} evaluations of this task were not finite and are not drawn." if lost else "")
     return Picture(

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.comparison.null_pairs import TESTED, in_margins
 from bench.report.comparison.paired_differences import Comparison
-from bench.report.figures.style import FAINT, INK, Picture, new_figure, slug
+from bench.report.figures.style import FAINT, INK, TITLE_LINE, Picture, label_height, new_figure, slug, wrapped
 
 WORDS = {"quality": "quality", "update_ratio": "update ratio"}
 # Okabe and Ito's orange and blue, and a shape each: apart in print and for colour-blind eyes.
@@ -26,11 +26,13 @@ def frameworks_beside_engines(frameworks: Comparison, engines: Comparison) -> li
     for problem, rows in data.groupby("problem", sort=False):
         measures = [measure for measure in TESTED if (rows["measure"] == measure).any()]
         counts = [rows.loc[rows["measure"] == measure, "configuration"].nunique() for measure in measures]
-        figure = new_figure(height=1.3 + sum(0.55 + 0.42 * count for count in counts))
-        panels = figure.subplots(len(measures), 1, squeeze=False, height_ratios=[0.55 + 0.42 * n for n in counts])
+        line = max(0.42, label_height([wrapped(str(name)) for name in rows["configuration"].unique()]))
+        heights = [0.55 + line * count for count in counts]
+        figure = new_figure(height=1.3 + sum(heights))
+        panels = figure.subplots(len(measures), 1, squeeze=False, height_ratios=heights)
         for axes, measure in zip(panels[:, 0], measures, strict=True):
             _panel(axes, rows[rows["measure"] == measure], words=WORDS[measure])
-        figure.suptitle(str(problem), fontsize=11)
+        figure.suptitle(wrapped(str(problem), width=TITLE_LINE), fontsize=11)
         handles = [
             Line2D([], [], linestyle="", marker=marker, color=colour, label=name)
             for name, (colour, marker) in LOOKS.items()
@@ -70,7 +72,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, *, words: str) -> None:
         axes.scatter(dots["margins"], heights, color=colour, marker=marker, s=26, alpha=0.75, linewidths=0)
     axes.axvspan(-1, 1, color=FAINT, alpha=0.15, linewidth=0, zorder=0)
     axes.axvline(0, color=FAINT, linewidth=1.0, zorder=0)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), list(map(wrapped, labels)))
     axes.set_ylim(len(labels) - 0.5, -0.5)
     reach = 1.1 * max(1.0, float(rows["margins"].abs().max()))
     axes.set_xlim(-reach, reach)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bench.report.figures.labels import Label, place_labels
 from bench.report.figures.parts import LARGEST
 from bench.report.figures.style import (
     FAINT,
+    TITLE_LINE,
     Picture,
     cell_colours,
     darker,
@@ -23,14 +25,17 @@ from bench.report.figures.style import (
     show_in_percent,
     slug,
     topics,
+    wrapped,
 )
 from bench.report.frames import rows_of
-from bench.report.names import cell_name, framework_name, metric_head
+from bench.report.names import cell_name, configuration_name, framework_name, metric_head
 from bench.report.page.glossary import evaluation_words
 from impls.contract import Array
 
 # Places along a whisker that labels keep clear of; odd, so that the middle is one.
 WHISKER_PLACES = 15
+# Characters of a name that has room beside its marker; a longer one is a letter there.
+LONGEST_NAME = 40
 
 
 def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
@@ -71,7 +76,7 @@ def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, 
     markers_drawn = axes.collections[-1]
     markers_drawn.set_edgecolor(markers_drawn.get_facecolor())
     markers_drawn.set_facecolor("none")
-    axes.set(xlim=(-0.04, 1.12), xlabel="updates (% of the steps)", title=problem)
+    axes.set(xlim=(-0.04, 1.12), xlabel="updates (% of the steps)", title=wrapped(problem, width=TITLE_LINE))
     axes.xaxis.set_major_locator(MultipleLocator(0.2))
     show_in_percent(axes.xaxis)
     axes.set_ylabel(f"test {metric_head(metric, higher_is_better=higher)}")
@@ -81,7 +86,12 @@ def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, 
     )
     named, note = _named(data, higher_is_better=higher)
     labels = [
-        Label(x=row["update_ratio"], y=row["quality"], text=row["variant"], colour=darker(colours[row["cell"]]))
+        Label(
+            x=row["update_ratio"],
+            y=row["quality"],
+            text=row["name"],
+            colour=darker(colours[row["cell"]]),
+        )
         for row in rows_of(named)
     ]
     place_labels(figure, axes, labels, points=obstacles)
@@ -118,13 +128,26 @@ def _named(data: pd.DataFrame, *, higher_is_better: bool) -> tuple[pd.DataFrame,
     means = means.reset_index()
     named = means[means["variant"] != ""]
     if len(named) <= LARGEST:
-        return named, ""
+        return _lettered(named)
     front = named[unbeaten(named, higher_is_better=higher_is_better)]
     shown = front.iloc[np.unique(np.linspace(0, len(front) - 1, min(len(front), LARGEST)).round().astype(int))]
-    return shown, (
+    lettered, key = _lettered(shown)
+    return lettered, (
         f" Of {len(named)} configurations {len(shown)} are named, out of the {len(front)} that no other beats in both "
-        "quality and updates; the data name all."
+        f"quality and updates; the data name all.{key}"
     )
+
+
+def _lettered(named: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """With what is written beside each marker: its variant, or a letter and the caption's key to it."""
+    letters = iter(ascii_uppercase)
+    names = [text if len(text) <= LONGEST_NAME else next(letters) for text in named["variant"]]
+    key = [
+        f"{name}: {configuration_name(cell, variant)}"
+        for name, cell, variant in zip(names, named["cell"], named["variant"], strict=True)
+        if name != variant
+    ]
+    return named.assign(name=names), f" {'; '.join(key)}." if key else ""
 
 
 def unbeaten(means: pd.DataFrame, *, higher_is_better: bool) -> Array:

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from bench.records.store import Store
-from bench.report.figures.style import INK, SKIPPED, USED, WIDTH, Picture, new_figure, slug, topics
+from bench.report.figures.style import INK, SKIPPED, TITLE_LINE, USED, WIDTH, Picture, new_figure, slug, topics, wrapped
 from bench.report.frames import read_examples, rows_of
 from bench.report.names import SKIP, framework_name
 from bench.report.page.glossary import evaluation_words
@@ -121,7 +121,7 @@ def _picture(
     shown = IMAGES if examples.are_images else SIGNALS
     shown = min(shown, len(examples.inputs))
     figure = _draw_images(examples, shown) if examples.are_images else _draw_signals(examples, shown)
-    figure.suptitle(f"{problem}: {label}", fontsize=11)
+    figure.suptitle(wrapped(f"{problem}: {label}", width=TITLE_LINE), fontsize=11)
     kind = "pixels" if examples.are_images else "samples"
     ratio = examples.used_ratio(shown)
     return Picture(

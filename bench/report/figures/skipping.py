@@ -8,7 +8,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from bench.report.comparison.skipping import TIMES, Skipping
-from bench.report.figures.style import FAINT, INK, Picture, cell_colours, framework_markers, new_figure, slug
+from bench.report.figures.style import (
+    FAINT,
+    INK,
+    TITLE_LINE,
+    Picture,
+    cell_colours,
+    framework_markers,
+    new_figure,
+    slug,
+    wrapped,
+)
 from bench.report.frames import rows_of
 from bench.report.names import cell_name, framework_name, listed
 from bench.report.numbers import number
@@ -35,7 +45,7 @@ def time_against_updates(skipping: Skipping) -> list[Picture]:
             axes.set_xlabel("updates")
         panels[0, 0].set_ylim(min(0.1, 0.8 * rows["low"].min()), max(2.0, 1.25 * rows["high"].max()))  # of all panels
         figure.supylabel("time / time of the plain cell", fontsize=10)
-        figure.suptitle(str(problem), fontsize=11)
+        figure.suptitle(wrapped(str(problem), width=TITLE_LINE), fontsize=11)
         figure.legend(handles=_handles(rows, colours), loc="outside lower center", ncols=3, frameon=False)
         pictures.append(
             Picture(

@@ -11,7 +11,17 @@ from matplotlib.patches import Patch
 
 from bench.report.company import ALONE, BESIDE_OTHERS, NOT_TOLD
 from bench.report.figures.parts import Part, parts
-from bench.report.figures.style import FRAMEWORK_HATCHES, Picture, cell_colours, new_figure, slug, topics
+from bench.report.figures.style import (
+    FRAMEWORK_HATCHES,
+    TITLE_LINE,
+    Picture,
+    cell_colours,
+    label_height,
+    new_figure,
+    slug,
+    topics,
+    wrapped,
+)
 from bench.report.frames import rows_of
 from bench.report.names import framework_name
 from bench.report.numbers import number
@@ -43,10 +53,13 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     problem = ", ".join(filter(None, (str(trials["problem"].iloc[0]), apart)))
     drawn = data[data["label"].isin(part.labels)]
     frameworks = sorted(drawn["framework"].unique())
-    figure = new_figure(height=1.2 + 0.24 * len(part.labels) * max(2, len(frameworks)))
+    names = list(map(wrapped, part.labels))
+    figure = new_figure(height=1.2 + len(names) * max(0.24 * max(2, len(frameworks)), label_height(names)))
     axes = figure.subplots()
     _draw_bars(axes, drawn, labels=list(part.labels), frameworks=frameworks, colours=colours)
-    axes.set(xlabel="milliseconds of a training step (median)", ylabel="", title=part.title(problem))
+    figure.suptitle(wrapped(part.title(problem), width=TITLE_LINE), fontsize=11)
+    axes.set(xlabel="milliseconds of a training step (median)", ylabel="")
+    axes.set_yticks(range(len(names)), names)
     axes.margins(x=0.12)
     handles = [
         Patch(facecolor="#999999", edgecolor="white", hatch=_hatch(name), label=framework_name(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ LOGARITHMIC_METRICS = ("mean_squared_error",)
 LEAST_SPAN = 1e-9
 INK, FAINT = "#222222", "#767676"
 WIDTH = 5.6
+# Characters of a line of a label beside a panel, and of a title over one.
+LABEL_LINE, TITLE_LINE = 36, 64
+# Inches that a line of a label takes.
+LINE_HEIGHT = 0.16
 SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
@@ -96,6 +101,17 @@ def new_figure(*, height: float, width: float = WIDTH) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def wrapped(text: str, *, width: int = LABEL_LINE) -> str:
+    """A label or title in lines of at most this many characters, broken behind its commas and colons."""
+    parts = re.sub(r"(?<![,:]) ", "\N{NO-BREAK SPACE}", text)
+    return "\n".join(textwrap.wrap(parts, width, break_on_hyphens=False)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def label_height(labels: Sequence[str]) -> float:
+    """Inches that the tallest of the wrapped labels takes."""
+    return LINE_HEIGHT * max(label.count("\n") + 1 for label in labels)
 
 
 def save(picture: Picture, *, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def test_dry_run_prints_trials_and_time_and_stops(tmp_path: Path) -> None:
         (["quick", "--where", "cel=lstm"], "no trial has the key 'cel'; did you mean 'cell'?"),
         (["quick", "--device", "gpu"], "--device gpu: not one of cpu, cuda"),
         (["nowhere.toml"], "nowhere.toml: there is no such file"),
+        (
+            ["quick", "--results", "Makefile"],
+            "error: Makefile: a file stands in its place; remove it or choose another",
+        ),
+        (["quick", "--results", "Makefile/in"], "error: Makefile/in: its folder is no folder"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(words: list[str], message: str) -> None:
@@ -41,6 +47,13 @@ def test_mistakes_are_one_line_and_exit_2(words: list[str], message: str) -> Non
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_more_workers_than_cores_are_told_in_a_line(tmp_path: Path) -> None:
+    words = ("run_all.py", "quick", "--where", "task=adding", "--dry-run", "--results", str(tmp_path))
+    done = command(*words, "--workers", "100000")
+    assert done.returncode == 0
+    assert re.fullmatch(r"--workers 100000: more than the \d+ cores? that this process may use; .+\n", done.stderr)
 
 
 def test_cuda_without_a_gpu_is_refused_before_anything_runs(tmp_path: Path) -> None:

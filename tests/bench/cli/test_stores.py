@@ -22,12 +22,12 @@ def command(*words: object) -> tuple[int, str]:
 
 def test_verify_is_quiet_about_a_sound_store_and_exits_1_for_one_that_is_not(tmp_path: Path) -> None:
     path = Store(tmp_path).write(record(trial()))
-    assert command("verify", "--results", tmp_path) == (0, f"{tmp_path}: 1 trials, nothing off\n")
+    assert command("verify", "--results", tmp_path) == (0, f"{tmp_path}: 1 trial, nothing off\n")
     rewrite(path, quality=0.0)
     code, output = command("verify", "--results", tmp_path)
     assert code == 1
     assert f"{path}: was changed after it was written" in output
-    assert output.endswith("1 trials, 1 off\n")
+    assert output.endswith("1 trial, 1 off\n")
 
 
 def test_merge_exits_1_where_something_is_refused(tmp_path: Path) -> None:
@@ -39,6 +39,15 @@ def test_merge_exits_1_where_something_is_refused(tmp_path: Path) -> None:
     code, output = command("merge", ours, theirs)
     assert code == 1
     assert output.startswith(f"not taken in: {theirs / 'trials' / trial().id}: differs from")
+
+
+def test_a_trial_that_stands_in_several_folders_is_counted_once(tmp_path: Path) -> None:
+    ours, theirs, others = (tmp_path / name for name in "abc")
+    for folder in (theirs, others):
+        Store(folder).write(record(trial(), status="failed", error="killed"))
+        Store(folder).write(record(trial(seed=1)))
+    Store(others).write(record(trial()))  # which did not finish in the first folder
+    assert command("merge", ours, theirs, others) == (0, "2 taken in, 0 there already, 0 refused\n")
 
 
 def test_adopt_says_what_it_took_in(tmp_path: Path) -> None:

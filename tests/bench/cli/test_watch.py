@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from bench.cli.program import application
+from bench.cli.watch import watch
 from bench.errors import RecordError
 from bench.machine.processes import machine_name
 from bench.plan import sweep as sweeps
@@ -70,6 +72,26 @@ def test_a_look_tells_what_is_done_runs_and_waits_and_changes_nothing(sweep: swe
     assert "2 done, 1 failed, 1 running, 1 waiting; about " in told
     # Of two trials that take ten minutes each, one began a moment ago.
     assert "20 min 00 s left" in told or "19 min 5" in told
+
+
+def test_a_folder_without_anything_of_the_sweep_is_told(sweep: sweeps.Sweep, tmp_path: Path) -> None:
+    assert f"{tmp_path}: nothing of sweep mini yet\n" in watched(sweep, tmp_path)
+    Store(tmp_path).write(record(sweep.trials[0]))
+    assert "nothing of" not in watched(sweep, tmp_path)
+
+
+def test_who_waits_for_a_run_is_told_so(
+    sweep: sweeps.Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(time, "sleep", interrupt)
+    with pytest.raises(typer.Exit):
+        watch(sweep.file, results=tmp_path, every=2.0)
+    told = capsys.readouterr().out
+    assert "nothing of sweep mini yet; waits for a run of it, a look every 2 s, Ctrl-C ends" in told
 
 
 def test_a_trial_on_another_machine_is_told_to_run_there(sweep: sweeps.Sweep, tmp_path: Path) -> None:

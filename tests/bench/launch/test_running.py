@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from bench.errors import DeviceError, DiskError
 from bench.launch.local import LocalExecutor
-from bench.launch.running import run_sweep
+from bench.launch.running import plan, run_sweep
 from bench.machine import devices
 from bench.machine.disk import remove_folder
 from bench.plan.sweep import Sweep
@@ -67,6 +68,31 @@ def test_a_file_in_the_place_of_the_results_folder_is_one_line(tmp_path: Path) -
         write_listing(tmp_path / "file", Listing(sweep="mine", trials=()))
     with pytest.raises(DiskError, match="its folder is no folder"):
         write_listing(tmp_path / "file" / "results", Listing(sweep="mine", trials=()))
+
+
+def test_a_plan_shows_ids_states_and_estimates_whole_however_long_the_labels_are(tmp_path: Path) -> None:
+    options = {"activation": "relu", "initial_state": "zeros", "gate": "bernoulli", "update_bias": 0.5}
+    several = [
+        trial(cell="skip_lstm", **options, protocol={"steps": 9, "learning_rate_schedule": schedule, **protocol})
+        for schedule in ("linear", "cosine")
+        for protocol in ({"dropout": 0.5, "clip_norm": 0}, {"dropout": 0.25, "clip_norm": 0})
+    ]
+    several += [trial(cell="lstm", units=units) for units in (8, 16)]
+    console = Console(file=StringIO(), width=60)
+    plan(Sweep(name="mine", description="", trials=tuple(several)), store=Store(tmp_path), data=tmp_path, workers=1,
+         console=console)  # fmt: skip
+    assert isinstance(console.file, StringIO)
+    told = console.file.getvalue()
+    assert "…" not in told
+    for one in several:
+        (line,) = (line for line in told.splitlines() if one.id in line)
+        assert re.search(r" to run +\d", line)
+    words = " ".join(re.sub(r"[0-9a-f]{16}| to run .*", "", told).split())
+    for schedule in ("linear", "cosine"):
+        for dropout in ("0.5", "0.25"):
+            assert f"seed=0 learning_rate_schedule={schedule} dropout={dropout}" in words
+    assert "pytorch seed=0 units=8" in words
+    assert "pytorch seed=0 units=16" in words
 
 
 def test_a_sweep_whose_name_is_too_long_for_its_files_is_one_line(tmp_path: Path) -> None:

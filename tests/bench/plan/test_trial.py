@@ -155,6 +155,20 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"engine": "native", "cell": "lstm", "layer_norm": True}, "engine='native' has no layer_norm"),
         ({"engine": "nativ"}, "engine = 'nativ': not one of reference, fast, native; did you mean 'native'?"),
         ({"precision": "tf32"}, "precision='tf32' with device='cpu': only a GPU multiplies so; use device='cuda' or"),
+        ({"units": True}, "here: units.0 = True: Input should be a valid integer"),
+        ({"units": [8, "16"]}, "here: units.1 = '16': Input should be a valid integer"),
+        ({"budget_cost": True}, "here: budget_cost = True: Input should be a valid number"),
+        ({"layer_norm": "no"}, "here: layer_norm = 'no': Input should be a valid boolean"),
+        ({"layer_norm": 1}, "here: layer_norm = 1: Input should be a valid boolean"),
+        ({"seed": "1"}, "here: seed = '1': Input should be a valid integer"),
+        ({"seed": True}, "here: seed = True: Input should be a valid integer"),
+        ({"options": {"length": True}}, "here: options of adding: length = True: Input should be a valid integer"),
+        (
+            {"task": "frequency", "options": {"sample_milliseconds": "1"}},
+            "options of frequency: sample_milliseconds = '1': Input should be a valid number",
+        ),
+        ({"protocol": {"learning_rate": "1e-3"}}, "protocol: learning_rate = '1e-3': Input should be a valid number"),
+        ({"protocol": {"steps": True}}, "here: protocol: steps = True: Input should be a valid integer"),
         ({"units": []}, "here: units = []: one entry a layer, each at least 1"),
         ({"units": [0]}, "here: units = [0]: one entry a layer, each at least 1"),
         ({"seed": -1}, "here: seed = -1"),
@@ -221,6 +235,12 @@ def test_the_least_of_each_value_is_taken() -> None:
     made = trial(cell="lstm", units=[1], seed=0, budget_cost=0, p_skip=0, period=1, gate_layer=-1, protocol=least)
     assert {key: getattr(made.protocol, key) for key in least} == least
     assert trial(protocol={"epochs": 1, "evaluate_every": 1}).protocol.epochs == 1
+
+
+def test_a_whole_number_does_where_a_number_is_asked_for() -> None:
+    made = trial(budget_cost=1, forget_bias=2, protocol={"learning_rate": 1})
+    assert made.id == trial(budget_cost=1.0, forget_bias=2.0, protocol={"learning_rate": 1.0}).id
+    assert Trial.model_validate_json(made.model_dump_json()) == Trial.model_validate(made.model_dump()) == made
 
 
 def test_a_missing_key_is_named() -> None:

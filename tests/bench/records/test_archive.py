@@ -122,6 +122,8 @@ def test_what_did_not_finish_stays_behind(tmp_path: Path) -> None:
     fill(store, SEEDS[0], status="failed", error="out of memory")
     with pytest.raises(RecordError, match="none of the 3 trials has finished"):
         archive("mine", SEEDS, results=store.results, target=tmp_path / "kept")
+    with pytest.raises(RecordError, match="the one trial has not finished"):
+        archive("mine", SEEDS[:1], results=store.results, target=tmp_path / "kept")
 
 
 def test_an_archive_is_archived_and_merged_like_any_other(store: Store, tmp_path: Path) -> None:

@@ -73,6 +73,25 @@ def test_a_plain_cell_does_not_tell_what_it_has_no_use_for() -> None:
     ]
 
 
+def test_a_cost_per_sample_asks_for_no_number_of_updates() -> None:
+    assert labels(made(budget_cost=0.1), made(budget_cost=0.1, budget="l1", budget_target=5)) == [
+        "Skip LSTM, λ = 0.1, budget = cost per sample",
+        "Skip LSTM, λ = 0.1, budget = l1, updates asked for = 5",
+    ]
+
+
+def test_where_much_varies_a_trial_tells_what_sets_it_apart_from_most() -> None:
+    odd = made(activation="relu", initial_state="zeros", forget_bias=0.5, protocol={"dropout": 0.5})
+    others = [made(), made(cell="lstm"), made(layer_norm=True), made(seed=1), made(layer_norm=True, gate="bernoulli")]
+    assert set(labels(odd, *others)) == {
+        "LSTM",
+        "Skip LSTM",
+        "Skip LSTM, layer norm = yes",
+        "Skip LSTM, layer norm = yes, gate = bernoulli",
+        "Skip LSTM, activation = relu, forget bias = 0.5, initial state = zeros, dropout = 0.5",
+    }
+
+
 def test_trials_of_one_configuration_stand_together_whatever_their_seed() -> None:
     frame = trials_frame([made(update_bias=bias, seed=seed) for seed in (0, 1) for bias in (2.0, 0.5, 1.0)])
     assert frame["update_bias"].tolist() == [0.5, 0.5, 1.0, 1.0, 2.0, 2.0]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench import report
-from bench.plan.trial import Trial
+from bench.plan.trial import Trial, build_trial
 from bench.records.record import Record, failure
 from bench.records.store import Store, write_curve
 from bench.report.comparison.paired_differences import compare
@@ -184,3 +184,36 @@ def test_few_configurations_are_all_drawn_and_named() -> None:
         picture = quality.quality_against_update_ratio(frame)[0]
     assert [text.get_text() for text in picture.figure.axes[0].texts] == ["λ = 1e-5", "λ = 2e-5", "λ = 3e-5"] * 2
     assert "are named" not in picture.caption
+
+
+def test_figures_of_configurations_that_differ_in_much_can_be_read() -> None:
+    """Names in lines beside panels, letters beside markers with a key in the caption; nothing runs out of a figure."""
+    much = {"layer_norm": True, "update_bias": -3.0, "gate": "bernoulli", "activation": "relu", "units": 16}
+    plain = trial("adding", "skip_lstm", "pytorch")
+    several = [
+        plain,
+        *(plain.model_copy(update={"seed": seed}) for seed in (1, 2, 3, 4)),
+        trial("adding", "lstm", "pytorch"),
+    ]
+    for framework in ("pytorch", "tensorflow"):
+        content = trial("adding", "skip_lstm", framework).model_dump(mode="json") | much
+        several += [build_trial(content | {"forget_bias": bias}, where="test") for bias in (0.5, 2.0)]
+    frame = trials_frame([ok_record(of, quality=0.1, update_ratio=0.5) for of in several])
+    told = "units = 16, activation = relu, forget bias = {}, layer norm = yes, update bias = -3, gate = bernoulli"
+    assert set(frame["variant"]) == {"", told.format(0.5), told.format(2)}
+    curves = frame[["problem", "task", "cell", "variant", "label", "framework"]].assign(step=1, quality=0.1)
+    with house_style():
+        scatter = quality.quality_against_update_ratio(frame)[0]
+        drawn = [
+            *learning_curves.learning_curves(curves, frame),
+            *step_times.step_times(frame),
+            *differences.framework_differences(compare(frame, apart="framework"), frame),
+            scatter,
+        ]
+        for picture in drawn:
+            picture.figure.draw_without_rendering()
+            box, page = picture.figure.get_tightbbox(), picture.figure.get_size_inches()
+            assert min(box.x0, box.y0) >= 0, picture.name
+            assert max(box.x1 - page[0], box.y1 - page[1]) <= 0, picture.name
+    assert [text.get_text() for text in scatter.figure.axes[0].texts] == ["A", "B"]
+    assert f" A: Skip LSTM, {told.format(0.5)}; B: Skip LSTM, {told.format(2)}." in scatter.caption

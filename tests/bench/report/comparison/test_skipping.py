@@ -87,7 +87,7 @@ def test_no_plain_cell_is_said_and_other_seeds_frameworks_and_conditions_do_not_
     assert unlike.trials["unlike"].tolist() == ["numbers of threads (1 and 2)"]
     assert unlike.summary.empty
     assert untimed(unlike) == [
-        "1 trial of 1 trial that skip: not timed against the plain cell, which ran with other numbers of threads "
+        "Of 1 trial that skips, 1 is not timed against the plain cell, which ran with other numbers of threads "
         "(1 and 2)."
     ]
     assert time_against_updates(unlike) == []
