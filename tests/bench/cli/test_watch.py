@@ -41,9 +41,9 @@ def sweep(tmp_path: Path) -> sweeps.Sweep:
     return sweeps.load(str(path))
 
 
-def watched(sweep: sweeps.Sweep, results: Path) -> str:
+def watched(sweep: sweeps.Sweep, results: Path, *, columns: int = 200) -> str:
     words = ["watch", sweep.file, "--results", str(results), "--once"]
-    done = CliRunner().invoke(application(), words, env={"COLUMNS": "200"})
+    done = CliRunner().invoke(application(), words, env={"COLUMNS": str(columns)})
     if isinstance(done.exception, RecordError):  # what `start` turns into one line
         raise done.exception
     assert done.exit_code == 0, done.output
@@ -72,6 +72,9 @@ def test_a_look_tells_what_is_done_runs_and_waits_and_changes_nothing(sweep: swe
     assert "2 done, 1 failed, 1 running, 1 waiting; about " in told
     # Of two trials that take ten minutes each, one began a moment ago.
     assert "20 min 00 s left" in told or "19 min 5" in told
+    *_, counts = watched(sweep, results, columns=40).splitlines()
+    assert counts.startswith("2 done, ")
+    assert counts.endswith(" left by the recorded times"), "in one line, for whoever reads it from a pipe"
 
 
 def test_a_folder_without_anything_of_the_sweep_is_told(sweep: sweeps.Sweep, tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bench.records.record import Record
+from bench.report.comparison.paired_differences import compare
 from bench.report.comparison.skipping import skipping_against_plain
+from bench.report.figures.differences import framework_differences
 from bench.report.figures.quality import quality_against_update_ratio
 from bench.report.figures.skipping import time_against_updates
 from bench.report.figures.style import new_figure, scale_quality
@@ -46,3 +49,19 @@ def test_twice_the_time_is_as_far_from_the_level_line_as_half_of_it() -> None:
     (picture,) = time_against_updates(skipping_against_plain(trials_frame(records)))
     assert {axes.get_yscale() for axes in picture.figure.axes} == {"log"}
     assert {axes.get_xscale() for axes in picture.figure.axes} == {"linear"}
+
+
+def test_a_line_of_differences_names_its_engine_where_there_are_several() -> None:
+    records = [
+        ok_record(trial("adding", "lstm", framework).model_copy(update={"engine": engine}), quality=quality)
+        for engine in ("fast", "reference")
+        for framework, quality in (("pytorch", 0.1), ("tensorflow", 0.2))
+    ]
+
+    def lines(of: list[Record]) -> set[str]:
+        frame = trials_frame(of)
+        (picture,) = framework_differences(compare(frame, apart="framework"), frame)
+        return {label.get_text() for axes in picture.figure.axes for label in axes.get_yticklabels()}
+
+    assert lines(records) == {"LSTM, fast", "LSTM, reference"}
+    assert lines(records[:2]) == {"LSTM"}
