@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -246,8 +247,8 @@ def import_learner(framework: str) -> None:
     Processes that are forked from this one from now on start the framework's threads themselves, as a fresh process
     does; nothing of the framework may be computed here.
     """
-    importlib.import_module(f"impls.{framework}.learner")
-    importlib.import_module(f"impls.{framework}.device").start_threads_in_forks()
+    _module(framework, "learner")
+    _module(framework, "device").start_threads_in_forks()
 
 
 def build_learner(
@@ -270,7 +271,7 @@ def build_learner(
         device: `cpu` or `cuda`.
         threads: worker threads of the framework; 0 leaves its own default.
     """
-    module = importlib.import_module(f"impls.{framework}.learner")
+    module = _module(framework, "learner")
     learner = module.Learner(
         model=model,
         optimizer=optimizer,
@@ -309,7 +310,7 @@ def build_baseline(
         device: `cpu` or `cuda`.
         threads: worker threads of the framework; 0 leaves its own default.
     """
-    module = importlib.import_module(f"impls.{framework}.baselines")
+    module = _module(framework, "baselines")
     step = module.build_baseline(
         baseline=baseline,
         model=model,
@@ -325,13 +326,23 @@ def build_baseline(
 def check_multiplies(framework: str, *, precision: str, device: str) -> None:
     """Imports one framework; raises `CellError` where it does not multiply at this precision on the device."""
     importlib.import_module("impls.checks").check_precision(precision, device=device)
-    importlib.import_module(f"impls.{framework}.products").check_card(precision, device=device)
+    _module(framework, "products").check_card(precision, device=device)
 
 
 def describe_device(framework: str) -> DeviceReport:
     """Imports one framework and asks it for its version and its GPUs."""
-    module = importlib.import_module(f"impls.{framework}.device")
+    module = _module(framework, "device")
     return cast(DeviceReport, module.describe_device())
+
+
+def _module(framework: str, name: str) -> Any:
+    """Imports a module of a twin, and its framework with it.
+
+    Keras is told to run on TensorFlow: what a trial computes does not hang on what the user's own programs run it on.
+    """
+    if framework == "tensorflow":
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    return importlib.import_module(f"impls.{framework}.{name}")
 
 
 def as_float32(array: Array) -> Array:

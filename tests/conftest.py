@@ -1,4 +1,4 @@
-"""What every test needs before a framework is imported: both read these once, on import."""
+"""What every test needs before a framework is imported: all read these once, on import."""
 
 import os
 
@@ -8,6 +8,8 @@ from tests.order import longest_first
 
 # Without it TensorFlow prints its search for CUDA libraries on every run.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Layers are imported by tests themselves, whatever a developer's own Keras runs on.
+os.environ["KERAS_BACKEND"] = "tensorflow"
 # The tensors of tests are tiny: two frameworks' threads spend longer waiting for each other than working.
 for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(variable, "1")

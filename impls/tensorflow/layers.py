@@ -15,7 +15,7 @@ from impls.contract import Array, CellSpec, Parameters
 from impls.errors import CellError
 from impls.options import Described, OneLayerOrMore
 from impls.parameters import cell_shapes, check_parameters, initial_value
-from impls.states import Outputs
+from impls.states import FlatState, Outputs
 from impls.tensorflow import options
 from impls.tensorflow.calls import checked_call
 from impls.tensorflow.engines import unroll
@@ -48,14 +48,16 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
         self.return_state = return_state
         self.seed = seed
         if spec.input_size:
-            self.build((None, None, spec.input_size))
+            self._add_parameters()  # Keras would take no more state from a subclass's constructor after `build`
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Creates the parameters for inputs `[batch, time, features]`."""
-        if self.built:
-            return
+        """Creates the parameters for inputs `[batch, time, features]`, where `input_size` has not done so."""
         if self.spec.input_size == 0:
             self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=True))
+            self._add_parameters()
+        self.built = True
+
+    def _add_parameters(self) -> None:
         seed = seed_or_drawn(self.seed)
         for name, shape in cell_shapes(self.spec).items():
             value = initial_value(self.spec, name, shape, seed=seed)
@@ -65,11 +67,11 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
                 initializer=lambda shape, dtype=None, value=value: tf.cast(value, dtype),
             )
             setattr(self, _attribute(name), weight)  # a checkpoint keeps what is an attribute, and nothing else
-        self.built = True
 
     def parameters_by_name(self) -> dict[str, keras.Variable]:
         """The parameters themselves, in canonical order."""
-        return {name: getattr(self, _attribute(name)) for name in cell_shapes(self.spec)} if self.built else {}
+        known = self.spec.input_size > 0
+        return {name: getattr(self, _attribute(name)) for name in cell_shapes(self.spec)} if known else {}
 
     def export_parameters(self) -> Parameters:
         """A NumPy copy of every parameter under its canonical name; `CellError` before there are any."""
@@ -84,7 +86,7 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
             value.assign(parameters[name])
 
     def _built_parameters(self) -> dict[str, keras.Variable]:
-        if not self.built:
+        if self.spec.input_size == 0:
             raise CellError(checks.unbuilt(type(self).__name__))
         return self.parameters_by_name()
 
@@ -145,7 +147,7 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
             gate_noise=gate_noise,
             lengths=lengths,
         )
-        as_ours = self.return_sequences is None and not self.return_state
+        as_ours = self._returns_outputs_and_state
         unrolled = unroll(
             self.spec,
             parameters,
@@ -173,9 +175,34 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of each output that has every step, in their order: h, and the gates where they are returned."""
-        if self.return_sequences is None and not self.return_state:
+        if self._returns_outputs_and_state:
             return [previous_mask, previous_mask]
         return previous_mask if self.return_sequences else None
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        """The shapes of what a call returns, in its structure, for inputs `[batch, time, features]`."""
+        checks.known_features(input_shape, time=True)
+        batch, steps, _ = input_shape
+        sizes = states.state_shapes(self.spec)
+        flat = FlatState(
+            tuple(tuple((batch, size) for size in layer) for layer in sizes.layers),
+            tuple((batch, size) for size in sizes.gate),
+        )
+        units = self.spec.units[-1]
+        if self._returns_outputs_and_state:
+            state = states.pack_state(self.spec, flat, stacked=self.stacked)
+            return Outputs((batch, steps, units), (batch, steps, 1)), state
+        output = (batch, steps, units) if self.return_sequences else (batch, units)
+        leaves = [leaf for part in (*flat.layers, flat.gate) for leaf in part]
+        return [output, *leaves] if self.return_state else output
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and types as a call comes to them: Keras would give all of them one type where it knows the shapes."""
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+
+    @property
+    def _returns_outputs_and_state(self) -> bool:
+        return self.return_sequences is None and not self.return_state
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, for saving."""

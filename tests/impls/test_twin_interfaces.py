@@ -10,8 +10,13 @@ import pytest
 IMPLS = Path(__file__).parents[2] / "impls"
 # What an engine is made of is its framework's own; how it is asked is not.
 OF_ONE_ENGINE = {"engines/operations.py", "engines/first_order.py"}
-# What one framework has and the other has not: packed sequences, autocast and `torch.func`; masks, programs of XLA.
-FILES_OF_ONE_FRAMEWORK = {"packed_sequences.py", "precision.py", "transforms.py", "masks.py", "engines/compilation.py"}
+# What one framework has and the other has not: packed sequences, autocast and `torch.func`; masks, programs of XLA,
+# Keras's backend.
+FILES_OF_ONE_FRAMEWORK = {"packed_sequences.py", "precision.py", "transforms.py"} | {
+    "masks.py",
+    "engines/compilation.py",
+    "keras_backend.py",
+}
 
 
 def twin_files(framework: str) -> list[str]:
@@ -37,6 +42,8 @@ OF_ONE_FRAMEWORK = {
     "get_config",  # Keras
     "input_dtype",
     "compute_mask",
+    "compute_output_shape",
+    "compute_output_spec",
     "answered",  # XLA, which drops assertions
     "tied",  # a tape, which asks for gradients after the call
     "extra_repr",  # torch.nn.Module

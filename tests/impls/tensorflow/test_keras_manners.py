@@ -49,6 +49,34 @@ def test_layer_returns_outputs_and_state_or_what_keras_returns(layer_class: type
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("return_state", [False, True])
+@pytest.mark.parametrize("return_sequences", [None, True, False])
+@pytest.mark.parametrize(("layer_class", "units"), [(SkipLSTM, (2, 5)), (SkipGRU, 5), (GRU, 5)])
+def test_output_shapes_are_those_of_a_call(
+    layer_class: type, units: Any, return_sequences: bool | None, return_state: bool
+) -> None:
+    layer = layer_class(
+        units, engine="reference", return_sequences=return_sequences, return_state=return_state, input_size=3
+    )
+    assert layer.compute_output_shape(X.shape) == tf.nest.map_structure(lambda value: tuple(value.shape), layer(X))
+    symbolic = tf.nest.map_structure(lambda value: value.shape, layer(keras.Input((None, 3))))
+    assert layer.compute_output_shape((None, None, 3)) == symbolic
+    with pytest.raises(CellError, match=r"inputs have shape \[4, 3\] where \[batch, time, features\]"):
+        layer.compute_output_shape((4, 3))
+
+
+@pytest.mark.parametrize("outer", [4, None])
+@pytest.mark.parametrize("return_sequences", [True, False])
+def test_time_distributed_runs_a_layer_in_every_slice(return_sequences: bool, outer: int | None) -> None:
+    slices = np.random.default_rng(8).normal(size=(2, 4, 6, 3)).astype(np.float32)
+    layer = SkipGRU(5, return_sequences=return_sequences, engine="reference")
+    inputs = keras.Input((outer, 6, 3))
+    model = keras.Model(inputs, keras.layers.TimeDistributed(layer)(inputs))
+    expected = layer(slices.reshape(8, 6, 3))
+    assert model.output_shape == (None, outer, *expected.shape[1:])
+    np.testing.assert_allclose(model(slices), tf.reshape(expected, [2, 4, *expected.shape[1:]]), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("layer_class", "units", "engine"),
     [
@@ -265,6 +293,8 @@ def test_precision_is_the_layers_own(dtype: str, of_outputs: str) -> None:
     assert {value.dtype for value in layer.parameters_by_name().values()} == {
         dtype.replace("mixed_bfloat16", "float32")
     }
+    symbolic = tf.nest.flatten(SkipLSTM((4, 5), dtype=dtype, engine="reference")(keras.Input((6, 3))))
+    assert [value.dtype for value in symbolic] == [value.dtype.name for value in tf.nest.flatten((outputs, state))]
 
 
 def test_inputs_are_built_for_once() -> None:
@@ -284,6 +314,24 @@ def test_keras_seed_rules_layers_without_a_seed() -> None:
         drawn.append(SkipGRU(5, input_size=3).export_parameters()["layers.0.gate_weights"])
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert (drawn[0] != drawn[2]).any()
+
+
+def test_subclass_adds_state_after_a_constructor_that_knows_its_inputs() -> None:
+    """Keras locks a layer's state when it is built; parameters are there before."""
+
+    class Read(SkipGRU):
+        def __init__(self) -> None:
+            super().__init__(5, input_size=3, return_sequences=False, engine="reference")
+            assert len(self.export_parameters()) == len(self.weights) > 0
+            self.readout = keras.layers.Dense(1)
+
+        def call(self, inputs: tf.Tensor) -> tf.Tensor:
+            return self.readout(super().call(inputs))
+
+    layer = Read()
+    own = layer.weights
+    assert layer(X).shape == (4, 1)
+    assert layer.weights == [*own, *layer.readout.weights]
 
 
 def test_unknown_argument_is_refused() -> None:
