@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -32,6 +32,7 @@ from bench.train.conditions import code_checksum
 from bench.train.progress import Progress
 
 INSTALL = "install it with `pip install 'skiprnn-bench[cluster]'` (`make install` does)"
+AGAIN = "start it again, and type the same command; what is finished is kept, and the rest goes on"
 # Seconds between looks at what the trials told, and between looks at which nodes there are.
 LOOK_SECONDS = 0.25
 NODES_SECONDS = 5.0
@@ -193,16 +194,24 @@ class RayExecutor:
     def stop(self, handles: Sequence[Handle]) -> None:
         """Ends trials in order; what takes too long is killed, and ends by itself."""
         left = [each for each in self._running if each in handles]
+        with suppress(ClusterError):  # without their cluster they end by themselves
+            self._stop(left)
         for each in left:
-            self._ray.cancel(each.told, force=self._killed)
+            self._forget(each)
+
+    def _stop(self, trials: Sequence[RayTrial]) -> None:
+        with _ray_explained():
+            for each in trials:
+                self._ray.cancel(each.told, force=self._killed)
         until = time.monotonic() + (0.0 if self._killed else STOP_SECONDS)
+        left = list(trials)
         while left and time.monotonic() < until:
             for each in self._ready(left, seconds=LOOK_SECONDS):
                 list(self._events(each))  # to its end, which removes it
             left = [each for each in left if each in self._running]
-        for each in left:
-            self._ray.cancel(each.told, force=True)
-            self._forget(each)
+        with _ray_explained():
+            for each in left:
+                self._ray.cancel(each.told, force=True)
 
     def kill(self) -> None:
         """Has `stop` wait for nothing: what a signal's handler interrupts may be Ray itself."""
@@ -213,7 +222,8 @@ class RayExecutor:
         by_told = {self._unread.get(each, each.told): each for each in (self._running if trials is None else trials)}
         if not by_told:
             return []
-        ready, _ = self._ray.wait(list(by_told), num_returns=len(by_told), timeout=seconds)
+        with _ray_explained():
+            ready, _ = self._ray.wait(list(by_told), num_returns=len(by_told), timeout=seconds)
         return [by_told[told] for told in ready]
 
     def _events(self, each: RayTrial) -> Iterator[Event]:
@@ -237,7 +247,8 @@ class RayExecutor:
             self._unread[each] = next(each.told)
             if not self._ready([each]):
                 return None
-        news: News | Placed = self._ray.get(self._unread.pop(each))
+        with _ray_explained():
+            news: News | Placed = self._ray.get(self._unread.pop(each))
         return news
 
     def _of(self, each: RayTrial, news: News | Placed) -> Iterator[Event]:
@@ -324,6 +335,15 @@ class RayExecutor:
         return tuple(Slot(number=number, threads=self._needs.cpus) for number in range(count))
 
 
+@contextmanager
+def _ray_explained() -> Iterator[None]:
+    """Says of what Ray asks of this machine's part of it, and does not get, that it is gone. Raises `ClusterError`."""
+    try:
+        yield
+    except OSError as error:
+        raise ClusterError(f"Ray on this machine is gone ({error}): {AGAIN}") from None
+
+
 class _Head:
     """Whether the head of a cluster answers.
 
@@ -345,10 +365,7 @@ class _Head:
                 self._silent_since = time.monotonic()
             if time.monotonic() - self._silent_since < HEAD_SECONDS:
                 return False
-            raise ClusterError(
-                f"the Ray cluster at {self._address} is gone ({error}): start it again, and type the same command; "
-                f"what is finished is kept, and the rest goes on"
-            ) from None
+            raise ClusterError(f"the Ray cluster at {self._address} is gone ({error}): {AGAIN}") from None
         self._silent_since = None
         return True
 

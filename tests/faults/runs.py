@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,20 +26,39 @@ LARGEST_BYTES = 2048
 
 
 class Run:
-    """A run of a sweep, the leader of a process group, which believes itself on a machine of its own."""
+    """A run of a sweep, the leader of a process group, which believes itself on a machine of its own.
+
+    Args:
+        sweep: its file.
+        results, home: the folder of records; that of the round, for what is printed and what is temporary.
+        machine: the name of its machine.
+        mark: of the round.
+        executor: the options that say where its trials run.
+        environment: what that needs beside what this process has.
+        limited: whether its files are, in size.
+    """
 
     def __init__(
-        self, sweep: Path, *, results: Path, home: Path, machine: str, mark: str, limited: bool = False
+        self,
+        sweep: Path,
+        *,
+        results: Path,
+        home: Path,
+        machine: str,
+        mark: str,
+        executor: Sequence[str] = ("--workers", "2"),
+        environment: Mapping[str, str] | None = None,
+        limited: bool = False,
     ) -> None:
         self.output = home / f"output-{time.monotonic_ns()}.txt"
         told = {processes.VARIABLE: machine, leases.VARIABLE: f"{GONE_SECONDS:g}", MARK: mark}
         told |= {"TMPDIR": str(home / "tmp"), "TF_CPP_MIN_LOG_LEVEL": "3"}
-        words = [sys.executable, "run_all.py", sweep, "--results", results, "--no-report", "--workers", "2"]
+        words = [sys.executable, "run_all.py", sweep, "--results", results, "--no-report", *executor]
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [str(word) for word in words],
                 cwd=ROOT,
-                env=os.environ | told,
+                env=os.environ | (environment or {}) | told,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import socket
 from collections import deque
@@ -245,6 +246,21 @@ def test_a_cluster_whose_head_answers_no_more_ends_the_run(
     assert made.events(seconds=0.0, wake=reader) == [], "it may come back"
     with pytest.raises(ClusterError, match=r"^the Ray cluster at 127\.0\.0\.1:[0-9]+ is gone \(.*refused\): start it"):
         made.events(seconds=60.0, wake=reader)
+
+
+def test_a_ray_that_is_gone_from_this_machine_ends_the_run_in_order(
+    ray: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*things: Any, **told: Any) -> Any:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(ray, "wait", gone)
+    store, watcher = Store(tmp_path), Watcher()
+    with pytest.raises(ClusterError, match=r"^Ray on this machine is gone \(.*Broken pipe\): start it again, and type"):
+        run_trials([trial()], executor=executor(), store=store, display=watcher)
+    assert not attempts(tmp_path)
+    assert not leased_trials(tmp_path)
+    assert ray.closed
 
 
 def test_a_full_disk_is_no_end_of_the_trial(ray: Ray, attempt: Attempt) -> None:
