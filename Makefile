@@ -5,6 +5,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 ROUNDS ?= 1000
+RAY_ROUNDS ?= 100
 SWEEP ?= quick
 # The sweeps of results/reference.
 EVIDENCE := digits frameworks ablations-skips table1-cpu table4-cpu
@@ -36,8 +37,9 @@ speed: $(INSTALLED)  ## Time the cells by engine and update ratio, and report it
 mutants: $(INSTALLED)  ## Break the code on purpose and list what no test noticed: about an hour.
 	$(VENV)/bin/python -m tests.mutants --workers $(WORKERS)
 
-soak: $(INSTALLED)  ## Disturb small sweeps ROUNDS times (1000) and check what they come to: hours.
+soak: $(INSTALLED)  ## Disturb small sweeps ROUNDS times (1000), RAY_ROUNDS (100) on clusters, and check them: hours.
 	$(VENV)/bin/python -m tests.faults --rounds $(ROUNDS) --workers $(WORKERS)
+	$(VENV)/bin/python -m tests.faults --on ray --rounds $(RAY_ROUNDS) --workers $(WORKERS)
 	$(VENV)/bin/python -m tests.faults.points
 
 evidence: $(INSTALLED)  ## Run what is missing of results/reference (all of it, half a day, once that is deleted).

@@ -38,8 +38,9 @@ def write_files(folder: Path, files: Files) -> None:
             raise RecordError(f"{folder}: {name!r} is no file of a trial's folder")
     for name, content in files.items():
         path = folder / name
-        with disk_explained(path):
-            path.parent.mkdir(exist_ok=True)
+        if path.parent != folder:  # which is not made again where another run has taken it away
+            with disk_explained(path):
+                path.parent.mkdir(exist_ok=True)
         write_atomically(path, partial(_write, content=content))
     for checkpoint in folder.glob(CHECKPOINTS):
         if checkpoint.name not in files:

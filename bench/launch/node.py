@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bench.errors import DiskError
 from bench.launch.carried import Files, all_files, files_so_far, write_files
 from bench.launch.executor import Where
 from bench.launch.heard import Heard
@@ -124,13 +125,16 @@ def run_ordered(order: Order, *, gpu: str | None) -> Iterator[News]:
             f"node {node} has another version of the project ({code} in {ROOT}, {order.code} here): bring it up to date"
         )
         return
-    with _folder(order) as folder, tempfile.TemporaryFile() as said:
-        carried = folder != order.folder
-        command = _Command(order, folder=folder, gpu=gpu, said=said)
-        try:
-            yield from command.news(node=node, carried=carried)
-        finally:
-            command.end()
+    try:
+        with _folder(order) as folder, tempfile.TemporaryFile() as said:
+            carried = folder != order.folder
+            command = _Command(order, folder=folder, gpu=gpu, said=said)
+            try:
+                yield from command.news(node=node, carried=carried)
+            finally:
+                command.end()
+    except DiskError as error:  # which did not take what was sent
+        yield Trouble(f"node {node}: {error}")
 
 
 @contextmanager

@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.errors import ClusterError
+from bench.errors import ClusterError, LeaseError
 from bench.launch.carried import all_files, write_files
 from bench.launch.executor import Began, Ended, Event, Handle, Refused, Slot, Told, Where
 from bench.launch.node import Here, Home, News, Order, Over, Trouble, Unfit, run_ordered
@@ -30,9 +32,12 @@ from bench.train.conditions import code_checksum
 from bench.train.progress import Progress
 
 INSTALL = "install it with `pip install 'skiprnn-bench[cluster]'` (`make install` does)"
+AGAIN = "start it again, and type the same command; what is finished is kept, and the rest goes on"
 # Seconds between looks at what the trials told, and between looks at which nodes there are.
 LOOK_SECONDS = 0.25
 NODES_SECONDS = 5.0
+# Seconds that a head may answer nobody. Ray itself waits for a minute, and ends the program out of order then.
+HEAD_SECONDS, ANSWER_SECONDS = 15.0, 2.0
 # Seconds that a stopped trial is given to end in order, its node's answer included, before its worker is killed.
 STOP_SECONDS = GRACE_SECONDS + 10.0
 
@@ -64,6 +69,13 @@ class Needs:
         """How many trials at a time a node with these resources has room for."""
         # Half a thousandth more, since parts of a GPU are not exact.
         return min(int(resources.get(name, 0.0) / much + 5e-4) for name, much in self.of(device).items())
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The trial's task has begun on the node that Ray knows by this id."""
+
+    node_id: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,9 +124,13 @@ class RayExecutor:
         self._stall_seconds = stall_seconds
         self._running: list[RayTrial] = []
         self._where: dict[RayTrial, Where] = {}
+        self._node_ids: dict[RayTrial, str] = {}
+        self._unread: dict[RayTrial, Any] = {}
+        self._dead: frozenset[str] = frozenset()
         self._killed = False
         self._ray = connected(address)
         self._task = self._ray.remote(max_retries=0, num_returns="streaming")(_run)
+        self._head = _Head(self._ray.get_runtime_context().gcs_address)
         self._nodes_due = 0.0
         self.slots = self._room()
         if not self.slots:
@@ -160,12 +176,16 @@ class RayExecutor:
         return started
 
     def events(self, *, seconds: float, wake: Connection) -> Sequence[Event]:
-        """What the trials told; waits for something, or for another number of slots, or for so long at the most."""
+        """What the trials told; waits for something, or for another number of slots, or for so long at the most.
+
+        Raises `ClusterError` where the cluster is gone, or cannot run trials.
+        """
         until = time.monotonic() + seconds
         while True:
             before = len(self.slots)
             self._look_at_nodes()
             found = [event for each in self._ready() for event in self._events(each)]
+            found += self._on_dead_nodes()
             left = until - time.monotonic()
             if found or left <= 0 or wake.poll() or len(self.slots) > before:
                 return found
@@ -174,16 +194,24 @@ class RayExecutor:
     def stop(self, handles: Sequence[Handle]) -> None:
         """Ends trials in order; what takes too long is killed, and ends by itself."""
         left = [each for each in self._running if each in handles]
+        with suppress(ClusterError):  # without their cluster they end by themselves
+            self._stop(left)
         for each in left:
-            self._ray.cancel(each.told, force=self._killed)
+            self._forget(each)
+
+    def _stop(self, trials: Sequence[RayTrial]) -> None:
+        with _ray_explained():
+            for each in trials:
+                self._ray.cancel(each.told, force=self._killed)
         until = time.monotonic() + (0.0 if self._killed else STOP_SECONDS)
+        left = list(trials)
         while left and time.monotonic() < until:
             for each in self._ready(left, seconds=LOOK_SECONDS):
                 list(self._events(each))  # to its end, which removes it
             left = [each for each in left if each in self._running]
-        for each in left:
-            self._ray.cancel(each.told, force=True)
-            self._forget(each)
+        with _ray_explained():
+            for each in left:
+                self._ray.cancel(each.told, force=True)
 
     def kill(self) -> None:
         """Has `stop` wait for nothing: what a signal's handler interrupts may be Ray itself."""
@@ -191,33 +219,48 @@ class RayExecutor:
 
     def _ready(self, trials: Sequence[RayTrial] | None = None, *, seconds: float = 0.0) -> list[RayTrial]:
         """Those of the trials, or of all, that have something to tell."""
-        by_told = {each.told: each for each in (self._running if trials is None else trials)}
+        by_told = {self._unread.get(each, each.told): each for each in (self._running if trials is None else trials)}
         if not by_told:
             return []
-        ready, _ = self._ray.wait(list(by_told), num_returns=len(by_told), timeout=seconds)
+        with _ray_explained():
+            ready, _ = self._ray.wait(list(by_told), num_returns=len(by_told), timeout=seconds)
         return [by_told[told] for told in ready]
 
     def _events(self, each: RayTrial) -> Iterator[Event]:
         """What a trial has told and how it ended."""
         while each in self._running and each in self._ready([each]):
             try:
-                news: News = self._ray.get(next(each.told))
+                news = self._read(each)
             except StopIteration:
                 self._forget(each)
                 yield self._lost(each, "lost", "its task ended without a word")
             except self._ray.exceptions.RayError as error:
                 yield self._failed(each, error)
             else:
+                if news is None:
+                    return
                 yield from self._of(each, news)
 
-    def _of(self, each: RayTrial, news: News) -> Iterator[Event]:
-        if isinstance(news, Here):
+    def _read(self, each: RayTrial) -> News | Placed | None:
+        """The next that a trial has told; None where it is still on its way here, from a node that may be gone."""
+        if each not in self._unread:
+            self._unread[each] = next(each.told)
+            if not self._ready([each]):
+                return None
+        with _ray_explained():
+            news: News | Placed = self._ray.get(self._unread.pop(each))
+        return news
+
+    def _of(self, each: RayTrial, news: News | Placed) -> Iterator[Event]:
+        if isinstance(news, Placed):
+            self._node_ids[each] = news.node_id
+        elif isinstance(news, Here):
             self._where[each] = news.where
             yield Began(each, news.where)
         elif isinstance(news, Progress):
             yield Told(each, news)
         elif isinstance(news, Home):
-            if each.attempt.running.is_dir():  # else another run has it
+            with suppress(LeaseError), each.attempt.while_held():  # else another run has it
                 write_files(each.attempt.running, news.files)
         elif isinstance(news, Trouble):
             self._forget(each)
@@ -235,13 +278,14 @@ class RayExecutor:
         said = str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__
         if isinstance(error, kinds.TaskUnschedulableError | kinds.RuntimeEnvSetupError):
             raise ClusterError(f"the Ray cluster cannot run trials: {said}") from None
-        place = f" ({self._where[each].node})" if each in self._where else ""
+        place = self._place(each)
         self._forget(each)
         if isinstance(error, kinds.OutOfMemoryError):
             return self._lost(each, "out_of_memory", f"its node{place} ran out of memory: {said}")
         if isinstance(error, kinds.TaskCancelledError):
             return self._lost(each, "killed", f"its task was cancelled on the cluster{place}")
-        if isinstance(error, kinds.RayTaskError):  # of the task itself, which lacks the project or room for a folder
+        # Of the task itself, which lacks the project, or has another one whose words are not known here.
+        if isinstance(error, kinds.RayTaskError | kinds.RaySystemError):
             last = str(error).strip().splitlines()[-1]
             raise ClusterError(
                 f"a node of the Ray cluster cannot run trials ({last}); the project has to be installed there, in this "
@@ -251,23 +295,79 @@ class RayExecutor:
             return self._lost(each, "killed", f"the process on its node{place} that ran it was killed")
         return self._lost(each, "lost", f"its node{place} was lost: {said}")
 
+    def _on_dead_nodes(self) -> list[Event]:
+        """The end of trials on nodes that the cluster has given up.
+
+        Ray tells of a process that is gone at once, but of one that is no more heard of after minutes.
+        """
+        found: list[Event] = []
+        for each in [each for each in self._running if self._node_ids.get(each) in self._dead]:
+            place = self._place(each)
+            self._forget(each)
+            found.append(self._lost(each, "lost", f"its node{place} was lost: the cluster hears no more of it"))
+        return found
+
+    def _place(self, each: RayTrial) -> str:
+        return f" ({self._where[each].node})" if each in self._where else ""
+
     def _lost(self, each: RayTrial, how: How, error: str) -> Ended:
         return Ended(handle=each, status="failed", how=how, error=error, conditions=None)
 
     def _forget(self, each: RayTrial) -> None:
         self._running = [other for other in self._running if other is not each]
         self._where.pop(each, None)
+        self._node_ids.pop(each, None)
+        self._unread.pop(each, None)
 
     def _look_at_nodes(self) -> None:
         """Has as many slots as the nodes have room for now; while there is none, the one that waits for a node."""
-        if time.monotonic() >= self._nodes_due:
+        if time.monotonic() < self._nodes_due:
+            return
+        self._nodes_due = time.monotonic() + min(NODES_SECONDS, HEAD_SECONDS / 3)
+        if self._head.answers():  # else Ray would wait for it
             self.slots = self._room() or self.slots[:1]
 
     def _room(self) -> tuple[Slot, ...]:
-        self._nodes_due = time.monotonic() + NODES_SECONDS
-        alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        nodes = self._ray.nodes()
+        self._dead = frozenset(node["NodeID"] for node in nodes if not node["Alive"])
+        alive = [node["Resources"] for node in nodes if node["Alive"]]
         count = sum(self._needs.fit(resources, device=self._device) for resources in alive)
         return tuple(Slot(number=number, threads=self._needs.cpus) for number in range(count))
+
+
+@contextmanager
+def _ray_explained() -> Iterator[None]:
+    """Says of what Ray asks of this machine's part of it, and does not get, that it is gone. Raises `ClusterError`."""
+    try:
+        yield
+    except OSError as error:
+        raise ClusterError(f"Ray on this machine is gone ({error}): {AGAIN}") from None
+
+
+class _Head:
+    """Whether the head of a cluster answers.
+
+    Args:
+        address: HOST:PORT.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._silent_since: float | None = None
+
+    def answers(self) -> bool:
+        """Whether it does now. Raises `ClusterError` where it has not for too long."""
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+        except OSError as error:
+            if self._silent_since is None:
+                self._silent_since = time.monotonic()
+            if time.monotonic() - self._silent_since < HEAD_SECONDS:
+                return False
+            raise ClusterError(f"the Ray cluster at {self._address} is gone ({error}): {AGAIN}") from None
+        self._silent_since = None
+        return True
 
 
 def connected(address: str | None) -> Any:
@@ -283,7 +383,8 @@ def connected(address: str | None) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that a Ray is started here
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        # Of what Ray says on this terminal the scheduler says in one line what matters.
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         said = " ".join(str(error).split())
         raise ClusterError(
@@ -297,9 +398,11 @@ def connected(address: str | None) -> Any:
     return ray
 
 
-def _run(order: Order) -> Iterator[News]:
+def _run(order: Order) -> Iterator[News | Placed]:
     """The task on a node."""
     import ray
 
-    gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
+    here = ray.get_runtime_context()
+    yield Placed(here.get_node_id())
+    gpus = here.get_accelerator_ids().get("GPU", [])
     yield from run_ordered(order, gpu=",".join(gpus) or None)

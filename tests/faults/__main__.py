@@ -11,24 +11,35 @@ from typing import Annotated
 
 import typer
 
+from tests.faults.cluster_rounds import fake_reference, play_on_clusters
+from tests.faults.machines import can_be_made
 from tests.faults.rounds import play, reference
 from tests.faults.shared_memory import left_in_shared_memory, shared_memory
+
+# What a round is played by, and what it has to come to, by where trials run.
+PLACES = {"here": (play, reference), "ray": (play_on_clusters, fake_reference)}
 
 
 def main(
     rounds: Annotated[int, typer.Option(help="How many.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Of the first round; each that follows has the next.")] = 0,
     workers: Annotated[int, typer.Option(help="Rounds at a time.", min=1)] = 1,
+    on: Annotated[str, typer.Option(help=f"Where trials run: {', '.join(PLACES)} (clusters).")] = "here",
 ) -> None:
     """Plays the rounds. One that failed is played again alone by its seed: `--rounds 1 --seed N`."""
+    if on not in PLACES:
+        raise typer.BadParameter(f"--on {on}: not one of {', '.join(PLACES)}")
+    if on == "ray" and not can_be_made():
+        raise typer.BadParameter("--on ray makes machines of Linux namespaces, which `unshare` may not do here")
+    play_one, undisturbed = PLACES[on]
     started, injected, failed = time.monotonic(), Counter[str](), list[int]()
     before = shared_memory()
     with tempfile.TemporaryDirectory(prefix="faults-reference-") as folder:
-        expected = reference(Path(folder) / "undisturbed")
+        expected = undisturbed(Path(folder) / "undisturbed")
     typer.echo(f"{len(expected)} trials, undisturbed: {time.monotonic() - started:.0f} s")
     runs = done = 0
     with ThreadPoolExecutor(workers) as pool:
-        for future in as_completed(pool.submit(play, number, expected) for number in range(seed, seed + rounds)):
+        for future in as_completed(pool.submit(play_one, number, expected) for number in range(seed, seed + rounds)):
             outcome = future.result()
             injected += outcome.injected
             runs, done = runs + outcome.runs, done + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -19,6 +20,7 @@ from bench.errors import DiskError, LeaseError
 from bench.launch.executor import Ended, Event, Handle, Refused, Slot, Told
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
+from bench.records.lone_folder import LoneFolder
 from bench.records.record import Record, failure
 from bench.records.store import write_arrays, write_curve
 from bench.train.checkpoint import Checkpoint, Header, newest_checkpoint, write_checkpoint
@@ -33,23 +35,46 @@ def expected(trial: Trial) -> dict[str, float | int | str | None]:
     return {"status": "ok", "quality": float(sum(numbers)), "steps": STEPS, "loss": float(numbers[-1])}
 
 
-def learn(trial: Trial, attempt: Attempt, *, checkpoints: bool = True) -> None:
-    """Does the trial's steps, from its newest checkpoint on, and writes its record."""
+def learn(
+    trial: Trial,
+    attempt: Attempt | LoneFolder,
+    *,
+    checkpoints: bool = True,
+    report: Callable[[Progress], None] = lambda progress: None,
+    step_seconds: float = 0.0,
+    before_record: Callable[[], None] = lambda: None,
+    ballast: int = 0,
+) -> None:
+    """Does the trial's steps, from its newest checkpoint on, and writes its record.
+
+    Args:
+        trial: which.
+        attempt: where it writes.
+        checkpoints: whether it leaves any, and what stands beside a record.
+        report: is told of each step.
+        step_seconds: that each takes.
+        before_record: is called before the record is written.
+        ballast: numbers of no meaning in each checkpoint, for its size.
+    """
     folder = attempt.folder_of(trial.id)
     found = newest_checkpoint(folder, trial_id=trial.id, conditions=None, say=lambda line: None)
     done, total = (0, 0.0) if found is None else (found.header.step, float(found.arrays["total"]))
-    loss = 0.0
+    more = {"ballast": np.zeros(ballast)} if ballast else {}
     for step in range(done + 1, STEPS + 1):
+        time.sleep(step_seconds)
         loss = float(hash((trial.seed, step)) % 997)
         total += loss
+        report(Progress(step=step, steps=STEPS, loss=loss, quality=total))
         if checkpoints and step % INTERVAL == 0:
             write_curve(folder / "curve.csv", [{"step": step, "train_loss": loss, "quality": total}])
             header = Header(trial_id=trial.id, step=step, conditions={}, stretches=(), facts={})
-            write_checkpoint(folder, Checkpoint(header=header, arrays={"total": np.float64(total)}))
-    write_curve(folder / "curve.csv", [{"step": STEPS, "train_loss": loss or total, "quality": total}])
+            write_checkpoint(folder, Checkpoint(header=header, arrays={"total": np.float64(total), **more}))
+    loss = expected(trial)["loss"]  # which it did not compute itself where its last checkpoint is of the last step
+    write_curve(folder / "curve.csv", [{"step": STEPS, "train_loss": loss, "quality": total}])
     if checkpoints:
         write_arrays(folder / "final.npz", {"total": np.float64(total)})
-    attempt.write(record(trial, quality=total, loss=expected(trial)["loss"]))
+    before_record()
+    attempt.write(record(trial, quality=total, loss=loss))
 
 
 def record(trial: Trial, **changes: object) -> Record:

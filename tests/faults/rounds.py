@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ framework = {frameworks}
 seed = {seeds}
 protocol = {{ steps = 40, batch_size = 4, learning_rate = 1e-2, evaluate_every = 4, evaluation_sequences = 8 }}
 """
-SWEEPS = {"one": ("pytorch", (0, 1, 2)), "other": ("pytorch", (2, 0, 1))}
+ORDERS = {"one": (0, 1, 2), "other": (2, 0, 1)}
 # Far more than a run takes on a busy machine; a run that takes longer hangs.
 RUN_SECONDS = 1200.0
 DISK = "12m"
@@ -59,19 +59,24 @@ class Outcome:
     seconds: float = 0.0
 
 
-def write_sweeps(folder: Path) -> dict[str, Path]:
+def write_sweeps(folder: Path, orders: Mapping[str, Sequence[int]] = ORDERS) -> dict[str, Path]:
+    """The files of the sweeps, by name; `orders` are the seeds of each in PyTorch. The first is in TensorFlow too."""
     paths = {}
-    for name, (framework, seeds) in SWEEPS.items():
+    for name, seeds in orders.items():
         paths[name] = folder / f"{name}.toml"
-        both = GRID.format(frameworks=f'["{framework}"]', seeds=list(seeds))
+        both = GRID.format(frameworks='["pytorch"]', seeds=list(seeds))
         grid = GRID.format(frameworks='["tensorflow"]', seeds=[0]).partition("[[grid]]")[2]
-        parts = [both, f"[[grid]]{grid}"]
-        paths[name].write_text(parts[0] + parts[1])
+        paths[name].write_text(f"{both}[[grid]]{grid}")
     return paths
 
 
-def results_of(store: Store) -> dict[str, Result]:
-    """All that a trial's result is, by trial id: bit for bit, but for its times and its command."""
+def results_of(store: Store, *, left: Callable[[Path], Mapping[str, Any]] = left) -> dict[str, Result]:
+    """All that a trial's result is, by trial id: bit for bit, but for its times and its command.
+
+    Args:
+        store: where the trials are.
+        left: what counts of the files in a trial's folder.
+    """
     found = {}
     for trial_id, record in store.survey().records.items():
         told = {name: value for name, value in numbers(record).items() if name not in ("command", "workers")}
@@ -96,7 +101,7 @@ def play(seed: int, expected: Mapping[str, Result]) -> Outcome:
         home = Path(folder)
         (home / "tmp").mkdir()
         with disk(home / "results") as small:
-            _Round(home, outcome, small=small).play(expected)
+            Round(home, outcome, small=small).play(schedule(seed), expected)
     outcome.seconds = time.monotonic() - started
     return outcome
 
@@ -116,20 +121,27 @@ def disk(place: Path) -> Iterator[SmallDisk | None]:
         command("umount", "--lazy", place)
 
 
-class _Round:
+class Round:
+    """A round on this machine; what a round elsewhere does otherwise has a method of its own."""
+
+    orders: Mapping[str, Sequence[int]] = ORDERS
+    # What a second run beside the first is called.
+    company = "two sweeps"
+    # Any of which a run may say that a fault ends with exit code 2.
+    refusals: tuple[str, ...] = ()
+
     def __init__(self, home: Path, outcome: Outcome, *, small: SmallDisk | None) -> None:
         self._home = home
         self._results = home / "results"
         self._mark = str(home)
-        self._sweeps = write_sweeps(home)
+        self._sweeps = write_sweeps(home, self.orders)
         self._outcome = outcome
         self._small = small
         self._draw = random.Random(f"{outcome.seed} damages")
-        self._spoilt: set[str] = set()
 
-    def play(self, expected: Mapping[str, Result]) -> None:
+    def play(self, disturbances: Sequence[Disturbed], expected: Mapping[str, Result]) -> None:
         try:
-            for disturbed in schedule(self._outcome.seed):
+            for disturbed in disturbances:
                 self._disturb(disturbed)
             self._finish()
             self._look_over(expected)
@@ -155,7 +167,7 @@ class _Round:
         slow = any(each.fault == "disk slow" for each in disturbed.faults)
         runs = [self._begin("one", "one", limited=limited, slow=slow)]
         if disturbed.company:
-            self._note("two sweeps")
+            self._note(self.company)
             runs.append(self._begin("other", "two", slow=slow))
         full = False
         for each in disturbed.faults:
@@ -205,32 +217,38 @@ class _Round:
             self._note(fault)
             run.signal(number, group=fault.startswith("group"))
         else:
-            found = run.servers() if fault == "server killed" else run.trials()
-            for process in found[: self._draw.randint(1, 2)]:
-                self._note(fault)
-                with suppress(psutil.Error):
-                    if fault == "trial paused":
-                        process.suspend()
-                        time.sleep(0.5)
-                        process.resume()
-                    elif fault == "trial asked to end":
-                        process.terminate()
-                    else:
-                        process.kill()
+            self._inject_into_trials(fault, run)
         return False
 
-    def _await_end(self, run: Run, *, may_lack_room: bool) -> None:
+    def _inject_into_trials(self, fault: str, run: Run) -> None:
+        found = run.servers() if fault == "server killed" else run.trials()
+        for process in found[: self._draw.randint(1, 2)]:
+            self._note(fault)
+            with suppress(psutil.Error):
+                if fault == "trial paused":
+                    process.suspend()
+                    time.sleep(0.5)
+                    process.resume()
+                elif fault == "trial asked to end":
+                    process.terminate()
+                else:
+                    process.kill()
+
+    def _await_end(self, run: Run, *, may_lack_room: bool = False, disturbed: bool = True) -> None:
         if not run.wait(RUN_SECONDS):
             self._outcome.wrong.append(f"a run hangs:\n{run.text}")
             run.signal(signal.SIGKILL, group=True)
             run.wait(60)
         code = run.process.returncode
-        lacks_room = may_lack_room and code == 2 and ("the disk is full" in run.text or "ulimit" in run.text)
+        refused = ("the disk is full", "ulimit") if may_lack_room else ()
+        if disturbed:
+            refused += self.refusals
+        is_refused = code == 2 and any(said in run.text for said in refused)
         if code == -signal.SIGINT and "start(_program)" not in run.text:
             return  # Python itself had not started yet
         # Interrupted once more when the program had ended, and Python waited for its threads.
         raised = "Traceback" in run.text and "Exception ignored in: <module 'threading'" not in run.text
-        if (code not in (0, 1, 130, -signal.SIGKILL, -signal.SIGTERM) and not lacks_room) or raised:
+        if (code not in (0, 1, 130, -signal.SIGKILL, -signal.SIGTERM) and not is_refused) or raised:
             self._outcome.wrong.append(f"a run ended with exit code {code}:\n{run.text}")
 
     def _damage(self, damage: str) -> None:
@@ -260,7 +278,7 @@ class _Round:
     def _finish(self) -> None:
         for _ in range(LAST_RUNS):
             run = self._begin("one", "one")
-            self._await_end(run, may_lack_room=False)
+            self._await_end(run, disturbed=False)
             if run.process.returncode == 0:
                 return
         self._outcome.wrong.append(f"not done after {LAST_RUNS} undisturbed runs:\n{run.text}")
@@ -268,20 +286,23 @@ class _Round:
     def _look_over(self, expected: Mapping[str, Result]) -> None:
         wrong = self._outcome.wrong
         wrong += remains(self._results)
-        found = results_of(Store(self._results))
+        found = self._found(Store(self._results))
         for trial_id in sorted(found.keys() | expected.keys()):
             if found.get(trial_id) != expected.get(trial_id):
                 wrong.append(f"{trial_id}: {_difference(found.get(trial_id), expected.get(trial_id))}")
         if not wait_until(lambda: not marked(self._mark), seconds=60):
             wrong += [f"process {each.pid} is left: {' '.join(each.cmdline())}" for each in marked(self._mark)]
         known = {"trials", "leases", "running", "quarantine", "filler"}
-        known |= {f"{name}{end}" for name in SWEEPS for end in (".json", ".events.jsonl")}
+        known |= {f"{name}{end}" for name in self._sweeps for end in (".json", ".events.jsonl")}
         wrong += [f"{path.name} is left" for path in self._results.iterdir() if path.name not in known]
         kept = ("skiprnn-bench-", "torchinductor_")  # one folder a user each, which is meant to stay
         shown = [path for path in (self._home / "tmp").iterdir() if not path.name.startswith(kept)]
         wrong += [f"{path.name} is left in the temporary folder" for path in shown]
         trials = {trial.id for trial in sweeps.load(str(self._sweeps["one"])).trials}
         wrong += [f"{trial_id}: of no sweep" for trial_id in found.keys() - trials]
+
+    def _found(self, store: Store) -> dict[str, Result]:
+        return results_of(store)
 
 
 def _difference(found: Result | None, expected: Result | None) -> str:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,15 +21,27 @@ ROOT = Path(__file__).resolve().parents[2]
 # Marks every process of a round, so that none is overlooked in the end.
 MARK = "SKIPRNN_FAULTS"
 GONE_SECONDS = 4.0
-# The longest that a trial may show no sign of life where the disk is slow: more than any of its answers takes.
-STALL_SECONDS = 20
+# The longest that a trial may show no sign of life where the disk is slow: far more than any of its answers takes, and
+# than a machine takes that does much beside.
+STALL_SECONDS = 120
 SLOW_DISK = Path(__file__).parent / "slow_disk"
 # Of a file, where the disk cannot be a small one: less than a checkpoint has.
 LARGEST_BYTES = 2048
 
 
 class Run:
-    """A run of a sweep, the leader of a process group, which believes itself on a machine of its own."""
+    """A run of a sweep, the leader of a process group, which believes itself on a machine of its own.
+
+    Args:
+        sweep: its file.
+        results, home: the folder of records; that of the round, for what is printed and what is temporary.
+        machine: the name of its machine.
+        mark: of the round.
+        executor: the options that say where its trials run.
+        environment: what that needs beside what this process has.
+        limited: whether its files are, in size.
+        slow: the seed of a disk that is slow, if its is.
+    """
 
     def __init__(
         self,
@@ -39,21 +51,23 @@ class Run:
         home: Path,
         machine: str,
         mark: str,
+        executor: Sequence[str] = ("--workers", "2"),
+        environment: Mapping[str, str] | None = None,
         limited: bool = False,
         slow: str = "",
     ) -> None:
         self.output = home / f"output-{time.monotonic_ns()}.txt"
         told = {processes.VARIABLE: machine, leases.VARIABLE: f"{GONE_SECONDS:g}", MARK: mark}
         told |= {"TMPDIR": str(home / "tmp"), "TF_CPP_MIN_LOG_LEVEL": "3"}
-        words = [sys.executable, "run_all.py", sweep, "--results", results, "--no-report", "--workers", "2"]
-        if slow:  # by this seed
+        words = [sys.executable, "run_all.py", sweep, "--results", results, "--no-report", *executor]
+        if slow:
             told |= {"PYTHONPATH": str(SLOW_DISK), "SKIPRNN_SLOW_DISK": f"{slow} {results}"}
             words += ["--stall", STALL_SECONDS]
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [str(word) for word in words],
                 cwd=ROOT,
-                env=os.environ | told,
+                env=os.environ | (environment or {}) | told,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -23,6 +24,23 @@ Fault = Literal[
     "disk slow",
 ]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
+# While a run on a Ray cluster goes on. A node, or a whole cluster, that is lost is added again; a node that is paused
+# until it counts as lost comes back late: soon, in a later run, or when all is done.
+ClusterFault = Literal[
+    "command killed",
+    "command asked to end",
+    "worker killed",
+    "raylet killed",
+    "node killed",
+    "node paused until it is lost",
+    "cluster killed",
+    "run killed",
+    "run asked to end",
+    "run interrupted",
+    "run paused past its lease",
+    "disk filled",
+]
+CLUSTER_FAULTS: tuple[ClusterFault, ...] = get_args(ClusterFault)
 # Between two runs.
 Damage = Literal[
     "checkpoint flipped",
@@ -43,7 +61,7 @@ AFTER = ("", "running/*", "running/*/checkpoint-*.npz", "trials/*/record.json")
 class Injected:
     """A fault, so many seconds after one more of these files is there."""
 
-    fault: Fault
+    fault: Fault | ClusterFault
     after: str
     seconds: float
 
@@ -60,14 +78,21 @@ class Disturbed:
 def schedule(seed: int) -> list[Disturbed]:
     """The disturbed runs of a round, in order."""
     draw = random.Random(seed)
-    return [_disturbed(draw) for _ in range(draw.randint(1, 3))]
+    return [_disturbed(draw, FAULTS, idle_seconds=6.0) for _ in range(draw.randint(1, 3))]
 
 
-def _disturbed(draw: random.Random) -> Disturbed:
+def cluster_schedule(seed: int) -> list[Disturbed]:
+    """The disturbed runs of a round on a cluster, in order."""
+    draw = random.Random(f"{seed} cluster")
+    return [_disturbed(draw, CLUSTER_FAULTS, idle_seconds=15.0) for _ in range(draw.randint(1, 3))]
+
+
+def _disturbed(draw: random.Random, choice: Sequence[Fault | ClusterFault], *, idle_seconds: float) -> Disturbed:
     faults = []
     for _ in range(draw.randint(1, 3)):
         after = draw.choice(AFTER)
-        faults.append(Injected(fault=draw.choice(FAULTS), after=after, seconds=draw.uniform(0, 0.5 if after else 6.0)))
+        seconds = draw.uniform(0, 0.5 if after else idle_seconds)
+        faults.append(Injected(fault=draw.choice(choice), after=after, seconds=seconds))
     past = any(each.fault.endswith("past its lease") for each in faults)
     damages = tuple(draw.choice(DAMAGES) for _ in range(draw.randint(0, 3)))
     return Disturbed(faults=tuple(faults), damages=damages, company=past or draw.random() < 0.2)

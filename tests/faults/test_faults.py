@@ -1,16 +1,17 @@
-"""A few disturbed rounds, and a share of the single changes; `make soak` plays a thousand."""
+"""A few disturbed rounds, and a share of the single changes; `make soak` plays many, here and on clusters."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from tests.faults import machines
 from tests.faults.runs import ROOT
-from tests.faults.schedule import DAMAGES, FAULTS, schedule
+from tests.faults.schedule import CLUSTER_FAULTS, DAMAGES, FAULTS, Disturbed, cluster_schedule, schedule
 
 pytest.importorskip("torch")
 pytest.importorskip("tensorflow")
@@ -32,17 +33,29 @@ def test_disturbed_sweeps_come_to_the_bits_of_an_undisturbed_one_and_leave_nothi
     assert f"{ROUNDS} rounds of" in told
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not machines.can_be_made(), reason="no machine can be made here of namespaces")
+def test_so_do_disturbed_sweeps_on_clusters() -> None:
+    pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
+    seed = time.time_ns() % 1_000_000
+    told = program(["tests.faults", "--on", "ray", "--rounds", "2", "--seed", str(seed)], seconds=3600)
+    assert "2 rounds of" in told
+
+
 def test_a_fault_at_any_single_change_loses_nothing() -> None:
     seed = time.time_ns() % 1_000_000
     told = program(["tests.faults.points", "--share", str(SHARE), "--seed", str(seed)], seconds=3600)
     assert "0 with something wrong" in told
 
 
-def test_every_fault_and_damage_is_drawn_and_a_seed_draws_the_same_again() -> None:
-    drawn = [disturbed for seed in range(200) for disturbed in schedule(seed)]
-    assert {each.fault for disturbed in drawn for each in disturbed.faults} == set(FAULTS)
+@pytest.mark.parametrize(("made", "faults"), [(schedule, FAULTS), (cluster_schedule, CLUSTER_FAULTS)])
+def test_every_fault_and_damage_is_drawn_and_a_seed_draws_the_same_again(
+    made: Callable[[int], list[Disturbed]], faults: Sequence[str]
+) -> None:
+    drawn = [disturbed for seed in range(200) for disturbed in made(seed)]
+    assert {each.fault for disturbed in drawn for each in disturbed.faults} == set(faults)
     assert {damage for disturbed in drawn for damage in disturbed.damages} == set(DAMAGES)
-    assert schedule(7) == schedule(7)
+    assert made(7) == made(7)
     assert all(
         disturbed.company for disturbed in drawn for each in disturbed.faults if each.fault.endswith("past its lease")
     )

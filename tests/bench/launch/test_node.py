@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.errors import RecordError
+from bench.errors import DiskError, RecordError
 from bench.launch import node
 from bench.launch.carried import write_files
 from bench.launch.executor import Where
@@ -142,6 +142,21 @@ def test_what_it_told_of_its_disk_is_told(ordered: Callable[..., Order]) -> None
     assert last(ordered("beat(trouble='no room'); sys.exit(1)")) == Trouble(f"node {socket.gethostname()}: no room")
 
 
+def test_a_disk_that_does_not_take_what_was_sent_is_told(
+    ordered: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, files: object) -> None:
+        raise DiskError(f"{folder}: the disk is full; free some space")
+
+    monkeypatch.setattr(node, "write_files", full)
+    order = ordered("")
+    (order.folder / "trial.json").unlink()
+    trouble = last(order)
+    assert isinstance(trouble, Trouble)
+    assert trouble.said.startswith(f"node {socket.gethostname()}: {scratch_root()}")
+    assert trouble.said.endswith("the disk is full; free some space")
+
+
 def test_whoever_attends_to_it_no_more_ends_it_and_all_that_it_started(
     ordered: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +202,12 @@ def test_files_that_come_home_do_not_lead_out_of_the_folder(name: str, tmp_path:
         write_files(folder, {"fine": b"", name: b""})
     assert [path.name for path in tmp_path.iterdir()] == ["attempt"]
     assert not list(folder.iterdir())
+
+
+def test_files_that_come_home_do_not_make_a_folder_again_that_was_taken_away(tmp_path: Path) -> None:
+    with pytest.raises((DiskError, FileNotFoundError)):
+        write_files(tmp_path / "attempt", {"curve.csv": b"step", "tensorboard/events": b"e"})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_machine_with_another_version_of_the_project_runs_nothing(ordered: Callable[..., Order]) -> None:

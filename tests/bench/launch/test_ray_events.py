@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,9 +15,10 @@ import pytest
 
 from bench.errors import ClusterError
 from bench.launch import ray_executor
+from bench.launch.carried import Files, write_files
 from bench.launch.executor import Began, Ended, Event, Refused, Slot, Told, Where
 from bench.launch.node import Here, Home, Over, Trouble, Unfit
-from bench.launch.ray_executor import Needs, RayExecutor
+from bench.launch.ray_executor import Needs, Placed, RayExecutor
 from bench.launch.scheduler import run_trials
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt, attempts
@@ -23,6 +26,7 @@ from bench.records.leases import leased_trials, take_lease
 from bench.records.lone_folder import LoneFolder
 from bench.records.store import Store
 from bench.train.progress import Progress
+from tests.bench.launch.test_late_runs import taken_over
 from tests.bench.launch.test_launch import Watcher, trial
 from tests.bench.records.test_records import record
 
@@ -31,12 +35,24 @@ WHERE = Where(node="node1", device="cpu")
 OVER = Over(status="failed", how="failed", error="no record", conditions={"threads": "1"})
 
 
+class Reference:
+    """To something that a task has told, and that may still be on its way."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+        self.here = True
+
+
 class Stream:
     """What is told of a task."""
 
     def __init__(self, news: Sequence[Any]) -> None:
-        self.news = deque(news)
+        self.news = deque(Reference(each) for each in news)
         self.ended = False
+
+    @property
+    def here(self) -> bool:
+        return bool(self.news) or self.ended
 
     def __next__(self) -> Any:
         if not self.news:
@@ -50,6 +66,8 @@ class Ray:
     def __init__(self, *nodes: dict[str, float]) -> None:
         self.exceptions = exceptions
         self.alive = list(nodes)
+        self.dead = ["dead"]
+        self.head = socket.create_server(("127.0.0.1", 0))
         self.told: list[Any] = []
         self.asked: dict[str, Any] = {}
         self.order: Any = None
@@ -58,8 +76,11 @@ class Ray:
         self.closed = False
 
     def nodes(self) -> list[dict[str, Any]]:
-        dead = {"Alive": False, "Resources": {"CPU": 99.0}}
-        return [dead, *({"Alive": True, "Resources": resources} for resources in self.alive)]
+        alive = [{"Alive": True, "Resources": resources, "NodeID": "alive"} for resources in self.alive]
+        return [{"Alive": False, "Resources": {"CPU": 99.0}, "NodeID": node_id} for node_id in self.dead] + alive
+
+    def get_runtime_context(self) -> Any:
+        return SimpleNamespace(gcs_address=f"127.0.0.1:{self.head.getsockname()[1]}")
 
     def remote(self, **options: Any) -> Any:
         assert options["max_retries"] == 0, "the scheduler counts the attempts"
@@ -73,29 +94,31 @@ class Ray:
         self.order = order
         return Stream(self.told)
 
-    def wait(self, streams: list[Stream], *, num_returns: int, timeout: float) -> tuple[list[Stream], list[Stream]]:
-        return [stream for stream in streams if stream.news or stream.ended], []
+    def wait(self, things: list[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        return [thing for thing in things if thing.here], []
 
-    def get(self, item: Any) -> Any:
-        if isinstance(item, Exception):
-            raise item
-        return item
+    def get(self, reference: Reference) -> Any:
+        assert reference.here, "it would wait for it"
+        if isinstance(reference.content, Exception):
+            raise reference.content
+        return reference.content
 
     def cancel(self, stream: Stream, *, force: bool) -> None:
         self.cancelled.append(force)
         if self.obeys:
-            stream.news.append(exceptions.TaskCancelledError())
+            stream.news.append(Reference(exceptions.TaskCancelledError()))
 
     def shutdown(self) -> None:
         self.closed = True
 
 
 @pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> Ray:
+def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ray]:
     made = Ray({"CPU": 2.0})
     monkeypatch.setattr(ray_executor, "connected", lambda address: made)
     monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.01)
-    return made
+    with made.head:
+        yield made
 
 
 @pytest.fixture
@@ -159,6 +182,87 @@ def test_what_the_machine_is_to_blame_for_is_told_so(
     assert (ended.status, ended.how, ended.error) == ("failed", how, said)
 
 
+def test_a_trial_whose_node_is_heard_of_no_more_is_lost_though_nothing_tells_of_its_end(
+    ray: Ray, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_executor, "NODES_SECONDS", 0.0)
+    ray.told = [Placed("frozen"), Here(WHERE)]
+    made = executor()
+    handle = made.start(trial(), attempt, made.slots[0])
+    reader, _writer = multiprocessing.Pipe(duplex=False)
+    (began,) = made.events(seconds=60.0, wake=reader)
+    assert isinstance(began, Began)
+    assert made.events(seconds=0.0, wake=reader) == [], "it may take its time"
+    ray.dead.append("frozen")
+    (ended,) = made.events(seconds=60.0, wake=reader)
+    assert isinstance(ended, Ended)
+    assert (ended.handle, ended.how) == (handle, "lost")
+    assert ended.error == "its node (node1) was lost: the cluster hears no more of it"
+    assert made.events(seconds=0.0, wake=reader) == [], "once"
+
+
+def test_what_is_still_on_its_way_from_a_node_keeps_nothing_waiting(ray: Ray, attempt: Attempt) -> None:
+    ray.told = [Here(WHERE), Home({"curve.csv": b"step"}), Progress(step=1, steps=3)]
+    made = executor()
+    handle = made.start(trial(), attempt, made.slots[0])
+    home = handle.told.news[1]
+    home.here = False
+    reader, _writer = multiprocessing.Pipe(duplex=False)
+    assert [type(event) for event in made.events(seconds=0.0, wake=reader)] == [Began]
+    assert made.events(seconds=0.0, wake=reader) == []
+    home.here = True
+    assert [type(event) for event in made.events(seconds=0.0, wake=reader)] == [Told], (
+        "in the order in which it was told"
+    )
+    assert (attempt.running / "curve.csv").read_bytes() == b"step"
+
+
+def test_what_comes_home_while_another_run_takes_the_trial_over_is_left(
+    ray: Ray, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Attempt(attempt.results, lease=taken_over(attempt.lease))
+
+    def late(folder: Path, files: Files) -> None:
+        other.start()
+        write_files(folder, files)
+
+    monkeypatch.setattr(ray_executor, "write_files", late)
+    assert events(ray, attempt, Home({"curve.csv": b"step"}), Progress(step=1, steps=3))
+    assert attempts(attempt.results) == [other.running]
+    assert not list(other.running.iterdir())
+    other.end()
+
+
+def test_a_cluster_whose_head_answers_no_more_ends_the_run(
+    ray: Ray, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_executor, "HEAD_SECONDS", 0.3)
+    made = executor()
+    made.start(trial(), attempt, made.slots[0])
+    made._nodes_due = 0.0
+    ray.head.close()
+    monkeypatch.setattr(ray, "nodes", None)  # which would wait for the head
+    reader, _writer = multiprocessing.Pipe(duplex=False)
+    assert made.events(seconds=0.0, wake=reader) == [], "it may come back"
+    with pytest.raises(ClusterError, match=r"^the Ray cluster at 127\.0\.0\.1:[0-9]+ is gone \(.*refused\): start it"):
+        made.events(seconds=60.0, wake=reader)
+
+
+def test_a_ray_that_is_gone_from_this_machine_ends_the_run_in_order(
+    ray: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*things: Any, **told: Any) -> Any:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(ray, "wait", gone)
+    store, watcher = Store(tmp_path), Watcher()
+    with pytest.raises(ClusterError, match=r"^Ray on this machine is gone \(.*Broken pipe\): start it again, and type"):
+        run_trials([trial()], executor=executor(), store=store, display=watcher)
+    assert not attempts(tmp_path)
+    assert not leased_trials(tmp_path)
+    assert ray.closed
+
+
 def test_a_full_disk_is_no_end_of_the_trial(ray: Ray, attempt: Attempt) -> None:
     (refused,) = events(ray, attempt, Trouble("node node1: the disk is full"))
     assert isinstance(refused, Refused)
@@ -172,6 +276,10 @@ def test_a_full_disk_is_no_end_of_the_trial(ray: Ray, attempt: Attempt) -> None:
         (
             exceptions.RayTaskError("_run", "Traceback\nModuleNotFoundError: No module named 'bench'", ImportError()),
             r"cannot run trials \(ModuleNotFoundError: No module named 'bench'\); the project has to",
+        ),
+        (
+            exceptions.RaySystemError("Can't get attribute 'News'"),
+            r"cannot run trials \(System error: Can't get attribute 'News'\); the project has to be installed",
         ),
     ],
 )
@@ -239,10 +347,11 @@ class Finishing(Ray):
 
 
 @pytest.fixture
-def finishing(monkeypatch: pytest.MonkeyPatch) -> Ray:
+def finishing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ray]:
     made = Finishing({"CPU": 1.0})
     monkeypatch.setattr(ray_executor, "connected", lambda address: made)
-    return made
+    with made.head:
+        yield made
 
 
 @pytest.mark.parametrize("end", [OVER, exceptions.NodeDiedError("Task failed")], ids=["it told", "its node is lost"])
