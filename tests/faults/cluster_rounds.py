@@ -180,7 +180,7 @@ class ClusterRound(Round):
         def left() -> list[psutil.Process]:
             return [each for machine in machines for each in [*commands(machine), *workers(machine)]]
 
-        if not wait_until(lambda: not left(), seconds=120):
+        if not wait_until(lambda: not left(), seconds=120, every=1.0):
             self._outcome.wrong += [f"process {each.pid} is left: {' '.join(each.cmdline())}" for each in left()]
         super()._look_over(expected)
 

@@ -22,7 +22,7 @@ from tests.faults.runs import wait_until
 APART = ("--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc")
 # A disk that is mounted here later is seen there too.
 APART += ("--propagation", "slave")
-START_SECONDS = 300.0
+START_SECONDS, TRIES = 300.0, 3
 
 
 def unshare() -> list[str]:
@@ -64,15 +64,20 @@ class Machine:
         self.name = name
         self._output = home / f"{name}.txt"
         self._started = home / f"{name}.started"
+        self._environment = os.environ | environment
         lines = ["set -e", f"hostname {name}"]
         lines += [shlex.join(["mount", "-t", "tmpfs", "tmpfs", str(path)]) for path in hidden]
         lines += [shlex.join(["mount", "--bind", str(to), str(place)]) for place, to in (own or {}).items()]
         lines += [shlex.join(command), f"touch {shlex.quote(str(self._started))}"]
         lines += ["cat"]  # the shell waits: for what has lost its parent, and for the end of this process
-        with self._output.open("wb") as file:
-            self._process = subprocess.Popen(
-                [*unshare(), "sh", "-c", "\n".join(lines)],
-                env=os.environ | environment,
+        self._script = "\n".join(lines)
+        self._process = self._begin()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        with self._output.open("ab") as file:
+            return subprocess.Popen(
+                [*unshare(), "sh", "-c", self._script],
+                env=self._environment,
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -80,11 +85,15 @@ class Machine:
             )
 
     def await_start(self) -> None:
-        """Until its command has ended well."""
-        wait_until(lambda: self._started.exists() or not self.runs, seconds=START_SECONDS)
-        if not self._started.exists():
+        """Until its command has ended well, at the third time at the latest: a busy machine may be too slow for it."""
+        for left in reversed(range(TRIES)):
+            wait_until(lambda: self._started.exists() or not self.runs, seconds=START_SECONDS, every=0.1)
+            if self._started.exists():
+                return
             self.kill()
-            raise RuntimeError(f"machine {self.name} did not start:\n{self._output.read_text(errors='replace')}")
+            if left:
+                self._process = self._begin()
+        raise RuntimeError(f"machine {self.name} did not start:\n{self._output.read_text(errors='replace')}")
 
     @property
     def runs(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Self
 
 import psutil
 
-from tests.faults.machines import START_SECONDS, Machine
+from tests.faults.machines import Machine
 from tests.faults.runs import ROOT
 
 OBJECTS = 80 * 2**20
@@ -50,7 +50,6 @@ class RayCluster:
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_TMPDIR": str(home),  # where it notes which cluster is this machine's: not a user's own
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_raylet_start_wait_time_s": f"{START_SECONDS:g}",  # a busy machine takes long
             "RAY_worker_niceness": "0",  # beside other load a trial would hardly run
         }
         self.nodes: list[Machine] = []

@@ -120,11 +120,11 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-def wait_until(true: Callable[[], object], *, seconds: float) -> bool:
-    """Whether it came true within so many seconds."""
+def wait_until(true: Callable[[], object], *, seconds: float, every: float = 0.01) -> bool:
+    """Whether it came true within so many seconds; looks every so many."""
     until = time.monotonic() + seconds
     while not true():
         if time.monotonic() > until:
             return False
-        time.sleep(0.01)
+        time.sleep(every)
     return True

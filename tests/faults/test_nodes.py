@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not machines.can_be_made(), reason="no machine can be made here of namespaces"),
 ]
-SECONDS = 600.0
+SECONDS = 1200.0
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Place:
         return record
 
     def assert_nothing_is_left(self, *nodes: Machine) -> None:
-        assert wait_until(lambda: not any(commands(node) or workers(node) for node in nodes), seconds=120)
+        assert wait_until(lambda: not any(commands(node) or workers(node) for node in nodes), seconds=120, every=1.0)
         assert not attempts(self.store.results)
         assert not leased_trials(self.store.results)
         assert findings(self.store.results) == []
@@ -116,7 +116,7 @@ def test_a_node_comes_back_late_whose_run_is_gone(when: str, apart: bool, meanwh
     (hold / when).unlink()
     if meanwhile == "nothing":
         late.resume()
-        assert wait_until(lambda: not commands(late), seconds=120), "it ends with its run"
+        assert wait_until(lambda: not commands(late), seconds=120, every=1.0), "it ends with its run"
     other = cluster.add()
     other.await_start()
     again = place.run(cluster, sweep, *one_trial)
