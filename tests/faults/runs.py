@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Marks every process of a round, so that none is overlooked in the end.
 MARK = "SKIPRNN_FAULTS"
 GONE_SECONDS = 4.0
-# The longest that a trial may show no sign of life where the disk is slow: more than any of its answers takes.
-STALL_SECONDS = 20
+# The longest that a trial may show no sign of life where the disk is slow: far more than any of its answers takes, and
+# than a machine takes that does much beside.
+STALL_SECONDS = 120
 SLOW_DISK = Path(__file__).parent / "slow_disk"
 # Of a file, where the disk cannot be a small one: less than a checkpoint has.
 LARGEST_BYTES = 2048
