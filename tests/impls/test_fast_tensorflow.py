@@ -186,7 +186,11 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("call", "spec"), OPTIONS)
+# Three have all options; the others are left to `make test-slow`.
+@pytest.mark.parametrize(
+    ("call", "spec"),
+    [pytest.param(*case, marks=pytest.mark.slow if number in (1, 4) else ()) for number, case in enumerate(OPTIONS)],
+)
 def test_options_from_any_state(call: str, spec: CellSpec) -> None:
     """Stacks, layer norm, activations and Bernoulli gates, from a state between two updates."""
     case = case_for(replace(spec, update_bias=-1.5), batch=3, time=31, gate_weight=2.0, scale=0.7)
@@ -255,7 +259,14 @@ def recorded_run(spec: CellSpec) -> Callable[..., Any]:
     return run
 
 
-@pytest.mark.parametrize("name", recorded_runs.NAMES)
+def _recorded(name: str) -> Any:
+    """Half of the eight programs that are compiled are left to `make test-slow`; the others have every option."""
+    is_stack, is_normalised = "x" in name.removeprefix("skip_"), "layernorm" in name
+    often = (is_stack == is_normalised) == name.startswith("skip_lstm")
+    return pytest.param(name, marks=() if often else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", map(_recorded, recorded_runs.NAMES))
 def test_recorded_runs(name: str) -> None:
     recorded = recorded_runs.load(name)
     spec = CellSpec(

@@ -102,7 +102,11 @@ def in_float64(spec: ModelSpec) -> ModelSpec:
 
 @pytest.mark.parametrize(
     ("name", "engine"),
-    [(name, engine) for name in CASES for engine in ENGINES],
+    [
+        pytest.param(name, engine, marks=pytest.mark.slow if engine == "reference" and "budget" in name else ())
+        for name in CASES
+        for engine in ENGINES
+    ],
 )
 def test_ten_training_steps_leave_equal_parameters(name: str, engine: str) -> None:
     spec = in_float64(CASES[name])

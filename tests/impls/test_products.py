@@ -81,7 +81,9 @@ def test_a_product_rounds_its_operands_and_its_gradients(framework: str) -> None
     np.testing.assert_array_equal(array(odd)[:, 0], [np.nan, np.inf])
 
 
-@pytest.mark.parametrize("cell", cells())
+@pytest.mark.parametrize(
+    "cell", [pytest.param(cell, marks=pytest.mark.slow if cell in ("gru", "skip_lstm") else ()) for cell in cells()]
+)
 def test_engines_agree_in_bfloat16(cell: str) -> None:
     """Gates, outputs and every gradient, where sequences end early and layers are stacked; and rounding does count."""
     spec = rounded(CellSpec(cell=cell, input_size=3, units=(6, 5), update_bias=-1.0))
