@@ -24,7 +24,8 @@ Written by `python -m bench card` from the records beside it; nothing here is ed
 Recurrent networks of the Skip RNN family (Campos et al., ICLR 2018) as this project's trials trained them: one
 recurrent cell or stack, and one linear readout. For each row of a sweep and each framework, the parameters of its best
 seed by the reported quality are here. The mean and standard deviation over all its seeds stand beside, since the best
-of several is better than what another training may be expected to give.
+of several is better than what another training may be expected to give. A row is named by what sets it apart from most
+rows of its task; its record has the rest.
 
 ## Load one
 

@@ -28,7 +28,7 @@ def seed_or_drawn(seed: int | None) -> int:
     return int(torch.randint(2**31, (), device="cpu")) if seed is None else check_seed(seed)
 
 
-class Part(nn.Module):
+class _Part(nn.Module):
     """Holds parameters and further parts. It is called for what hangs before its call, such as pruning."""
 
     def forward(self) -> None:
@@ -46,12 +46,15 @@ class NamedParameters(nn.Module):
             module: nn.Module = self
             for part in path:
                 if part not in module._modules:
-                    module.add_module(part, Part())
+                    module.add_module(part, _Part())
                 module = module.get_submodule(part)
             module.register_parameter(leaf, nn.Parameter(torch.tensor(value, dtype=as_dtype(dtype))))
 
     def parameters_by_name(self) -> dict[str, Tensor]:
-        """The parameters in canonical order: themselves, or what stands for one that is pruned or parametrized."""
+        """The parameters themselves, in canonical order.
+
+        Of one that is pruned or parametrized, what stands in its place.
+        """
         found: dict[str, Tensor] = {}
         prepared: set[str] = set()
         for name in self._canonical_names:
@@ -75,9 +78,9 @@ class NamedParameters(nn.Module):
         }
 
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Replaces every parameter, by arrays, tensors or lists.
+        """Replaces every parameter. Raises `ParameterError` where names or shapes differ.
 
-        Raises `ParameterError` where names or shapes differ, and where a parameter is computed from others.
+        So it does where a parameter is computed from others. Arrays, tensors and nested lists do.
         """
         mine, given = self.parameters_by_name(), {name: _as_tensor(value) for name, value in parameters.items()}
         check_parameters(

@@ -133,11 +133,16 @@ def test_a_small_update_probability_fires_in_low_precision(framework: str, engin
 
 @pytest.mark.parametrize(("cell", "dtype"), [("skip_lstm", "bfloat16"), ("skip_gru", "float16")])
 def test_tensorflow_in_low_precision(cell: str, dtype: str) -> None:
-    """Fast as near to the reference in this precision as sums of another order are, over updates and skips."""
+    """Both engines as near to the exact values as sums in this precision are, over updates and skips.
+
+    From each other they may be twice as far: of a sum that cancels, each may round to another side, by processor.
+    """
     spec = CellSpec(cell=cell, input_size=3, units=(7, 5), update_bias=-1.0)
     case = random_case(spec, batch=6, time=15, gate_scale=0.1)
-    ours, theirs = (run_engine("tensorflow", engine, case, dtype=dtype) for engine in ("fast", "reference"))
-    np.testing.assert_array_equal(ours.gates, theirs.gates)
-    np.testing.assert_allclose(ours.h, theirs.h, rtol=0, atol=0.05 if dtype == "bfloat16" else 5e-3)
-    near = relative_differences(ours.gradients, theirs.gradients)
-    assert {name: value for name, value in near.items() if not value <= (0.1 if dtype == "bfloat16" else 0.02)} == {}
+    exact = run_engine("tensorflow", "reference", case)
+    for engine in ("fast", "reference"):
+        found = run_engine("tensorflow", engine, case, dtype=dtype)
+        np.testing.assert_array_equal(found.gates, exact.gates)
+        np.testing.assert_allclose(found.h, exact.h, rtol=0, atol=0.05 if dtype == "bfloat16" else 5e-3)
+        off = relative_differences(found.gradients, exact.gradients)
+        assert {name: far for name, far in off.items() if not far <= (0.1 if dtype == "bfloat16" else 0.02)} == {}

@@ -75,5 +75,6 @@ def test_a_second_look_at_a_sweep_reads_no_record(tmp_path: Path, validated: lis
     for expected in (40, 0):
         validated[0] = 0
         console = Console(file=io.StringIO())
-        assert watch.show(sweep, alike, results=tmp_path, records=records, leases=leases, console=console) == 0
+        looked = {"results": tmp_path, "records": records, "leases": leases, "console": console}
+        assert watch.show(sweep, alike, **looked, every=None) == 0
         assert validated[0] == expected
