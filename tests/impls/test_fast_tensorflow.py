@@ -266,7 +266,7 @@ def _recorded(name: str) -> Any:
     return pytest.param(name, marks=() if often else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", map(_recorded, recorded_runs.NAMES))
+@pytest.mark.parametrize("name", [_recorded(name) for name in recorded_runs.NAMES])
 def test_recorded_runs(name: str) -> None:
     recorded = recorded_runs.load(name)
     spec = CellSpec(
