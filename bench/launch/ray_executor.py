@@ -6,13 +6,9 @@ and where its record goes stays the scheduler's.
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,6 +19,7 @@ from bench.errors import ClusterError, LeaseError
 from bench.launch.carried import all_files, write_files
 from bench.launch.executor import Began, Ended, Event, Handle, Refused, Slot, Told, Where
 from bench.launch.node import Here, Home, News, Order, Over, Trouble, Unfit, run_ordered
+from bench.launch.ray_connection import Head, connected, ray_explained
 from bench.launch.trial_process import GRACE_SECONDS
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
@@ -31,13 +28,9 @@ from bench.records.lone_folder import write_trial
 from bench.train.conditions import code_checksum
 from bench.train.progress import Progress
 
-INSTALL = "install it with `pip install 'skiprnn-bench[cluster]'` (`make install` does)"
-AGAIN = "start it again, and type the same command; what is finished is kept, and the rest goes on"
 # Seconds between looks at what the trials told, and between looks at which nodes there are.
 LOOK_SECONDS = 0.25
 NODES_SECONDS = 5.0
-# Seconds that a head may answer nobody. Ray itself waits for a minute, and ends the program out of order then.
-HEAD_SECONDS, ANSWER_SECONDS = 15.0, 2.0
 # Seconds that a stopped trial is given to end in order, its node's answer included, before its worker is killed.
 STOP_SECONDS = GRACE_SECONDS + 10.0
 
@@ -130,7 +123,7 @@ class RayExecutor:
         self._killed = False
         self._ray = connected(address)
         self._task = self._ray.remote(max_retries=0, num_returns="streaming")(_run)
-        self._head = _Head(self._ray.get_runtime_context().gcs_address)
+        self._head = Head(self._ray.get_runtime_context().gcs_address)
         self._nodes_due = 0.0
         self.slots = self._room()
         if not self.slots:
@@ -200,7 +193,7 @@ class RayExecutor:
             self._forget(each)
 
     def _stop(self, trials: Sequence[RayTrial]) -> None:
-        with _ray_explained():
+        with ray_explained():
             for each in trials:
                 self._ray.cancel(each.told, force=self._killed)
         until = time.monotonic() + (0.0 if self._killed else STOP_SECONDS)
@@ -209,7 +202,7 @@ class RayExecutor:
             for each in self._ready(left, seconds=LOOK_SECONDS):
                 list(self._events(each))  # to its end, which removes it
             left = [each for each in left if each in self._running]
-        with _ray_explained():
+        with ray_explained():
             for each in left:
                 self._ray.cancel(each.told, force=True)
 
@@ -222,7 +215,7 @@ class RayExecutor:
         by_told = {self._unread.get(each, each.told): each for each in (self._running if trials is None else trials)}
         if not by_told:
             return []
-        with _ray_explained():
+        with ray_explained():
             ready, _ = self._ray.wait(list(by_told), num_returns=len(by_told), timeout=seconds)
         return [by_told[told] for told in ready]
 
@@ -247,7 +240,7 @@ class RayExecutor:
             self._unread[each] = next(each.told)
             if not self._ready([each]):
                 return None
-        with _ray_explained():
+        with ray_explained():
             news: News | Placed = self._ray.get(self._unread.pop(each))
         return news
 
@@ -323,7 +316,7 @@ class RayExecutor:
         """Has as many slots as the nodes have room for now; while there is none, the one that waits for a node."""
         if time.monotonic() < self._nodes_due:
             return
-        self._nodes_due = time.monotonic() + min(NODES_SECONDS, HEAD_SECONDS / 3)
+        self._nodes_due = time.monotonic() + min(NODES_SECONDS, self._head.look_seconds)
         if self._head.answers():  # else Ray would wait for it
             self.slots = self._room() or self.slots[:1]
 
@@ -333,69 +326,6 @@ class RayExecutor:
         alive = [node["Resources"] for node in nodes if node["Alive"]]
         count = sum(self._needs.fit(resources, device=self._device) for resources in alive)
         return tuple(Slot(number=number, threads=self._needs.cpus) for number in range(count))
-
-
-@contextmanager
-def _ray_explained() -> Iterator[None]:
-    """Says of what Ray asks of this machine's part of it, and does not get, that it is gone. Raises `ClusterError`."""
-    try:
-        yield
-    except OSError as error:
-        raise ClusterError(f"Ray on this machine is gone ({error}): {AGAIN}") from None
-
-
-class _Head:
-    """Whether the head of a cluster answers.
-
-    Args:
-        address: HOST:PORT.
-    """
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._silent_since: float | None = None
-
-    def answers(self) -> bool:
-        """Whether it does now. Raises `ClusterError` where it has not for too long."""
-        host, _, port = self._address.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
-        except OSError as error:
-            if self._silent_since is None:
-                self._silent_since = time.monotonic()
-            if time.monotonic() - self._silent_since < HEAD_SECONDS:
-                return False
-            raise ClusterError(f"the Ray cluster at {self._address} is gone ({error}): {AGAIN}") from None
-        self._silent_since = None
-        return True
-
-
-def connected(address: str | None) -> Any:
-    """Ray, connected to a cluster. Raises `ClusterError`."""
-    if address is not None and address.startswith("ray://"):
-        raise ClusterError(
-            f"--address {address}: name the cluster's own address, HOST:PORT, on a machine that is in it"
-        )
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise ClusterError(f"--executor ray needs the package 'ray': {INSTALL}") from None
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that a Ray is started here
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        # Of what Ray says on this terminal the scheduler says in one line what matters.
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        said = " ".join(str(error).split())
-        raise ClusterError(
-            f"no Ray cluster answers at {address or 'this machine'} ({said}); start one with `ray start --head`, and "
-            f"set RAY_AUTH_MODE=token here where it was started so"
-        ) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)  # Ray's would end the program out of order
-    # Ray prints thirty lines of its logs for a node that is gone; the scheduler says it in one. There is no option.
-    ray._private.worker._worker_logs_enabled = False
-    return ray
 
 
 def _run(order: Order) -> Iterator[News | Placed]:

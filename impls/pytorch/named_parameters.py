@@ -80,28 +80,39 @@ class NamedParameters(nn.Module):
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replaces every parameter. Raises `ParameterError` where names or shapes differ.
 
-        So it does where a parameter is computed from others. Arrays, tensors and nested lists do.
+        So it does where a parameter is computed from others, or tied to one that is given other values. Arrays, tensors
+        and nested lists do.
         """
-        mine, given = self.parameters_by_name(), {name: _as_tensor(value) for name, value in parameters.items()}
+        mine = self.parameters_by_name()
+        given = {name: _as_tensor(value, name=name) for name, value in parameters.items()}
         check_parameters(
             given,
             {name: tuple(value.shape) for name, value in mine.items()},
             where=type(self).__name__,
         )
+        first: dict[int, str] = {}
+        for name, value in mine.items():
+            if not isinstance(value, nn.Parameter):
+                raise ParameterError(
+                    f"{type(self).__name__}: {name!r} is pruned or parametrized, computed from other parameters: "
+                    "load before that, or by load_state_dict"
+                )
+            other = first.setdefault(id(value), name)
+            if other != name and not torch.equal(given[other], given[name]):
+                raise ParameterError(
+                    f"{type(self).__name__}: {name!r} and {other!r} are one parameter: give both one value"
+                )
         with torch.no_grad():
-            for name, value in mine.items():
-                if not isinstance(value, nn.Parameter):
-                    raise ParameterError(
-                        f"{type(self).__name__}: {name!r} is pruned or parametrized, computed from other parameters: "
-                        "load before that, or by load_state_dict"
-                    )
             for name, value in mine.items():
                 value.copy_(given[name])
 
 
-def _as_tensor(value: Any) -> Tensor:
+def _as_tensor(value: Any, *, name: str) -> Tensor:
     """An array, a tensor or nested lists as a tensor; NumPy's bfloat16, which PyTorch does not read, in float32."""
     if isinstance(value, Tensor):
         return value
-    array = np.asarray(value)
-    return torch.as_tensor(array.astype("float32") if array.dtype.name == "bfloat16" else array)
+    try:
+        array = np.asarray(value)
+        return torch.as_tensor(array.astype("float32") if array.dtype.name == "bfloat16" else array)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{name!r} holds no numbers of one shape: {error}") from None

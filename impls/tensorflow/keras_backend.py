@@ -29,8 +29,9 @@ def _configured_backend() -> str:
     named = os.environ.get("KERAS_BACKEND")
     if named:
         return named
-    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")
-    folder = Path(os.environ.get("KERAS_HOME", home / ".keras")).expanduser()
+    home = os.path.expanduser("~")
+    home = home if os.access(home, os.W_OK) else "/tmp"
+    folder = Path(os.path.expanduser(os.environ.get("KERAS_HOME", f"{home}/.keras")))
     try:
         return str(json.loads((folder / "keras.json").read_text(encoding="utf-8"))["backend"])
     except (OSError, ValueError, LookupError, TypeError):  # as Keras takes it, or Keras tells what is wrong with it

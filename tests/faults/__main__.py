@@ -6,18 +6,19 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tests.faults.cluster_rounds import fake_reference, play_on_clusters
+from tests.faults.cluster_rounds import ClusterRound, fake_reference
 from tests.faults.machines import can_be_made
 from tests.faults.rounds import play, reference
 from tests.faults.shared_memory import left_in_shared_memory, shared_memory
 
 # What a round is played by, and what it has to come to, by where trials run.
-PLACES = {"here": (play, reference), "ray": (play_on_clusters, fake_reference)}
+PLACES = {"here": (play, reference), "ray": (partial(play, kind=ClusterRound), fake_reference)}
 
 
 def main(

@@ -7,7 +7,6 @@ have files carried to them and home.
 from __future__ import annotations
 
 import io
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,7 +23,7 @@ from tests.bench.disks import SmallDisk
 from tests.faults.fake_learner import FakeExecutor
 from tests.faults.machines import Machine
 from tests.faults.ray_cluster import LOST_SECONDS, RayCluster, commands, raylets, workers
-from tests.faults.rounds import RUN_SECONDS, Outcome, Result, Round, disk, results_of, write_sweeps
+from tests.faults.rounds import RUN_SECONDS, Outcome, Result, Round, results_of, write_sweeps
 from tests.faults.runs import Run, wait_until
 from tests.faults.schedule import Disturbed, Injected, cluster_schedule
 
@@ -44,18 +43,6 @@ def fake_reference(folder: Path) -> dict[str, Result]:
     return results_of(store, left=every_file)
 
 
-def play_on_clusters(seed: int, expected: Mapping[str, Result]) -> Outcome:
-    """Plays a round."""
-    outcome, started = Outcome(seed), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        (home / "tmp").mkdir()
-        with disk(home / "results") as small:
-            ClusterRound(home, outcome, small=small).play(cluster_schedule(seed), expected)
-    outcome.seconds = time.monotonic() - started
-    return outcome
-
-
 def every_file(folder: Path) -> dict[str, Any]:
     """What stands beside a record, but for what was printed."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in (RECORD, "log.txt")}
@@ -65,6 +52,7 @@ class ClusterRound(Round):
     """The round, with a cluster for each machine that a run is on."""
 
     orders = ORDERS
+    drawn = staticmethod(cluster_schedule)
     company = "two clusters"
     # What a run is told whose cluster was killed at this moment, or its nodes.
     refusals = ("no Ray cluster answers", "has room for a trial", " is gone (")

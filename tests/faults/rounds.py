@@ -94,14 +94,15 @@ def reference(folder: Path) -> dict[str, Result]:
     return results_of(Store(folder / "results"))
 
 
-def play(seed: int, expected: Mapping[str, Result]) -> Outcome:
-    """Plays a round."""
+def play(seed: int, expected: Mapping[str, Result], *, kind: type[Round] | None = None) -> Outcome:
+    """Plays a round, on this machine or of another kind."""
+    kind = kind or Round
     outcome, started = Outcome(seed), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         (home / "tmp").mkdir()
         with disk(home / "results") as small:
-            Round(home, outcome, small=small).play(schedule(seed), expected)
+            kind(home, outcome, small=small).play(kind.drawn(seed), expected)
     outcome.seconds = time.monotonic() - started
     return outcome
 
@@ -125,6 +126,8 @@ class Round:
     """A round on this machine; what a round elsewhere does otherwise has a method of its own."""
 
     orders: Mapping[str, Sequence[int]] = ORDERS
+    # Its disturbed runs, by its seed.
+    drawn = staticmethod(schedule)
     # What a second run beside the first is called.
     company = "two sweeps"
     # Any of which a run may say that a fault ends with exit code 2.

@@ -17,7 +17,8 @@ import pytest
 
 from bench.errors import ClusterError
 from bench.launch.executor import Where
-from bench.launch.ray_executor import Needs, RayExecutor, connected
+from bench.launch.ray_connection import connected
+from bench.launch.ray_executor import Needs, RayExecutor
 from bench.launch.scheduler import run_trials
 from bench.machine.scratch import scratch_root
 from bench.plan.trial import Trial

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench.errors import ClusterError
-from bench.launch import ray_executor
+from bench.launch import ray_connection, ray_executor
 from bench.launch.carried import Files, write_files
 from bench.launch.executor import Began, Ended, Event, Refused, Slot, Told, Where
 from bench.launch.node import Here, Home, Over, Trouble, Unfit
@@ -236,7 +236,7 @@ def test_what_comes_home_while_another_run_takes_the_trial_over_is_left(
 def test_a_cluster_whose_head_answers_no_more_ends_the_run(
     ray: Ray, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_executor, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(ray_connection, "HEAD_SECONDS", 0.3)
     made = executor()
     made.start(trial(), attempt, made.slots[0])
     made._nodes_due = 0.0

@@ -218,6 +218,15 @@ def test_parameters_may_be_parametrized_or_tied() -> None:
     tied.get_submodule("layers.1").initial_h = tied.get_submodule("layers.0").initial_h
     assert list(tied.export_parameters()) == list(SkipGRU((4, 4), input_size=3).export_parameters())
     tied(X)[0].h.sum().backward()
+    with pytest.raises(ParameterError, match=r"'layers\.1\.initial_h' and 'layers\.0\.initial_h' are one parameter"):
+        tied.load_parameters(tied.export_parameters() | {"layers.0.initial_h": torch.ones(1, 4)})
+
+
+@pytest.mark.parametrize("value", ["text", None, [[1.0], [1.0, 2.0]]], ids=str)
+def test_parameters_that_are_no_numbers_are_named(value: Any) -> None:
+    layer = SkipGRU(3, input_size=3, seed=0)
+    with pytest.raises(ParameterError, match=r"'layers\.0\.gate_biases' holds no numbers of one shape"):
+        layer.load_parameters(layer.export_parameters() | {"layers.0.gate_biases": value})
 
 
 @pytest.mark.parametrize("form", [Tensor.clone, Tensor.numpy, Tensor.tolist])

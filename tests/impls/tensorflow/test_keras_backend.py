@@ -67,6 +67,15 @@ def test_backend_is_found_where_keras_would_find_it(
         check_keras_backend()
 
 
+def test_a_user_without_a_home_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number which no name has."""
+    monkeypatch.delitem(sys.modules, "keras")
+    for name in ("KERAS_HOME", "KERAS_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    check_keras_backend()
+
+
 def test_backend_of_keras_in_memory_is_asked_of_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(config=SimpleNamespace(backend=lambda: "torch")))
