@@ -195,8 +195,9 @@ def test_a_disk_that_does_not_answer_is_told_while_it_does_not(tmp_path: Path, m
     monkeypatch.setattr("bench.launch.estimate.slowdown", lambda: 1.0)
     monkeypatch.setattr(scheduler, "Patience", partial(Patience, seconds=0.05))
     monkeypatch.setattr("bench.records.leases.os.fsync", slow_sync)
-    console = Listening(file=io.StringIO())
+    said = io.StringIO()
+    console = Listening(file=said)
     executor = FakeExecutor(slots=1, checkpoints=False)
     run_sweep(sweep_of(2), store=Store(tmp_path), data=tmp_path, executor=executor, console=console, checks=False)
     assert waited == [True, True]
-    assert console.file.getvalue().count(f"{tmp_path}: the disk has not taken for 0.05 seconds") == 1  # type: ignore[attr-defined]
+    assert said.getvalue().count(f"{tmp_path}: the disk has not taken for 0.05 seconds") == 1
