@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from impls.contract import (
 )
 from impls.errors import CellError, nearest
 from impls.kinds import cells
+
+TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
@@ -147,10 +150,17 @@ def check_native(spec: CellSpec, *, framework: str, skips_given: bool = False) -
 
 
 def check_precision(precision: object, *, device: str) -> None:
-    """Raises `CellError` for a precision that there is not, or not on this device."""
+    """Raises `CellError` for a precision that there is not, not on this device, or not with NVIDIA's override of it."""
     check_choice("precision", precision, PRECISIONS)
     if precision == "tf32" and device == "cpu":
         raise CellError("precision='tf32' with device='cpu': only a GPU multiplies so; use device='cuda' or 'float32'")
+    override = os.environ.get(TF32_OVERRIDE)
+    # Operands rounded to bfloat16 are exact either way.
+    if device == "cuda" and override and precision == ("tf32" if override == "0" else "float32"):
+        raise CellError(
+            f"precision={precision!r} with {TF32_OVERRIDE}={override}: NVIDIA's libraries follow that variable, whatever a "
+            "program asks; unset it"
+        )
 
 
 def dtype_name(dtype: Any) -> str:

@@ -14,6 +14,7 @@ import psutil
 from threadpoolctl import threadpool_info
 
 from bench.machine.graphics import graphics_card
+from bench.machine.variables import library_settings
 
 PROJECT = "skiprnn-bench"
 PACKAGES = ("torch", "tensorflow", "keras", "numpy", "scikit-learn")
@@ -37,7 +38,8 @@ def package_versions() -> dict[str, str]:
 
 
 def environment(*, threads: int, device: str = "cpu") -> dict[str, Any]:
-    """Machine and software, for a record; the graphics card too where the device is one."""
+    """Machine and software, for a record; the graphics card and what the user set, where there is either."""
+    settings = library_settings()
     return {
         "processor": processor(),
         "cores": psutil.cpu_count(logical=True),
@@ -49,6 +51,7 @@ def environment(*, threads: int, device: str = "cpu") -> dict[str, Any]:
         "blas": blas(),
         "project": project(),
         **(graphics_card() if device == "cuda" else {}),
+        **({"variables": settings} if settings else {}),
     }
 
 

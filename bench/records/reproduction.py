@@ -113,7 +113,8 @@ def _named(record: Record) -> dict[str, Any]:
     """What rounding depends on beside the trial."""
     environment = record.environment
     packages: Mapping[str, Any] = environment.get("packages", {})
-    of_machine = {name: environment[name] for name in ("processor", "gpu", "python", "blas") if environment.get(name)}
+    names = ("processor", "gpu", "python", "blas", "variables")
+    of_machine = {name: environment[name] for name in names if environment.get(name)}
     commit = environment.get("project", {}).get("commit")
     told = {"implementation": record.implementation} if record.implementation else {}
     return of_machine | dict(packages) | told | ({"commit": str(commit)[:10]} if commit else {})

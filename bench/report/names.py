@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pandas as pd
+
 from bench.report.numbers import exact
 
 CELLS = {"lstm": "LSTM", "gru": "GRU"}
@@ -169,6 +171,8 @@ def plain(value: Any) -> str:
     """A chosen value as text: yes or no, a number in all its digits, or the name itself."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if pd.isna(value):
+        return "none"
     if isinstance(value, int | float):
         return exact(value)
     return words(value) if isinstance(value, str) else str(value)

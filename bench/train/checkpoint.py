@@ -129,7 +129,7 @@ def newest_checkpoint(
         changed = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
         if not changed:
             return checkpoint
-        differences = "; ".join(f"{name}: {theirs.get(name, 'none')}, now {ours.get(name)}" for name in changed)
+        differences = "; ".join(f"{name}: {theirs.get(name, 'none')}, now {ours.get(name, 'none')}" for name in changed)
         say(f"{path.name} was written under other conditions ({differences}); it is left out")
     return None
 

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.machine.environment import package_versions, processor
+from bench.machine.variables import library_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 # The code that makes a trial's numbers.
@@ -22,6 +23,7 @@ def conditions(*, threads: int, checksums: str, card: str = "") -> dict[str, str
             agree at first may be of data that differ later.
         card: the graphics card's name, where one computes.
     """
+    settings = library_settings()
     return {
         "code": code_checksum(),
         "packages": ", ".join(f"{name} {version}" for name, version in package_versions().items()),
@@ -29,6 +31,7 @@ def conditions(*, threads: int, checksums: str, card: str = "") -> dict[str, str
         "threads": str(threads),
         "parameters and batches": checksums,
         **({"graphics card": card} if card else {}),
+        **({"environment variables": settings} if settings else {}),
     }
 
 

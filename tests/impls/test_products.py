@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from impls import reference
+from impls.checks import check_precision
 from impls.contract import (
     ENGINES,
     FRAMEWORKS,
@@ -267,3 +268,18 @@ def test_a_gpu_multiplies_as_it_is_told(framework: str, precision: str, cuda: No
     assert low <= error < high
     if precision == "bfloat16":
         np.testing.assert_allclose(found, reference.as_bfloat16(left) @ reference.as_bfloat16(right), atol=1e-4)
+
+
+@pytest.mark.parametrize("override", ["", "0", "1"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_nvidias_own_override_of_a_precision_is_refused(
+    monkeypatch: pytest.MonkeyPatch, precision: str, override: str
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
+    if (precision, override) in (("tf32", "0"), ("float32", "1")):
+        with pytest.raises(CellError, match=f"NVIDIA_TF32_OVERRIDE={override}"):
+            check_precision(precision, device="cuda")
+    else:
+        check_precision(precision, device="cuda")
+    if precision != "tf32":
+        check_precision(precision, device="cpu")

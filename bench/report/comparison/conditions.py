@@ -11,7 +11,7 @@ CONDITIONS = {
     "environment.processor": "processors", "environment.cores": "numbers of cores",
     "environment.memory_bytes": "memory", "environment.gpu": "GPUs", "environment.system": "systems",
     "environment.python": "Python versions", "environment.threads": "numbers of threads",
-    "threads": "numbers of threads in use",
+    "threads": "numbers of threads in use", "environment.variables": "environment variables",
     "workers": "numbers of trials at a time", "company": "company",
 }  # fmt: skip
 

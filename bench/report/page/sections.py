@@ -98,6 +98,7 @@ def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
     for key, words in (
         ("processor", "processor"), ("cores", "cores"), ("memory_bytes", "memory"), ("gpu", "GPU"),
         ("system", "system"), ("threads", "threads of a trial"), ("python", "Python"),
+        ("variables", "environment variables"),
     ):  # fmt: skip
         values = _distinct(trials, f"environment.{key}")
         if key == "memory_bytes":

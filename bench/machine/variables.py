@@ -1,0 +1,33 @@
+"""What a user has set in the environment that changes what the frameworks and their libraries compute, or how fast."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from bench.machine.graphics import VISIBLE
+from bench.machine.threads import ASLEEP, FIXED_ORDER, ORDER_VARIABLE, THREAD_VARIABLES, WAIT_VARIABLE
+
+READ = re.compile(
+    r"(ATEN|CUBLAS|CUBLASLT|CUDA|CUDNN|DNNL|GOMP|KMP|MALLOC|MKL|NUMBA|OMP|ONEDNN|OPENBLAS|PYTORCH|TF|TORCH|TORCHINDUCTOR"
+    r"|TRITON|XLA)_\w+|NVIDIA_TF32_OVERRIDE|LD_PRELOAD"
+)
+# Where things lie and what is printed changes no number; what is secret stays so.
+UNTOLD = re.compile(r"\w*_(CACHE|DIR|HOME|KEY|LOGS?|PASSWORD|PATH|ROOT|SECRET|TOKEN|VERBOSE)(_\w+)?|TF_CPP_\w+")
+# A record tells of these by other names.
+TOLD_ELSEWHERE = {*THREAD_VARIABLES, VISIBLE}
+OURS = {ORDER_VARIABLE: FIXED_ORDER, WAIT_VARIABLE: ASLEEP}
+
+
+def library_settings(variables: Mapping[str, str] = os.environ) -> str:
+    """By name, such as `TF_ENABLE_ONEDNN_OPTS=0; XLA_FLAGS=--xla_cpu_enable_fast_math=true`; empty where none is set.
+
+    What the harness sets itself is left out, unless the user chose another value.
+    """
+    told = {
+        name: " ".join(value.split())
+        for name, value in variables.items()
+        if READ.fullmatch(name) and not UNTOLD.fullmatch(name) and name not in TOLD_ELSEWHERE and value.strip()
+    }
+    return "; ".join(f"{name}={value}" for name, value in sorted(told.items()) if OURS.get(name) != value)

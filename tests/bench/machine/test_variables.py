@@ -1,0 +1,54 @@
+"""What a record tells of the environment's variables that frameworks read, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.machine.environment import environment
+from bench.machine.threads import library_variables
+from bench.machine.variables import library_settings
+from bench.train.conditions import conditions
+
+
+def test_what_a_user_set_is_told_by_name() -> None:
+    settings = library_settings({"XLA_FLAGS": "--xla_a=1\n  --xla_b", "HOME": "/x", "TF_ENABLE_ONEDNN_OPTS": "0"})
+    assert settings == "TF_ENABLE_ONEDNN_OPTS=0; XLA_FLAGS=--xla_a=1 --xla_b"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ATEN_CPU_CAPABILITY", "CUBLAS_WORKSPACE_CONFIG", "LD_PRELOAD", "NUMBA_FASTMATH", "NVIDIA_TF32_OVERRIDE",
+     "TF_XLA_FLAGS", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "XLA_FLAGS"],
+)  # fmt: skip
+def test_numbers_and_speed_depend_on(name: str) -> None:
+    assert library_settings({name: "x"}) == f"{name}=x"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CUDA_HOME", "CUDA_VISIBLE_DEVICES", "MY_XLA_FLAGS", "NUMBA_CACHE_DIR", "NVIDIA_API_KEY", "OMP_NUM_THREADS",
+     "TF_CPP_MIN_LOG_LEVEL", "TORCH_HOME", "TORCH_LOGS", "TRITON_CACHE_DIR", "XLA_TOKEN"],
+)  # fmt: skip
+def test_places_logs_and_secrets_are_not_told(name: str) -> None:
+    assert library_settings({name: "x"}) == ""
+
+
+def test_what_the_harness_sets_is_told_where_the_user_chose_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MKL_CBWR", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    assert library_settings(library_variables(2)) == ""
+    assert library_settings(library_variables(2) | {"OMP_WAIT_POLICY": "ACTIVE"}) == "OMP_WAIT_POLICY=ACTIVE"
+
+
+def test_a_record_names_them_and_a_trial_does_not_go_on_under_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.machine.environment.library_settings", lambda: "XLA_FLAGS=a")
+    assert environment(threads=1)["variables"] == "XLA_FLAGS=a"
+    monkeypatch.setattr("bench.machine.environment.library_settings", str)
+    assert "variables" not in environment(threads=1)
+
+    found = []
+    for settings in ("", "XLA_FLAGS=a", "XLA_FLAGS=b"):
+        monkeypatch.setattr("bench.train.conditions.library_settings", lambda settings=settings: settings)
+        found.append(conditions(threads=1, checksums="x"))
+    assert found[0] != found[1] != found[2]
+    assert "environment variables" not in found[0], "checkpoints of before go on"
