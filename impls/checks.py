@@ -158,8 +158,8 @@ def check_precision(precision: object, *, device: str) -> None:
     # Operands rounded to bfloat16 are exact either way.
     if device == "cuda" and override and precision == ("tf32" if override == "0" else "float32"):
         raise CellError(
-            f"precision={precision!r} with {TF32_OVERRIDE}={override}: NVIDIA's libraries follow that variable, whatever a "
-            "program asks; unset it"
+            f"precision={precision!r} with {TF32_OVERRIDE}={override}: NVIDIA's libraries follow that variable, "
+            "whatever a program asks; unset it"
         )
 
 
