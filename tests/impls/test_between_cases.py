@@ -84,14 +84,21 @@ def test_an_infinite_input_is_one_that_saturates(cell: str, units: Any, dtype: t
             torch.testing.assert_close(one, other)
 
 
-def test_numbers_near_the_largest_come_to_the_same_in_every_engine() -> None:
-    """`relu` multiplies what a gate lets through by up to 1e38: a gate that is shut lets nothing through."""
-    inputs = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(0)) * 1e36
-    reference, fast = (
-        impls.pytorch.LSTM(16, input_size=3, seed=1, activation="relu", engine=engine)(inputs)[0].h
-        for engine in ("reference", "fast")
-    )
-    torch.testing.assert_close(fast, reference)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_numbers_near_the_largest_come_to_those_of_float64(engine: str, seed: int) -> None:
+    """`relu` multiplies what a gate lets through by up to 1e38: a gate that is shut lets nothing through.
+
+    Large terms that cancel leave their rounding, which is a share of the largest and not of what is left.
+    """
+    inputs = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(seed)) * 1e36
+    found = impls.pytorch.LSTM(16, input_size=3, seed=1, activation="relu", engine=engine)(inputs)[0].h.double()
+    layer = impls.pytorch.LSTM(16, input_size=3, seed=1, activation="relu", engine="reference").double()
+    exact = layer(inputs.double())[0].h
+    small = exact.abs() < 1
+    assert small.sum() > 100
+    torch.testing.assert_close(found[small], exact[small], rtol=1e-6, atol=1e-6)
+    assert (found - exact).abs().max() <= 1e-6 * exact.abs().max()
 
 
 def model(**changes: Any) -> ModelSpec:
