@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.covering import leave_combinations
 from tests.order import longest_first
 
 # Without it TensorFlow prints its search for CUDA libraries on every run.
@@ -15,8 +16,10 @@ for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_TH
     os.environ.setdefault(variable, "1")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where workers share the files (`--dist loadfile`), they take them in this order."""
+    leave_combinations(items)
     if hasattr(config, "workerinput"):
         longest_first(items)
 

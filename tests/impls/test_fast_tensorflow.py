@@ -125,7 +125,15 @@ def test_longer_sequences(cell: str, layer_norm: bool) -> None:
     assert 0.0 < compare(spec, case_for(spec, batch=3, time=109, gate_weight=2.0), call="graph") < 1.0
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "lstm",
+        "skip_gru",
+        pytest.param("gru", marks=pytest.mark.slow),
+        pytest.param("skip_lstm", marks=pytest.mark.slow),
+    ],
+)
 def test_many_features(cell: str) -> None:
     """A product with few features, as the other tests have, is made element by element; with more it is a product."""
     spec = CellSpec(cell=cell, input_size=9, units=(5,), update_bias=-0.5)
@@ -139,6 +147,7 @@ def test_latest_update() -> None:
     np.testing.assert_array_equal(gates, [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("engine", ["reference", "fast"])
 @pytest.mark.parametrize("cell", ["skip_lstm", "gru"])
 def test_last_step_alone(cell: str, engine: str) -> None:

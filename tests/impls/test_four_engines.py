@@ -85,6 +85,7 @@ def test_ties_at_skipped_steps(cell: str) -> None:
 OPERATIONS = ("pytorch", "operations")
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(
     ("cell", "gate", "lengths"),
     [
@@ -120,6 +121,7 @@ def test_a_gate_that_reads_nan(cell: str, gate: str, lengths: bool) -> None:
         assert np.isnan(found.gradients[f"state {len(case.state) - 2}"][2:4]).all()  # of the Δũ that was read first
 
 
+@pytest.mark.covering("framework, engine", "dtype")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize(("framework", "engine"), [*ENGINES, OPERATIONS])
 def test_a_small_update_probability_fires_in_low_precision(framework: str, engine: str, dtype: str) -> None:
@@ -131,7 +133,9 @@ def test_a_small_update_probability_fires_in_low_precision(framework: str, engin
     assert np.flatnonzero(found.gates[0])[0] == np.flatnonzero(found.gates[1])[0] == 250
 
 
-@pytest.mark.parametrize(("cell", "dtype"), [("skip_lstm", "bfloat16"), ("skip_gru", "float16")])
+@pytest.mark.parametrize(
+    ("cell", "dtype"), [("skip_lstm", "bfloat16"), pytest.param("skip_gru", "float16", marks=pytest.mark.slow)]
+)
 def test_tensorflow_in_low_precision(cell: str, dtype: str) -> None:
     """Both engines as near to the exact values as sums in this precision are, over updates and skips.
 

@@ -44,6 +44,7 @@ def train(trained: Learner, *, first: int, end: int) -> None:
         trained.train_step(batch(step))
 
 
+@pytest.mark.covering("framework, engine", "cell")
 @pytest.mark.parametrize("cell", cells())
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -50,6 +50,7 @@ ONE_BY_ONE: list[tuple[str, str, str, tuple[int, ...], tuple[int, ...]]] = [
 ]
 
 
+@pytest.mark.covering("framework, engine, units", "cell")
 @pytest.mark.parametrize(("framework", "engine", "cell", "units", "with_seeds"), ONE_BY_ONE)
 def test_a_batch_is_its_sequences_one_by_one(
     framework: str, engine: str, cell: str, units: tuple[int, ...], with_seeds: tuple[int, ...]

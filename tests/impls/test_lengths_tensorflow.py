@@ -29,7 +29,11 @@ SPECS = [
     ("compiled", False, CellSpec(cell="gru", input_size=2, units=(4,))),
 ]
 
+# Each of these, too, compiles for seconds.
+RARELY = {"lstm": (), "gru": pytest.mark.slow, "skip_lstm": pytest.mark.slow, "skip_gru": ()}
 
+
+@pytest.mark.covering("call, every_step")
 @pytest.mark.parametrize(("call", "every_step", "spec"), SPECS)
 @few
 @given(seed=st.integers(0, 2**16))
@@ -47,7 +51,7 @@ def test_against_the_reference(call: str, spec: CellSpec, every_step: bool, seed
     assert not found.gates[padding].any()
 
 
-@pytest.mark.parametrize("cell", cells())
+@pytest.mark.parametrize("cell", [pytest.param(cell, marks=RARELY[cell]) for cell in cells()])
 @few
 @given(seed=st.integers(0, 2**16))
 def test_against_sequences_run_one_by_one(cell: str, seed: int) -> None:

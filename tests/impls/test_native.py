@@ -91,6 +91,7 @@ def learner_of(framework: str, engine: str, spec: ModelSpec) -> Learner:
     )
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(
     ("framework", "kind", "name"),
     [

@@ -155,7 +155,8 @@ def test_a_trial_that_was_taken_over_is_stopped_and_waited_for(tmp_path: Path, m
     assert not attempts(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["edited", pytest.param("of a later version", marks=pytest.mark.slow)])
+@pytest.mark.slow  # the store's own tests do the same without training
+@pytest.mark.parametrize("kind", ["edited", "of a later version"])
 def test_a_record_that_is_not_believed(tmp_path: Path, kind: str) -> None:
     sweep, results = tmp_path / "tiny.toml", tmp_path / "results"
     sweep.write_text(TINY.format(steps=4).replace("[0, 1, 2, 3]", "0"))

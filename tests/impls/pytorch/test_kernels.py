@@ -140,6 +140,7 @@ def trained(threads: int, cell: str, *, batch: int) -> list[torch.Tensor]:
         torch.set_num_threads(before)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("cell", skip_cells())
 @pytest.mark.parametrize("batch", [7, 33, 100, 260])
 def test_threads_change_no_bit(cell: str, batch: int) -> None:

@@ -202,6 +202,7 @@ MASK = np.arange(6) < LENGTHS[:, None]
 PADDED = np.where(MASK[:, :, None], X, 0).astype(np.float32)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer_class", LAYERS)
 def test_mask_is_lengths_wherever_it_comes_from(layer_class: type, engine: str) -> None:
@@ -220,6 +221,7 @@ def test_mask_is_lengths_wherever_it_comes_from(layer_class: type, engine: str) 
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layer_class", LAYERS)
 def test_mask_runs_through_models_as_through_keras_layers(layer_class: type, engine: str, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_a_compiled_training_step_is_linear_in_time(cell: str) -> None:
     assert training_seconds(spec, steps=800) < 8 * training_seconds(spec, steps=200)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(("cell", "every_step", "mode"), DIFFERENTIATED)
 def test_a_gradient_can_be_differentiated(cell: str, every_step: bool, mode: str) -> None:
     """Against differences of first gradients; of plain cells, since a rounded gate's own gradient is not a slope."""
