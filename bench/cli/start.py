@@ -24,6 +24,8 @@ def start(program: Callable[[], None]) -> None:
     if sys.version_info < OLDEST_PYTHON:
         version = ".".join(map(str, OLDEST_PYTHON))
         refuse(f"this is Python {sys.version_info[0]}.{sys.version_info[1]}, {version} or newer is needed: {advice()}")
+    if sys.platform != "linux":  # leases and slots read /proc
+        refuse(f"this is {sys.platform}, and sweeps run on Linux: use a container, or WSL on Windows")
     for word in sys.argv[1:]:
         if any("\ud800" <= letter <= "\udfff" for letter in word):  # a byte that Python could not read
             refuse(f"{word}: holds bytes that are no UTF-8, which no record could tell; give it another name")

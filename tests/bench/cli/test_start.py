@@ -48,3 +48,14 @@ def test_an_old_python_is_refused_in_one_line(
     monkeypatch.undo()
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: this is Python 3.10, 3.11 or newer is needed: ")
+
+
+def test_another_system_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(SystemExit) as ended:
+        start(lambda: pytest.fail("the program was started"))
+    monkeypatch.undo()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: this is darwin, and sweeps run on Linux: ")
