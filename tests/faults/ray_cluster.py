@@ -35,10 +35,14 @@ class RayCluster:
         home: a folder for all that it leaves, which has to be there; of a short path, since sockets stand in it.
         apart: folders that a node which is added `apart` does not see.
         learns: whether trials learn after all.
+        look_seconds: between looks at a node: more where nodes are many for this machine's cores.
     """
 
-    def __init__(self, home: Path, *, apart: Sequence[Path] = (), learns: bool = False) -> None:
+    def __init__(
+        self, home: Path, *, apart: Sequence[Path] = (), learns: bool = False, look_seconds: int = LOOK_SECONDS
+    ) -> None:
         self._home = home
+        self._look_seconds = look_seconds
         self._apart = apart
         self._count = 0
         token = home / "token"
@@ -69,8 +73,8 @@ class RayCluster:
         self.address = f"127.0.0.1:{port}"
         told = {
             "health_check_initial_delay_ms": 0,
-            "health_check_period_ms": LOOK_SECONDS * 1000,
-            "health_check_timeout_ms": LOOK_SECONDS * 1000,
+            "health_check_period_ms": self._look_seconds * 1000,
+            "health_check_timeout_ms": self._look_seconds * 1000,
             "health_check_failure_threshold": MISSED,
             "gcs_rpc_server_reconnect_timeout_s": HEAD_SECONDS,
         }
