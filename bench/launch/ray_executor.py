@@ -31,6 +31,8 @@ from bench.train.progress import Progress
 # Seconds between looks at what the trials told, and between looks at which nodes there are.
 LOOK_SECONDS = 0.25
 NODES_SECONDS = 5.0
+# Seconds that a trial which was sent before a node was lost is given to begin elsewhere, while there is room.
+BEGIN_SECONDS = 60.0
 # Seconds that a stopped trial is given to end in order, its node's answer included, before its worker is killed.
 STOP_SECONDS = GRACE_SECONDS + 10.0
 
@@ -120,6 +122,8 @@ class RayExecutor:
         self._node_ids: dict[RayTrial, str] = {}
         self._unread: dict[RayTrial, Any] = {}
         self._dead: frozenset[str] = frozenset()
+        self._doubted: dict[RayTrial, float] = {}
+        self._places = 0
         self._killed = False
         self._ray = connected(address)
         self._task = self._ray.remote(max_retries=0, num_returns="streaming")(_run)
@@ -247,6 +251,7 @@ class RayExecutor:
     def _of(self, each: RayTrial, news: News | Placed) -> Iterator[Event]:
         if isinstance(news, Placed):
             self._node_ids[each] = news.node_id
+            self._doubted.pop(each, None)
         elif isinstance(news, Here):
             self._where[each] = news.where
             yield Began(each, news.where)
@@ -298,7 +303,20 @@ class RayExecutor:
             place = self._place(each)
             self._forget(each)
             found.append(self._lost(each, "lost", f"its node{place} was lost: the cluster hears no more of it"))
-        return found
+        return found + self._on_unbegun()
+
+    def _on_unbegun(self) -> list[Event]:
+        """The end of trials that may have been sent to a node which is lost: Ray would wait for it for minutes too."""
+        now = time.monotonic()
+        if len(self._node_ids) >= self._places:  # they may wait for room
+            self._doubted = dict.fromkeys(self._doubted, now)
+        late = [each for each, since in self._doubted.items() if now - since > BEGIN_SECONDS]
+        for each in late:
+            with ray_explained():
+                self._ray.cancel(each.told, force=True)
+            self._forget(each)
+        said = f"it had not begun {BEGIN_SECONDS:.0f} s after a node was lost, to which it may have been sent"
+        return [self._lost(each, "lost", said) for each in late]
 
     def _place(self, each: RayTrial) -> str:
         return f" ({self._where[each].node})" if each in self._where else ""
@@ -311,6 +329,7 @@ class RayExecutor:
         self._where.pop(each, None)
         self._node_ids.pop(each, None)
         self._unread.pop(each, None)
+        self._doubted.pop(each, None)
 
     def _look_at_nodes(self) -> None:
         """Has as many slots as the nodes have room for now; while there is none, the one that waits for a node."""
@@ -322,10 +341,14 @@ class RayExecutor:
 
     def _room(self) -> tuple[Slot, ...]:
         nodes = self._ray.nodes()
-        self._dead = frozenset(node["NodeID"] for node in nodes if not node["Alive"])
+        dead = frozenset(node["NodeID"] for node in nodes if not node["Alive"])
+        if dead - self._dead:
+            now = time.monotonic()
+            self._doubted |= {each: now for each in self._running if each not in self._node_ids | self._doubted}
+        self._dead = dead
         alive = [node["Resources"] for node in nodes if node["Alive"]]
-        count = sum(self._needs.fit(resources, device=self._device) for resources in alive)
-        return tuple(Slot(number=number, threads=self._needs.cpus) for number in range(count))
+        self._places = sum(self._needs.fit(resources, device=self._device) for resources in alive)
+        return tuple(Slot(number=number, threads=self._needs.cpus) for number in range(self._places))
 
 
 def _run(order: Order) -> Iterator[News | Placed]:

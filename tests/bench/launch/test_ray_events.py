@@ -201,6 +201,48 @@ def test_a_trial_whose_node_is_heard_of_no_more_is_lost_though_nothing_tells_of_
     assert made.events(seconds=0.0, wake=reader) == [], "once"
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_a_trial_that_may_have_been_sent_to_a_lost_node_does_not_wait_for_it(
+    room: bool, ray: Ray, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray waits for minutes for a node that stands still to take a task; without room a trial has to wait."""
+    monkeypatch.setattr(ray_executor, "NODES_SECONDS", 0.0)
+    monkeypatch.setattr(ray_executor, "BEGIN_SECONDS", 0.2)
+    made = executor()
+    handle = made.start(trial(), attempt, made.slots[0])
+    reader, _writer = multiprocessing.Pipe(duplex=False)
+    assert made.events(seconds=0.5, wake=reader) == [], "no node was lost"
+    ray.dead.append("frozen")
+    if not room:
+        ray.alive.clear()
+        assert made.events(seconds=0.5, wake=reader) == [], "there is no room for it"
+        ray.alive.append({"CPU": 1.0})
+    assert made.events(seconds=0.1, wake=reader) == [], "it is given time"
+    (ended,) = made.events(seconds=60.0, wake=reader)
+    assert isinstance(ended, Ended)
+    assert (ended.handle, ended.how) == (handle, "lost")
+    assert ended.error.startswith("it had not begun ")
+    assert ray.cancelled == [True]
+    assert made.events(seconds=0.5, wake=reader) == [], "once"
+
+
+def test_a_trial_that_begins_after_a_node_was_lost_goes_on(
+    ray: Ray, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_executor, "NODES_SECONDS", 0.0)
+    monkeypatch.setattr(ray_executor, "BEGIN_SECONDS", 0.2)
+    made = executor()
+    handle = made.start(trial(), attempt, made.slots[0])
+    reader, _writer = multiprocessing.Pipe(duplex=False)
+    ray.dead.append("frozen")
+    assert made.events(seconds=0.0, wake=reader) == []
+    handle.told.news.extend([Reference(Placed("alive")), Reference(Here(WHERE))])
+    (began,) = made.events(seconds=60.0, wake=reader)
+    assert isinstance(began, Began)
+    assert made.events(seconds=0.5, wake=reader) == []
+    assert not ray.cancelled
+
+
 def test_what_is_still_on_its_way_from_a_node_keeps_nothing_waiting(ray: Ray, attempt: Attempt) -> None:
     ray.told = [Here(WHERE), Home({"curve.csv": b"step"}), Progress(step=1, steps=3)]
     made = executor()
