@@ -6,18 +6,27 @@ import os
 import re
 from collections.abc import Mapping
 
+from bench.machine.gpus import gpu_variables
 from bench.machine.graphics import VISIBLE
 from bench.machine.threads import ASLEEP, FIXED_ORDER, ORDER_VARIABLE, THREAD_VARIABLES, WAIT_VARIABLE
 
 READ = re.compile(
-    r"(ATEN|CUBLAS|CUBLASLT|CUDA|CUDNN|DNNL|GOMP|KMP|MALLOC|MKL|NUMBA|OMP|ONEDNN|OPENBLAS|PYTORCH|TF|TORCH|TORCHINDUCTOR"
-    r"|TRITON|XLA)_\w+|NVIDIA_TF32_OVERRIDE|LD_PRELOAD"
+    r"(ATEN|CUBLAS|CUBLASLT|CUDA|CUDNN|DNNL|GOMP|KMP|MALLOC|MKL|NUMBA|OMP|ONEDNN|OPENBLAS|PYTORCH|TORCH|TORCHINDUCTOR"
+    r"|TRITON|XLA)_[A-Z0-9_]+"
+    # Others use TF_ too: Terraform keeps its secrets in TF_VAR_….
+    r"|TF_(AUTOTUNE|CUDNN|DETERMINISTIC|DISABLE|ENABLE|FORCE|GPU|INTEROP|INTRAOP|NUM|ONEDNN|USE|XLA)_[A-Z0-9_]+"
+    r"|NVIDIA_TF32_OVERRIDE|LD_PRELOAD"
 )
 # Where things lie and what is printed changes no number; what is secret stays so.
-UNTOLD = re.compile(r"\w*_(CACHE|DIR|HOME|KEY|LOGS?|PASSWORD|PATH|ROOT|SECRET|TOKEN|VERBOSE)(_\w+)?|TF_CPP_\w+")
+UNTOLD = re.compile(r"\w*_(CACHE|DIR|HOME|KEY|LOGS?|PASSWORD|PATH|ROOT|SECRET|TOKEN|VERBOSE)(_\w+)?")
 # A record tells of these by other names.
 TOLD_ELSEWHERE = {*THREAD_VARIABLES, VISIBLE}
-OURS = {ORDER_VARIABLE: FIXED_ORDER, WAIT_VARIABLE: ASLEEP}
+# What this harness sets, and what threadpoolctl and scikit-learn do once they are imported.
+OURS = {
+    **{ORDER_VARIABLE: FIXED_ORDER, WAIT_VARIABLE: ASLEEP},
+    **gpu_variables(None),
+    **{"KMP_DUPLICATE_LIB_OK": "True", "KMP_INIT_AT_FORK": "FALSE"},
+}
 
 
 def library_settings(variables: Mapping[str, str] = os.environ) -> str:
