@@ -39,14 +39,14 @@ def summary(trials: pd.DataFrame, comparison: Comparison, *, verdicts: Sequence[
     points = []
     ok = trials[trials["status"] == "ok"]
     for problem, rows in ok.groupby("problem", sort=False):
-        points.append(_best(str(problem), rows, total=int((trials["problem"] == problem).sum())))
+        points.append(_best(str(problem), rows, asked=trials[trials["problem"] == problem]))
     silent = [problem for problem in trials["problem"].unique() if problem not in set(ok["problem"])]
     points += [f"{problem}: no trial ended ok." for problem in silent]
     points += [*_agreement(comparison), f"{counted(verdicts)}."]
     return Section(title="Summary", prose=[f"{many(len(trials), 'trial')}: {told}."], points=points)
 
 
-def _best(problem: str, rows: pd.DataFrame, *, total: int) -> str:
+def _best(problem: str, rows: pd.DataFrame, *, asked: pd.DataFrame) -> str:
     first = rows_of(rows)[0]
     metric, higher = str(first["quality_metric"]), bool(first["higher_is_better"])
     means = rows.groupby(["label", "framework"], sort=False).agg(
@@ -58,7 +58,10 @@ def _best(problem: str, rows: pd.DataFrame, *, total: int) -> str:
     ranked = means[means["quality"].notna()].sort_values("quality", ascending=not higher, kind="stable").reset_index()
     solved = ""
     if rows["solved"].notna().any():
-        solved = f"{sum(value is True for value in rows['solved'])} of {many(total, 'trial')} solved the task"
+        missing = int((asked["status"] == "missing").sum())
+        ended = many(len(asked) - missing, "trial")
+        solved = f"{sum(value is True for value in rows['solved'])} of {ended} solved the task"
+        solved += f", {missing} not run" if missing else ""
     if ranked.empty:
         return f"{problem}: no trial has a finite {metric_name(metric)}" + (f"; {solved}." if solved else ".")
     best = rows_of(ranked)[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.frames import STATUSES
+from bench.report.frames import MISSING, STATUSES
 from bench.report.numbers import NONE, exponent
 from bench.report.paper.layout import PaperTable
 from bench.report.paper.measured import agrees
@@ -57,7 +57,7 @@ def measured_cells(table: PaperTable, row: Mapping[str, Any]) -> list[str]:
 
 
 def solved_text(row: Mapping[str, Any]) -> str:
-    """`yes` where every run solved the task, `no` where every run ended and none did, else how many did."""
+    """`yes` where every run solved the task, `no` where every run ended and none did, else how many of the runs did."""
     if not row["finished"]:
         return NONE
     if row["solved"] == row["asked"]:
@@ -65,7 +65,7 @@ def solved_text(row: Mapping[str, Any]) -> str:
     elif row["solved"] == 0 and row["finished"] == row["asked"]:
         text = "no"
     else:
-        text = f"{row['solved']} of {row['asked']}"
+        text = f"{row['solved']} of {row['asked'] - row[MISSING]}"
     return f"{text} (≠ paper)" if agrees(row) is False else text
 
 

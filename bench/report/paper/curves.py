@@ -17,7 +17,7 @@ from bench.report.frames import curves_frame, rows_of
 from bench.report.names import SKIP, cell_name, configuration_name, cost_name, framework_name
 from bench.report.paper.layout import PaperTable, paper_tables
 from bench.report.paper.models import model_name
-from bench.report.paper.protocol import described, setting_departures
+from bench.report.paper.protocol import described, setting_departures, subject
 from bench.report.paper.published import trials_of
 from bench.report.paper.settings import phrase, trial_settings, varying_settings
 
@@ -76,7 +76,7 @@ def _figure(wanted: CurveFigure, trials: pd.DataFrame, *, store: Store) -> Pictu
     told = [f"{words}." if words else "", f"Not the published protocol: {departed}." if departed else ""]
     left_out = len(shown) - len(ended)
     told.append(f"{left_out} of {len(shown)} runs did not end ok and are left out." if left_out else "")
-    title = f"{' and '.join(dict.fromkeys(map(cell_name, wanted.cells)))} on {words or table.title}"
+    title = f"{' and '.join(dict.fromkeys(map(cell_name, wanted.cells)))} on {words or subject(table, ended)}"
     return Picture(
         name=f"paper-figure-{wanted.number}",
         title=f"Figure {wanted.number}: {title}",

@@ -26,7 +26,7 @@ from bench.report.names import configuration_name, cost_name, framework_name
 from bench.report.page.glossary import evaluation_words
 from bench.report.paper.layout import paper_tables
 from bench.report.paper.models import model_name
-from bench.report.paper.protocol import departures, described
+from bench.report.paper.protocol import departures, described, subject
 from bench.report.paper.published import PublishedRow, trials_of
 
 SIGNALS, IMAGES = 3, 8
@@ -146,7 +146,7 @@ def _picture(wanted: GateFigure, candidate: Candidate, found: list[tuple[dict[st
     ratios = "; ".join(_heading(row, examples) for row, examples in found)
     return Picture(
         name=f"paper-figure-{wanted.number}",
-        title=f"Figure {wanted.number}: {candidate.model} on {table.title}",
+        title=f"Figure {wanted.number}: {candidate.model} on {subject(table, pd.DataFrame(rows))}",
         caption=" ".join(part for part in parts if part),
         alternative=f"Test sequences of {candidate.model}. {ratios}.",
         figure=_draw(wanted, found),

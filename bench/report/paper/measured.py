@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.records.record import FINISHED
-from bench.report.frames import STATUSES, configuration_fields, rows_of
+from bench.report.frames import MISSING, STATUSES, configuration_fields, rows_of
 from bench.report.paper.layout import PaperTable
 from bench.report.paper.protocol import described, setting_departures
 from bench.report.paper.published import PublishedRow, trials_of
@@ -115,9 +115,9 @@ def _pooled(deviations: pd.Series) -> float:
 def agrees(row: Mapping[str, Any]) -> bool | None:
     """Whether a measured row solved the task as the published one did; None where it cannot be told.
 
-    Solved is solved by every run; not solved is a run that ended without solving it.
+    Solved is solved by every run; not solved is a run that ended without solving it. While runs are missing it is open.
     """
-    if row["published_solved"] is None or not row["finished"]:
+    if row["published_solved"] is None or not row["finished"] or row[MISSING]:
         return None
     if row["solved"] == row["asked"]:
         return bool(row["published_solved"])

@@ -56,6 +56,15 @@ def setting_departures(table: PaperTable, found: Sequence[Mapping[str, str]]) ->
     return tuple(told)
 
 
+def subject(table: PaperTable, trials: pd.DataFrame) -> str:
+    """What trials are of: the table's own problem, or by its name another that stands in for it."""
+    first = rows_of(trials)[0]
+    own = first["task"] == table.task and all(
+        departure.setting != "option.variant" for departure in departures(table, trials)
+    )
+    return table.title if own else str(first["problem"])
+
+
 def fewer_runs(trials: pd.DataFrame) -> str:
     """Such as `1 run for 4` or `2 to 3 runs for 4`; empty where every configuration has as many as the paper's."""
     if trials.empty:

@@ -127,6 +127,12 @@ def test_the_summary_is_a_sentence() -> None:
     )
 
 
+def test_the_summary_does_not_count_what_was_not_run_among_what_did_not_solve_the_task() -> None:
+    frame = trials_frame([made()], missing=[made(seed=seed).trial for seed in (1, 2)])
+    (point, *_) = sections.summary(frame, compare(frame, apart="framework"), verdicts=[]).points
+    assert point.endswith("; 1 of 1 trial solved the task, 2 not run.")
+
+
 def test_the_summary_tells_samples_where_the_paper_does() -> None:
     frame = trials_frame([ok_record(trial("digits", "skip_gru", "tensorflow"), quality=0.9123, update_ratio=0.25)])
     points = sections.summary(frame, compare(frame, apart="framework"), verdicts=[]).points

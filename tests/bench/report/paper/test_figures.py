@@ -132,6 +132,8 @@ def test_figure_3_draws_images_at_their_own_size(store: Store):
     assert picture.name == "paper-figure-3"
     assert "Images of 7 × 7 pixels." in picture.caption
     assert "Fashion-MNIST images for MNIST" in picture.caption
+    assert "on MNIST" not in picture.title
+    assert "Fashion-MNIST" in picture.title
     assert "downsampled by 4 for 1" in picture.caption
     assert picture.data["used"].sum() == 25
     image = picture.figure.subfigs[0].axes[0].images[0].get_array()

@@ -139,6 +139,13 @@ def test_no_run_that_ended_solved_it_but_not_every_run_ended():
     assert rows_named(table_of(1, records), SKIP).loc["PyTorch", "task solved"] == "0 of 2 (≠ paper)"
 
 
+def test_a_run_that_was_not_run_has_not_failed_to_solve_its_task():
+    """Whether the row agrees with the paper is open meanwhile."""
+    found = table_of(1, [run(skip(), solved=False)], missing=tuple(skip(seed=seed) for seed in (1, 2, 3)))
+    row = rows_named(found, SKIP).loc["PyTorch"]
+    assert (row["runs"], row["task solved"]) == ("1 of 4 (3 missing)", "0 of 1")
+
+
 def test_rows_of_unlike_length_are_named_where_the_paper_has_one():
     records = [run(skip()), run(made("adding", "gru", options={"length": 10}))]
     assert "PyTorch, T = 10" in rows_named(table_of(1, records), "GRU").index
