@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING
 
 from impls.errors import nearest
+
+if TYPE_CHECKING:  # what measures cells alone does without it
+    from pydantic import BaseModel, ValidationError
 
 LONGEST_SHOWN = 100  # characters of a value in an error
 

@@ -1,10 +1,12 @@
 """What every test needs before a framework is imported: all read these once, on import."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from tests.covering import leave_combinations
+from tests.left_out import left_out
 from tests.order import longest_first
 
 # Without it TensorFlow prints its search for CUDA libraries on every run.
@@ -14,6 +16,14 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 # The tensors of tests are tiny: two frameworks' threads spend longer waiting for each other than working.
 for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(variable, "1")
+
+
+collect_ignore = [str(path) for path in left_out(Path(__file__).parent)]
+
+
+def pytest_report_header() -> list[str]:
+    """What is not even collected."""
+    return [f"left out, whose packages are not installed: {len(collect_ignore)} files"] if collect_ignore else []
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -27,8 +37,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def cuda(framework: str) -> None:
     """Skips a test marked `gpu`, with the reason, where its framework has no usable GPU."""
-    from impls.contract import describe_device
+    from impls.contract import PACKAGES, describe_device, installed
 
+    if not installed(framework):
+        pytest.skip(f"the package {PACKAGES[framework]!r} is not installed")
     report = describe_device(framework)
     if not report.cuda_devices:
         pytest.skip(report.problem)

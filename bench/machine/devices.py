@@ -7,14 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from bench.errors import DeviceError
+from bench.machine.python_path import python_path
 from impls.contract import PACKAGES, DeviceReport, installed
 
 _ASK = "import json, sys; from dataclasses import asdict; from impls.contract import describe_device; "
 _ASK += "print(json.dumps(asdict(describe_device(sys.argv[1]))))"
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 def describe(framework: str) -> DeviceReport:
@@ -28,7 +27,7 @@ def describe(framework: str) -> DeviceReport:
         [sys.executable, "-c", _ASK, framework],
         capture_output=True,
         text=True,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(_ROOT)},
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path()},
         check=False,
     )
     if answer.returncode != 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bench.errors import DeviceError
+from bench.machine.threads import BY_BUS, COUNT_VARIABLE
 
 # A GPU's number as `nvidia-smi` counts, or its identifier, or that of a part of one.
 NAME = re.compile(r"[0-9]{1,3}|(GPU|MIG)-[\w/-]+")
@@ -27,7 +28,7 @@ def gpu_variables(gpu: str | None) -> dict[str, str]:
     TensorFlow takes memory as it needs it, not all at once: others may use the same GPU.
     """
     return {
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # counted as `nvidia-smi` does
+        COUNT_VARIABLE: BY_BUS,
         "CUDA_VISIBLE_DEVICES": "" if gpu is None else gpu,
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     }

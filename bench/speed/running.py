@@ -15,7 +15,8 @@ from typing import Any
 from bench.errors import SpeedError
 from bench.machine import devices
 from bench.machine.disk import disk_explained, write_atomically
-from bench.machine.threads import THREAD_VARIABLES
+from bench.machine.python_path import python_path
+from bench.machine.threads import BY_BUS, COUNT_VARIABLE, THREAD_VARIABLES
 from impls.contract import FRAMEWORKS, PACKAGES, installed
 from impls.errors import nearest
 
@@ -106,7 +107,7 @@ def merged(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def check_engines(framework: str, *, device: str) -> None:
     """Raises `SpeedError`, one line, where the fast engine does not compute on the device what the reference does."""
     command = [sys.executable, "-m", "bench.speed.correctness", framework, device]
-    variables = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    variables = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path()}
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
@@ -128,7 +129,7 @@ def _run(framework: str, *, scale: str, device: str, threads: int, budget_second
         command += [f"--speed-budget={budget_seconds}"]
         # A pytest that runs this one, maybe on several processes, has settings of its own.
         outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        environment = outer | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+        environment = outer | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path(), COUNT_VARIABLE: BY_BUS}
         if threads:
             environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -203,6 +203,7 @@ def test_a_device_is_not_waited_for_and_a_graph_takes_a_step(framework: str) -> 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("cuda")
 @FRAMEWORK
+@pytest.mark.filterwarnings("default")  # PyTorch's compiler imports what PyTorch calls deprecated
 def test_one_graph_of_a_compiled_module_on_a_device(framework: str) -> None:
     import torch
 
@@ -237,9 +238,11 @@ def test_a_device_that_the_kernels_are_not_for_takes_the_dense_form(monkeypatch:
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     told = []
-    for capability in ((9, 0), (8, 0), (7, 5)):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda capability=capability: capability)
-        told.append([implementation_of("fast", device="cuda", dtype=dtype) for dtype in ("float32", "float16")])
+    cards = ((9, 0), (8, 0), (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: cards[index])
+    for index in range(len(cards)):
+        dtypes = ("float32", "float16")
+        told.append([implementation_of("fast", device="cuda", dtype=dtype, index=index) for dtype in dtypes])
     assert told == [["tiles", "operations"], ["tiles", "operations"], ["operations", "operations"]]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert implementation_of("fast", device="cuda", dtype="float32") == "operations"

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.checkpoint import checkpoint
 
 import impls.pytorch
 from impls.contract import ACTIVATIONS, CellSpec
@@ -197,6 +198,34 @@ def test_the_gradient_can_be_had_twice_but_not_differentiated() -> None:
         np.testing.assert_array_equal(one.numpy(), other.numpy())
     with pytest.raises(CellError, match="second derivative"):
         torch.autograd.grad(outputs.h.sum(), [*layer.parameters()], create_graph=True)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_is_read_at_the_last_step_is_the_users_to_change(keep: bool) -> None:
+    layer = SkipLSTM(3, input_size=2, every_step=False).requires_grad_(keep)
+    outputs, state = layer(torch.randn(2, 4, 2))
+    before = state.h.detach().clone()
+    outputs.h.mul_(2.0)
+    torch.testing.assert_close(state.h, before, rtol=0, atol=0)
+
+
+def test_checkpointing_computes_the_same_gradient() -> None:
+    layer = SkipGRU(3, input_size=2, update_bias=-1.0)
+    inputs = torch.randn(2, 5, 2)
+    whole = torch.autograd.grad(layer(inputs)[0].h.sum(), [*layer.parameters()])
+    again = checkpoint(lambda x: layer(x)[0].h, inputs, use_reentrant=False)
+    for ours, theirs in zip(torch.autograd.grad(again.sum(), [*layer.parameters()]), whole, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"layer_norm": True}], ids=str)
+@pytest.mark.parametrize("cell", ["gru", "skip_lstm"])
+def test_no_sequences_have_no_gradient(cell: str, options: dict[str, Any]) -> None:
+    layer = {"gru": impls.pytorch.GRU, "skip_lstm": SkipLSTM}[cell]((3, 2), input_size=2, **options)
+    outputs, _ = layer(torch.randn(0, 4, 2))
+    assert outputs.h.shape == (0, 4, 2)
+    for gradient in torch.autograd.grad(outputs.h.sum(), [*layer.parameters()], allow_unused=True):
+        assert gradient is None or not gradient.any()
 
 
 def test_one_graph_of_a_compiled_module() -> None:

@@ -70,7 +70,7 @@ def runs_kernel(
         gate = tl.load(fired + at, mask=inside, other=1.0)
         update = gate != 0.0  # NaN too
         if OF_H:
-            h_at = of_h + (wide_rows * h_batch + step * h_time)[:, None] + units[None, :] * h_unit
+            h_at = of_h + (wide_rows * h_batch + time.to(tl.int64) * h_time)[:, None] + units[None, :] * h_unit
             flow += tl.load(h_at, mask=real & inside[:, None], other=0.0)
         record = (step + 1) * batch + wide_rows
         ending = here & update

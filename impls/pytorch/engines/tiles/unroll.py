@@ -34,5 +34,5 @@ def unroll_tiles(
     width, count = len(spec.kind.state), len(leaves)
     layers = tuple(tuple(rest[at : at + width]) for at in range(0, count, width))
     if not every_step:  # the final state is the last step, without a gradient as long as the sequence
-        h = layers[-1][-1].unsqueeze(1)
+        h = layers[-1][-1].unsqueeze(1).clone()  # of the user's, who may change it in place
     return Unrolled(h, gates, FlatState(layers, tuple(rest[count : count + len(state.gate)])))

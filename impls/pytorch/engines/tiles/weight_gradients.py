@@ -84,4 +84,5 @@ def from_rounds(
 def _gates(spec: CellSpec, rows: Tensor, layer: int, *, width: int) -> Tensor:
     """One layer's gates `[time, batch, gates, units]` of `[time, batch, layers * gates * width]`, as a view."""
     steps, batch, _ = rows.shape
-    return rows.view(steps, batch, len(spec.units), -1, width)[:, :, layer, :, : spec.units[layer]]
+    gates = rows.shape[2] // (len(spec.units) * width)
+    return rows.view(steps, batch, len(spec.units), gates, width)[:, :, layer, :, : spec.units[layer]]
