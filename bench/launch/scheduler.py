@@ -223,7 +223,7 @@ def _conclude(event: Ended) -> None:
     # Imported here, since it needs NumPy and more, and few trials end so.
     from bench.train.unfinished import unfinished
 
-    attempt.close(event.how, event.error)
+    attempt.conclude(event.how, event.error)
     attempt.write(
         unfinished(
             event.handle.trial,
