@@ -17,6 +17,7 @@ import pytest
 
 from bench.errors import DiskError
 from bench.launch.heard import Heard
+from bench.launch.trial_process import how_it_ended
 from bench.machine.processes import processor_seconds
 from bench.plan.trial import Trial, build_trial
 from bench.records.attempt import attempts
@@ -177,6 +178,18 @@ def test_a_killed_trial_leaves_what_it_had(tmp_path: Path) -> None:
     assert record is not None
     assert "SIGKILL" in record.error
     left_so_far(record, store)
+
+
+@pytest.mark.parametrize(
+    ("number", "how", "name"),
+    [
+        (signal.SIGTERM, "killed", "SIGTERM (signal 15)"),
+        (signal.SIGSEGV, "failed", "SIGSEGV (signal 11)"),
+        (40, "failed", "signal 40"),  # for real time: it has no name
+    ],
+)
+def test_a_trial_that_a_signal_killed_is_told_so_by_its_name_or_number(number: int, how: str, name: str) -> None:
+    assert how_it_ended(-number) == (how, f"the trial's process was killed by {name}")
 
 
 class Filling(Watcher):
