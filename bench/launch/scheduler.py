@@ -16,6 +16,7 @@ from bench.launch.patience import Patience
 from bench.launch.waiting import Waiting, given_back_if_raised
 from bench.machine.disk import Place
 from bench.plan.trial import Trial
+from bench.records.attempt import GONE
 from bench.records.attempted import OF_THE_MACHINE
 from bench.records.leases import HEARTBEAT_SECONDS
 from bench.records.record import Record
@@ -174,7 +175,9 @@ class Running:
             self._display.put_back(trial, "another run has taken it over")
             return
         record = self._store.read(trial.id)
-        assert record is not None
+        if record is None:
+            attempt.end()
+            raise DiskError(f"{attempt.running}: {GONE}")
         if self._is_tried_again(record):
             self._tries[trial.id] += 1
             attempt.end()
