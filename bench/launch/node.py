@@ -5,6 +5,7 @@ Nothing here knows how a trial is sent, and what is told can be carried by anyth
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -136,6 +137,9 @@ def run_ordered(order: Order, *, gpu: str | None) -> Iterator[News]:
     except DiskError as error:  # which did not take what was sent
         yield Trouble(f"node {node}: {error}")
 
+    except OSError as error:  # of the machine, such as no room for another process
+        how: How = "out_of_memory" if error.errno == errno.ENOMEM else "lost"
+        yield Over(status="failed", how=how, error=f"node {node} could not run its command: {error}", conditions=None)
 
 @contextmanager
 def _folder(order: Order) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -155,6 +156,29 @@ def test_a_disk_that_does_not_take_what_was_sent_is_told(
     assert isinstance(trouble, Trouble)
     assert trouble.said.startswith(f"node {socket.gethostname()}: {scratch_root()}")
     assert trouble.said.endswith("the disk is full; free some space")
+
+
+@pytest.mark.parametrize(
+    ("number", "how"), [(errno.ENOMEM, "out_of_memory"), (errno.EAGAIN, "lost"), (errno.ENOENT, "lost")]
+)
+@pytest.mark.parametrize("what", ["Popen", "TemporaryFile"])
+def test_a_machine_that_cannot_start_the_command_is_told_in_its_words(
+    what: str, number: int, how: str, ordered: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine, or the same another time, can."""
+
+    def fail(*words: object, **told: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    order = ordered("")
+    monkeypatch.setattr(node.subprocess if what == "Popen" else node.tempfile, what, fail)
+    (over,) = run_ordered(order, gpu=None)
+    assert over == Over(
+        status="failed",
+        how=how,  # type: ignore[arg-type]
+        error=f"node {socket.gethostname()} could not run its command: [Errno {number}] {os.strerror(number)}",
+        conditions=None,
+    )
 
 
 def test_whoever_attends_to_it_no_more_ends_it_and_all_that_it_started(
