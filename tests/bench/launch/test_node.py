@@ -242,6 +242,16 @@ def test_a_machine_with_another_version_of_the_project_runs_nothing(ordered: Cal
     assert not (order.folder / "seen.json").exists()
 
 
+def test_code_that_was_changed_since_the_last_trial_is_another_version(
+    ordered: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that attends to commands is the same; each command reads the code anew."""
+    order = ordered("")
+    monkeypatch.setattr("bench.train.conditions.SOURCES", ("impls",))
+    (unfit,) = run_ordered(order, gpu=None)
+    assert isinstance(unfit, Unfit)
+
+
 def test_what_a_killed_process_left_on_the_machine_is_removed_by_the_next() -> None:
     program = "import os, signal\nfrom bench.machine.scratch import scratch_folder\n"
     program += "with scratch_folder() as folder: print(folder, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
