@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import DataError
-from bench.machine.disk import disk_explained
+from bench.machine.disk import disk_explained, wait_until_locked
 from bench.plan.trial import Trial
 
 # Held by whoever prepares: trials that a machine is given at the same time prepare one after the other.
@@ -35,5 +34,5 @@ def one_at_a_time(data: Path) -> Iterator[None]:
         data.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     with file:
-        fcntl.lockf(file, fcntl.LOCK_EX)
+        wait_until_locked(file.fileno())
         yield

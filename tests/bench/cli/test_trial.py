@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -16,9 +17,10 @@ from bench.launch.alone import run_alone
 from bench.launch.heartbeat import Heartbeat, read_beat
 from bench.launch.recorded import ENDED, FAILED
 from bench.plan.trial import Trial, build_trial
-from bench.records.lone_folder import LoneFolder, record_in, write_trial
+from bench.records.lone_folder import LoneFolder, held_alone, record_in, write_trial
 from bench.records.store import Store
 from tests.bench.cli.commands import ROOT, command
+from tests.bench.disks import failing
 from tests.bench.launch.test_launch import Watcher, run, wait_for
 from tests.bench.train.test_resumption import left, numbers
 
@@ -127,6 +129,19 @@ def test_asked_to_end_when_there_is_a_record_it_tells_of_that(
     assert (code, said.split()[:2]) == (ENDED if status == "ok" else FAILED, [status, made.id])
     assert not list(tmp_path.glob("checkpoint-*.npz"))
     assert not (tmp_path / "attempts.json").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_keeps_nobody_from_running_it(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trial(tmp_path, trial(steps=3))
+    monkeypatch.setattr("fcntl.lockf", failing(number))
+    with held_alone(tmp_path):
+        pass
+    monkeypatch.setattr("fcntl.lockf", failing(errno.EBADF))
+    with pytest.raises(OSError, match="Bad file"), held_alone(tmp_path):
+        pass
 
 
 def test_attended_it_ends_with_whoever_holds_its_standard_input(tmp_path: Path) -> None:
