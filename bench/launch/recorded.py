@@ -87,11 +87,11 @@ def run_recorded(
     try:
         _redirect_output(store.running / LOG)
         print(printed, end="", flush=True)
-        prepare()
-        # Imported here so that an import that fails is recorded like any other failure.
-        from bench.train.training import run_trial
-
         with slow_answers_told(disk_answered):
+            prepare()
+            # Imported here so that an import that fails is recorded like any other failure.
+            from bench.train.training import run_trial
+
             run_trial(
                 trial,
                 store=store,

@@ -228,8 +228,9 @@ def locked(handle: int) -> bool:
 
 
 def wait_until_locked(handle: int) -> None:
-    """As `locked`, once no other process has the file."""
+    """As `locked`, once no other process has the file; who waits is as alive as where a disk is slow."""
     while not locked(handle):
+        _say_slow.get()()
         time.sleep(LOCK_SECONDS)
 
 
