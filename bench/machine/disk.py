@@ -37,6 +37,8 @@ TROUBLES_OF_A_PLACE = {
     errno.EACCES: ("it may not be written", "change its permissions or choose another folder"),
     errno.EPERM: ("it may not be written", "change its permissions or choose another folder"),
 }
+# Of one who may not write in a place, whatever the reason.
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 # Of one that knows no locks.
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -115,7 +115,7 @@ def test_asked_to_end_when_there_is_a_record_it_tells_of_that(
     made = trial(steps=3)
     write_trial(tmp_path, made)
     if status == "failed":
-        monkeypatch.setattr("bench.launch.alone.prepare_data", lambda trials, data: 1 / 0)
+        monkeypatch.setattr("bench.launch.alone.prepare_beside_others", lambda trial, data: 1 / 0)
     owner, name = (LoneFolder, "write") if when == "while the record is written" else (Heartbeat, "__exit__")
     do = getattr(owner, name)
 

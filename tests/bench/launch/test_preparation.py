@@ -13,14 +13,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.errors import DataError, DiskError
 from bench.launch import recorded
 from bench.launch.heard import Message
-from bench.launch.preparation import one_at_a_time
+from bench.launch.preparation import LOCK, one_at_a_time, prepare_beside_others
 from bench.launch.recorded import ENDED, run_recorded
 from bench.machine import disk
 from bench.records.lone_folder import LoneFolder
 from bench.train.progress import Life
-from tests.bench.disks import failing
+from tests.bench.disks import SmallDisk, failing
 from tests.bench.launch.test_launch import ROOT, trial
 
 PATIENCE_SECONDS = 20.0
@@ -78,6 +79,31 @@ def test_a_trial_that_waits_for_another_to_prepare_its_data_shows_life(
         code = run_recorded(made, store=store, watcher=watcher, data=tmp_path, threads=1, prepare=prepare)
     assert code == ENDED
     assert lives == [*range(1, len(lives) + 1)], "each is another, and so a sign of life"
+
+
+def test_a_task_without_data_waits_for_nobody_and_makes_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.launch.preparation.one_at_a_time", lambda data: pytest.fail("it would wait"))
+    prepare_beside_others(trial(), data=tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_data_on_a_disk_that_is_read_only_are_read(small_disk: SmallDisk) -> None:
+    made = trial(task="ucf101", options={})
+    with small_disk.read_only():
+        for data in (small_disk.place, small_disk.place / "data"):
+            with pytest.raises(DataError, match="missing"):
+                prepare_beside_others(made, data=data)
+    with pytest.raises(DataError, match="missing"):
+        prepare_beside_others(made, data=small_disk.place)
+    assert (small_disk.place / LOCK).is_file()
+
+
+def test_a_data_folder_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    with pytest.raises(DiskError, match="data"), one_at_a_time(tmp_path / "data"):
+        pass
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
