@@ -5,6 +5,7 @@ Nothing here needs a package, so that a Python without them can be told so.
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -22,6 +23,7 @@ def start(program: Callable[[], None]) -> None:
     So is Ctrl-C while it imports, with exit code 130; later the program answers it.
     """
     open_standard_streams()
+    print_whatever_the_encoding()
     if sys.version_info < OLDEST_PYTHON:
         version = ".".join(map(str, OLDEST_PYTHON))
         refuse(f"this is Python {sys.version_info[0]}.{sys.version_info[1]}, {version} or newer is needed: {advice()}")
@@ -58,6 +60,12 @@ def open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gives the lowest number that is free
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def print_whatever_the_encoding() -> None:
+    """Has standard output show `?` for a letter that its encoding lacks, as ASCII lacks the dash of a table."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def refuse(message: str) -> None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from bench.cli.start import start
-from tests.bench.cli.commands import ROOT
+from tests.bench.cli.commands import ROOT, command
 
 # Prints, has a process print that it starts, and tells by its exit code whether the three numbers are still its own.
 PRINTING = """
@@ -84,3 +84,9 @@ def test_a_program_that_is_started_without_its_standard_streams_runs(closed: str
     done = subprocess.run(words, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done
     assert ("out" in done.stdout, done.stderr) == (">&-" not in closed.split(), "" if "2>&-" in closed else "err\n")
+
+
+def test_what_the_encoding_of_the_output_lacks_is_shown_as_a_question_mark() -> None:
+    program = "from bench.cli.start import start; start(lambda: print('λ – 0.5'))"
+    done = command("-c", program, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "? ? 0.5\n"), done.stderr
