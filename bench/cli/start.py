@@ -5,6 +5,7 @@ Nothing here needs a package, so that a Python without them can be told so.
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -21,6 +22,8 @@ def start(program: Callable[[], None]) -> None:
 
     So is Ctrl-C while it imports, with exit code 130; later the program answers it.
     """
+    open_standard_streams()
+    print_whatever_the_encoding()
     if sys.version_info < OLDEST_PYTHON:
         version = ".".join(map(str, OLDEST_PYTHON))
         refuse(f"this is Python {sys.version_info[0]}.{sys.version_info[1]}, {version} or newer is needed: {advice()}")
@@ -43,6 +46,26 @@ def start(program: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def open_standard_streams() -> None:
+    """Has what the program was started without, standard input, output or error, lead nowhere.
+
+    Else the next file that is opened stands in its place, here and in every process that is started.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gives the lowest number that is free
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def print_whatever_the_encoding() -> None:
+    """Has standard output show `?` for a letter that its encoding lacks, as ASCII lacks the dash of a table."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def refuse(message: str) -> None:

@@ -39,12 +39,12 @@ def watch(
     from bench.records.seen import SeenRecords
 
     asked = select(sweep, where=where, device=device)
-    if not results.is_dir():
-        raise RecordError(f"{results}: there is no such folder; name one with --results")
     console, leases = Console(), Watch()
     records = SeenRecords(results, (trial.id for trial in asked.trials))
     alike = {trial.id: but_for_seed(trial) for trial in asked.trials}
     try:
+        if not results.is_dir():
+            raise RecordError(f"{results}: there is no such folder; name one with --results")
         while True:
             unfinished = show(
                 asked,
@@ -58,6 +58,8 @@ def watch(
             if once or not unfinished:
                 return
             time.sleep(every)
+    except PermissionError as error:  # of a run of another user, who keeps to himself what he writes
+        raise RecordError(f"{error.filename}: may not be read; have its owner change its permissions") from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 

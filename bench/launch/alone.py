@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.errors import DiskError
 from bench.launch.heartbeat import Heartbeat
-from bench.launch.preparation import one_at_a_time, prepare_data
+from bench.launch.preparation import prepare_beside_others
 from bench.launch.recorded import ENDED, FAILED, STOPPED, run_recorded
 from bench.machine import devices
 from bench.records.lone_folder import LoneFolder, held_alone, read_trial, record_in
@@ -41,8 +41,7 @@ def run_alone(folder: Path, *, data: Path, threads: int, command: str) -> tuple[
 
         def prepare() -> None:
             devices.check([(trial.framework, trial.device)])
-            with one_at_a_time(data):
-                prepare_data([trial], data=data)
+            prepare_beside_others(trial, data=data)
 
         store = LoneFolder(folder, trial_id=trial.id, command=command)
         signal.signal(signal.SIGINT, lambda number, frame: signal.raise_signal(signal.SIGTERM))

@@ -279,6 +279,7 @@ class LiveDisplay:
     def put_back(self, trial: Trial, why: str) -> None:
         """Takes the row out, and prints why above the table."""
         self._running.pop(trial.id, None)
+        self._where.pop(trial.id, None)
         self._countdown.put_back(trial)
         self._live.console.print(f"waits    {trial.label}: {why}", markup=False, highlight=False)
 

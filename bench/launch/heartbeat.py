@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -94,7 +95,7 @@ class Heartbeat:
     ) -> None:
         self._end.set()
         self._thread.join()
-        if self._path.parent.is_dir():
+        if not self._is_gone():
             self._write()
 
     @property
@@ -118,9 +119,18 @@ class Heartbeat:
 
     def _go_on(self) -> None:
         while not self._end.wait(self._seconds):
-            if not self._path.parent.is_dir():
+            if self._is_gone():
                 os._exit(1)
             self._write()
+
+    def _is_gone(self) -> bool:
+        """Whether the folder is not there any more; a disk that does not say so is not believed to mean it."""
+        try:
+            return not stat.S_ISDIR(os.stat(self._path.parent).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
 
     def _write(self) -> None:
         with self._lock:

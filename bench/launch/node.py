@@ -5,6 +5,7 @@ Nothing here knows how a trial is sent, and what is told can be carried by anyth
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -31,7 +32,7 @@ from bench.records.attempted import How
 from bench.records.lone_folder import TRIAL, write_trial
 from bench.records.record import Status
 from bench.records.store import CHECKPOINTS
-from bench.train.conditions import code_checksum
+from bench.train.conditions import code_checksum_now
 from bench.train.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +121,8 @@ def run_ordered(order: Order, *, gpu: str | None) -> Iterator[News]:
         gpu: that a trial on `cuda` sees alone, or several with commas; any other trial sees none.
     """
     node = socket.gethostname()
-    if (code := code_checksum()) != order.code:
+    # As it is now, since the command reads it anew, while this process may have run others before.
+    if (code := code_checksum_now()) != order.code:
         yield Unfit(
             f"node {node} has another version of the project ({code} in {ROOT}, {order.code} here): bring it up to date"
         )
@@ -135,6 +137,9 @@ def run_ordered(order: Order, *, gpu: str | None) -> Iterator[News]:
                 command.end()
     except DiskError as error:  # which did not take what was sent
         yield Trouble(f"node {node}: {error}")
+    except OSError as error:  # of the machine, such as no room for another process
+        how: How = "out_of_memory" if error.errno == errno.ENOMEM else "lost"
+        yield Over(status="failed", how=how, error=f"node {node} could not run its command: {error}", conditions=None)
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 from bench.errors import DataError
-from bench.machine.disk import disk_explained
+from bench.machine.disk import READ_ONLY, disk_explained, wait_until_locked
 from bench.plan.trial import Trial
 
 # Held by whoever prepares: trials that a machine is given at the same time prepare one after the other.
@@ -27,13 +27,30 @@ def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
         tasks[trial.task, str(trial.options)].steps_per_epoch(trial.protocol.batch_size)
 
 
+def prepare_beside_others(trial: Trial, *, data: Path) -> None:
+    """As `prepare_data`, for one of many trials that are started at the same time: one prepares, the others wait."""
+    if trial.build_task(data=data).prepares:
+        with one_at_a_time(data):
+            prepare_data([trial], data=data)
+    else:
+        prepare_data([trial], data=data)
+
+
 @contextmanager
 def one_at_a_time(data: Path) -> Iterator[None]:
-    """Waits until no other process of this data folder is inside."""
-    path = data / LOCK
-    with disk_explained(path):
-        data.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    with file:
-        fcntl.lockf(file, fcntl.LOCK_EX)
+    """Waits until no other process of this data folder is inside; who may not write there need not wait."""
+    with _lock_file(data) as file:
+        if file is not None:
+            wait_until_locked(file.fileno())
         yield
+
+
+def _lock_file(data: Path) -> AbstractContextManager[IO[str] | None]:
+    with disk_explained(data / LOCK):
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+            return (data / LOCK).open("w")
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            return nullcontext()

@@ -54,7 +54,8 @@ def run_recorded(
 
     Everything that the frameworks print goes to `log.txt` in the trial's folder. Asked to end (SIGTERM), or without
     its lease, the trial ends without a record. So it does where the disk takes no files: that is no failure of the
-    trial, and the watcher is told.
+    trial, and the watcher is told. Once there is nothing left but to write the record, SIGTERM is ignored: from then on
+    the process ends by itself, and what it says of the trial is what the record says.
 
     Args:
         trial: what to run.
@@ -86,11 +87,11 @@ def run_recorded(
     try:
         _redirect_output(store.running / LOG)
         print(printed, end="", flush=True)
-        prepare()
-        # Imported here so that an import that fails is recorded like any other failure.
-        from bench.train.training import run_trial
-
         with slow_answers_told(disk_answered):
+            prepare()
+            # Imported here so that an import that fails is recorded like any other failure.
+            from bench.train.training import run_trial
+
             run_trial(
                 trial,
                 store=store,
@@ -98,15 +99,18 @@ def run_recorded(
                 threads=threads,
                 report=watcher.tell,
                 alive=lives,
+                ends=_ignore_requests,
                 started=started,
                 import_seconds=import_seconds,
             )
     except StoppedError:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends; asked again, it would not end in order
+        _ignore_requests()  # asked again, it would not end in order
         return STOPPED
     except LeaseError:
+        _ignore_requests()
         return FAILED
     except BaseException as error:
+        _ignore_requests()
         trouble = _disk_trouble(error, store)
         if trouble is None:
             trouble = _record_failure(error, trial=trial, store=store, conditions=known.get("conditions"))
@@ -180,6 +184,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _stop(signum: int, frame: FrameType | None) -> None:
     """Ends the trial in order, so that it closes its files and gives back its semaphores."""
     raise StoppedError
+
+
+def _ignore_requests() -> None:
+    """The trial ends; whoever asks it to is not answered any more."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _redirect_output(path: Path) -> None:

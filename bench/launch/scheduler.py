@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +15,7 @@ from bench.launch.patience import Patience
 from bench.launch.waiting import Waiting, given_back_if_raised
 from bench.machine.disk import Place
 from bench.plan.trial import Trial
-from bench.records.attempted import OF_THE_MACHINE
+from bench.records.attempt import GONE
 from bench.records.leases import HEARTBEAT_SECONDS
 from bench.records.record import Record
 from bench.records.store import Store
@@ -58,10 +57,10 @@ def run_trials(
     if before is None:
         before = store.survey(trial.id for trial in trials).records
     place = Place(store.results)
-    waiting = Waiting(trials, store=store, before=before, command=command, workers=len(executor.slots))
+    waiting = Waiting(trials, store=store, before=before, command=command, workers=len(executor.slots), retries=retries)
     with Interrupts(executor.kill) as interrupts, executor:
         executor.expect(trials)
-        running = Running(executor, waiting=waiting, store=store, display=display, retries=retries)
+        running = Running(executor, waiting=waiting, store=store, display=display)
         try:
             while waiting or running:
                 interrupts.check()
@@ -81,16 +80,12 @@ def run_trials(
 class Running:
     """The trials that run, by slot."""
 
-    def __init__(
-        self, executor: Executor, *, waiting: Waiting, store: Store, display: Display, retries: int = 0
-    ) -> None:
+    def __init__(self, executor: Executor, *, waiting: Waiting, store: Store, display: Display) -> None:
         self._executor = executor
         self._waiting = waiting
         self._store = store
         self._display = display
-        self._retries = retries
         self._patience = Patience(store.results, say=display.disk_is_slow)
-        self._tries: Counter[str] = Counter()
         self._handles: dict[Slot, Handle] = {}
         self._beat_due = time.monotonic() + HEARTBEAT_SECONDS
 
@@ -174,20 +169,17 @@ class Running:
             self._display.put_back(trial, "another run has taken it over")
             return
         record = self._store.read(trial.id)
-        assert record is not None
-        if self._is_tried_again(record):
-            self._tries[trial.id] += 1
+        if record is None:
+            attempt.end()
+            raise DiskError(f"{attempt.running}: {GONE}")
+        if tries := self._waiting.try_again(record):
             attempt.end()
             self._waiting.put_back(trial, after=record)
-            again = f"{record.error}; it is tried again ({self._tries[trial.id]} of {self._retries})"
+            again = f"{record.error}; it is tried again ({tries} of {self._waiting.retries})"
             self._display.put_back(trial, again)
             return
         self._display.finished(trial, record)
         attempt.end()
-
-    def _is_tried_again(self, record: Record) -> bool:
-        ended = record.attempts[-1].how if record.attempts else record.status
-        return ended in OF_THE_MACHINE and self._tries[record.trial_id] < self._retries
 
     def _put_back(self, handle: Handle, *, why: str) -> None:
         """Has a trial wait again that did not begin."""
@@ -223,7 +215,7 @@ def _conclude(event: Ended) -> None:
     # Imported here, since it needs NumPy and more, and few trials end so.
     from bench.train.unfinished import unfinished
 
-    attempt.close(event.how, event.error)
+    attempt.conclude(event.how, event.error)
     attempt.write(
         unfinished(
             event.handle.trial,

@@ -136,7 +136,11 @@ def how_it_ended(exitcode: int) -> tuple[How, str]:
         return "killed", "the process that forks trials was killed, and the trial with it"
     if exitcode >= 0:
         return "failed", f"the trial's process ended with exit code {exitcode} and left no record (see log.txt)"
-    number = signal.Signals(-exitcode)
+    number = -exitcode
+    try:
+        name = f"{signal.Signals(number).name} (signal {number})"
+    except ValueError:  # most of those for real time have no name
+        name = f"signal {number}"
     hint = "; the machine may have run out of memory" if number == signal.SIGKILL else ""
     how: How = "killed" if number in FROM_OUTSIDE else "failed"
-    return how, f"the trial's process was killed by {number.name} (signal {-exitcode}){hint}"
+    return how, f"the trial's process was killed by {name}{hint}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bench.errors import LeaseError
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
+from bench.records.attempted import OF_THE_MACHINE
 from bench.records.leases import Watch, take_lease
 from bench.records.record import FINISHED, Record
 from bench.records.store import Store
@@ -23,17 +24,32 @@ class Waiting:
         before: the records as they stood when it was decided what to run, by trial id; a trial that has another one
             since was run by somebody else.
         command, workers: for the records.
+        retries: how often this run tries a trial again.
     """
 
     def __init__(
-        self, trials: Sequence[Trial], *, store: Store, before: Mapping[str, Record], command: str, workers: int
+        self,
+        trials: Sequence[Trial],
+        *,
+        store: Store,
+        before: Mapping[str, Record],
+        command: str,
+        workers: int,
+        retries: int = 0,
     ) -> None:
         self._trials = deque(trials)
         self._store = store
         self._before = dict(before)
         self._command = command
         self._workers = workers
+        self._retries = retries
+        self._tries: Counter[str] = Counter()
         self._watch = Watch()
+
+    @property
+    def retries(self) -> int:
+        """How often this run tries a trial again."""
+        return self._retries
 
     def __bool__(self) -> bool:
         return bool(self._trials)
@@ -43,6 +59,14 @@ class Waiting:
         if after is not None:
             self._before[trial.id] = after
         self._trials.append(trial)
+
+    def try_again(self, record: Record) -> int:
+        """Which try again it is that a trial is given which ended so, and is counted; 0 where it is given none."""
+        ended = record.attempts[-1].how if record.attempts else record.status
+        if ended not in OF_THE_MACHINE or self._tries[record.trial_id] >= self._retries:
+            return 0
+        self._tries[record.trial_id] += 1
+        return self._tries[record.trial_id]
 
     def take(
         self, *, shared: Callable[[Trial, Record], None], between: Callable[[], None]
@@ -87,8 +111,15 @@ class Waiting:
         if trial_id in found.left_alone:
             return False
         record = found.records.get(trial_id)
-        # A record that was not there when this run began is another run's: it failed a moment ago.
-        return record is None or (record.status not in FINISHED and record == self._before.get(trial_id))
+        if record is None or record.status in FINISHED:
+            return record is None
+        if record == self._before.get(trial_id):
+            return True
+        # Another run's: it failed a moment ago. What is the machine's that run may be about to try again itself.
+        if not self.try_again(record):
+            return False
+        self._before[trial_id] = record
+        return True
 
 
 @contextmanager

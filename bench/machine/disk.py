@@ -37,9 +37,15 @@ TROUBLES_OF_A_PLACE = {
     errno.EACCES: ("it may not be written", "change its permissions or choose another folder"),
     errno.EPERM: ("it may not be written", "change its permissions or choose another folder"),
 }
+# Of one who may not write in a place, whatever the reason.
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+# Of one that knows no locks.
+WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # Seconds from which on an answer of the disk is slow.
 SLOW_SECONDS = 0.2
+# Seconds between tries to lock a file that another process has locked.
+LOCK_SECONDS = 0.5
 
 
 _say_slow: ContextVar[Callable[[], None]] = ContextVar("_say_slow", default=lambda: None)
@@ -206,6 +212,28 @@ def _remove_abandoned(path: Path) -> None:
             pass
         finally:
             os.close(handle)
+
+
+def locked(handle: int) -> bool:
+    """Locks an open file for this process, on a shared disk too, unless another has it; whether it is its own.
+
+    A disk without locks keeps nobody away. Closing the file ends the lock.
+    """
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+    return True
+
+
+def wait_until_locked(handle: int) -> None:
+    """As `locked`, once no other process has the file; who waits is as alive as where a disk is slow."""
+    while not locked(handle):
+        _say_slow.get()()
+        time.sleep(LOCK_SECONDS)
 
 
 def copy_folder(source: Path, target: Path, *, leaving_out: str) -> None:

@@ -82,6 +82,11 @@ class Attempt(Store):
         with self.while_held():
             AttemptsFile(self.running).close(how, error)
 
+    def conclude(self, how: How, error: str) -> None:
+        """Notes how it ended as whoever attended to it saw it, where itself told no more than that it was stopped."""
+        with self.while_held():
+            AttemptsFile(self.running).conclude(how, error)
+
     @contextmanager
     def while_held(self) -> Iterator[None]:
         """Says of a file that is gone or cannot be written why: whoever takes a trial over takes its folder away."""

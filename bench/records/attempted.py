@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -76,6 +76,10 @@ class AttemptsFile:
         """Says how the last attempt ended, now; what it was told before stays."""
         self._write(closed(self.read(), how=how, error=error))
 
+    def conclude(self, how: How, error: str) -> None:
+        """Says how the last attempt ended, now; what it was told before stays, unless that is that it was stopped."""
+        self._write(concluded(self.read(), how=how, error=error))
+
     def remove(self) -> None:
         """Removes the file: a record has taken over what it says."""
         self._path.unlink(missing_ok=True)
@@ -87,6 +91,17 @@ class AttemptsFile:
             temporary.write_text(text, encoding="utf-8")
 
         write_atomically(self._path, write)
+
+
+def concluded(attempts: Sequence[Attempted], *, how: How, error: str) -> tuple[Attempted, ...]:
+    """The attempts, the last ended as whoever attended to it says.
+
+    A command that is asked to end can tell that it was stopped, but neither by whom nor why.
+    """
+    *earlier, last = attempts or (None,)
+    if last is None or last.how not in ("running", "stopped"):
+        return tuple(attempts)
+    return (*earlier, last.model_copy(update={"ended": now(), "how": how, "error": error}))
 
 
 def closed(attempts: Iterable[Attempted], *, how: How, error: str, ended: str | None = None) -> tuple[Attempted, ...]:

@@ -178,8 +178,8 @@ def take_lease(results: Path, trial_id: str, *, watch: Watch | None = None) -> L
             lease = Lease(folder=folder, number=1 if current is None else current + 1, token=secrets.token_hex(8))
             try:
                 _create(lease)
-            except FileExistsError:
-                return None  # somebody was faster
+            except FileExistsError:  # somebody was faster, unless the answer to this one's own link was lost
+                return lease if lease.held() else None
             except FileNotFoundError:
                 continue  # its trial was finished, and the folder removed, meanwhile
             if lease.held():

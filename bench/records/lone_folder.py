@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import DamagedRecordError, DiskError, LeaseError, RecordError, SweepError
-from bench.machine.disk import disk_explained, write_text
+from bench.machine.disk import disk_explained, locked, write_text
 from bench.plan.trial import Trial, build_trial
 from bench.records.attempted import AttemptsFile, How, closed
 from bench.records.files import disagreements
@@ -145,10 +144,8 @@ def held_alone(folder: Path) -> Iterator[None]:
     with disk_explained(path):
         handle = os.open(path, os.O_RDWR)
     try:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise LeaseError(f"{folder}: another process runs its trial; wait for it, or stop it") from None
+        if not locked(handle):
+            raise LeaseError(f"{folder}: another process runs its trial; wait for it, or stop it")
         yield
     finally:
         os.close(handle)

@@ -138,6 +138,11 @@ class Task(ABC):
         """Whether `prepare` would fetch files first."""
         return False
 
+    @property
+    def prepares(self) -> bool:
+        """Whether `prepare` may write: whether the task says itself what it does."""
+        return type(self).prepare is not Task.prepare
+
     def prepare(self) -> None:
         """Downloads and caches what training will read. Raises `DataError`. Called once, before any trial."""
         if problem := self.data_problem():

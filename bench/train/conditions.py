@@ -36,7 +36,12 @@ def conditions(*, threads: int, checksums: str, card: str = "") -> dict[str, str
 
 
 @cache
-def code_checksum(root: Path = ROOT) -> str:
+def code_checksum() -> str:
+    """`code_checksum_now` when this process asked first: of the code that it runs."""
+    return code_checksum_now()
+
+
+def code_checksum_now(root: Path = ROOT) -> str:
     """SHA-256 over the names and contents of the Python files of `SOURCES`; 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for folder in SOURCES:

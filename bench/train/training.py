@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def run_trial(
     threads: int = 0,
     report: Report | None = None,
     alive: Alive = lambda life: None,
+    ends: Callable[[], None] = lambda: None,
     started: float | None = None,
     import_seconds: float | None = None,
 ) -> Record:
@@ -54,6 +56,7 @@ def run_trial(
         threads: of the framework; 0 leaves its default.
         report: called with the trial's progress now and then.
         alive: called where it shows life otherwise; until the first call it builds and compiles.
+        ends: called when nothing is left to do but to write the record.
         started: `time.perf_counter()` when the trial's process began, so that what it imports is counted.
         import_seconds: what was imported before the process was forked took this long; None where nothing was.
     """
@@ -152,5 +155,6 @@ def run_trial(
         stretches=stretches,
         total_seconds=sum(stretch.seconds for stretch in stretches),
     )
+    ends()
     resumption.end(store.write(record).parent)
     return record

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,15 @@ class SmallDisk:
             yield
         finally:
             command("mount", "-o", "remount,rw", self.place)
+
+
+def failing(number: int) -> Callable[..., None]:
+    """What a disk does that answers every question with this error."""
+
+    def fail(*words: object, **told: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
 
 
 def command(*words: object) -> None:

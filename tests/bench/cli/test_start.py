@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from bench.cli.start import start
+from tests.bench.cli.commands import ROOT, command
+
+# Prints, has a process print that it starts, and tells by its exit code whether the three numbers are still its own.
+PRINTING = """
+import os, subprocess, sys
+from bench.cli.start import start
+def program():
+    with open(os.devnull) as file:
+        sys.stdin.read()
+        print("out", flush=True)
+        print("err", file=sys.stderr, flush=True)
+        code = subprocess.run([sys.executable, "-c", "import os; print(); os.fstat(0); os.fstat(2)"]).returncode
+        sys.exit(code or (0 if file.fileno() > 2 else 3))
+start(program)
+"""
 
 
 def test_ctrl_c_while_a_program_imports_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,3 +76,17 @@ def test_another_system_is_refused_in_one_line(
     monkeypatch.undo()
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: this is darwin, and sweeps run on Linux: ")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_program_that_is_started_without_its_standard_streams_runs(closed: str) -> None:
+    words = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", PRINTING]
+    done = subprocess.run(words, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    assert ("out" in done.stdout, done.stderr) == (">&-" not in closed.split(), "" if "2>&-" in closed else "err\n")
+
+
+def test_what_the_encoding_of_the_output_lacks_is_shown_as_a_question_mark() -> None:
+    program = "from bench.cli.start import start; start(lambda: print('λ – 0.5'))"
+    done = command("-c", program, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "? ? 0.5\n"), done.stderr

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.launch.heartbeat import read_beat
+from bench.launch.alone import run_alone
+from bench.launch.heartbeat import Heartbeat, read_beat
+from bench.launch.recorded import ENDED, FAILED
 from bench.plan.trial import Trial, build_trial
-from bench.records.lone_folder import record_in, write_trial
+from bench.records.lone_folder import LoneFolder, held_alone, record_in, write_trial
 from bench.records.store import Store
 from tests.bench.cli.commands import ROOT, command
+from tests.bench.disks import failing
 from tests.bench.launch.test_launch import Watcher, run, wait_for
 from tests.bench.train.test_resumption import left, numbers
 
@@ -89,6 +94,54 @@ def test_stopped_it_goes_on_where_it_was(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def signals_kept() -> Iterator[None]:
+    """What this process does on the signals that a trial's command answers in a way of its own."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_kept")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("when", ["while the record is written", "while the last beat is"])
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_asked_to_end_when_there_is_a_record_it_tells_of_that(
+    status: str, when: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trial(steps=3)
+    write_trial(tmp_path, made)
+    if status == "failed":
+        monkeypatch.setattr("bench.launch.alone.prepare_beside_others", lambda trial, data: 1 / 0)
+    owner, name = (LoneFolder, "write") if when == "while the record is written" else (Heartbeat, "__exit__")
+    do = getattr(owner, name)
+
+    def do_and_be_asked(*arguments: Any) -> Any:
+        done = do(*arguments)
+        signal.raise_signal(number)
+        return done
+
+    monkeypatch.setattr(owner, name, do_and_be_asked)
+    code, said = run_alone(tmp_path, data=tmp_path / "data", threads=1, command="")
+    assert (code, said.split()[:2]) == (ENDED if status == "ok" else FAILED, [status, made.id])
+    assert not list(tmp_path.glob("checkpoint-*.npz"))
+    assert not (tmp_path / "attempts.json").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_keeps_nobody_from_running_it(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trial(tmp_path, trial(steps=3))
+    monkeypatch.setattr("fcntl.lockf", failing(number))
+    with held_alone(tmp_path):
+        pass
+    monkeypatch.setattr("fcntl.lockf", failing(errno.EBADF))
+    with pytest.raises(OSError, match="Bad file"), held_alone(tmp_path):
+        pass
 
 
 def test_attended_it_ends_with_whoever_holds_its_standard_input(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -139,3 +140,31 @@ def test_a_folder_that_is_not_there_is_refused_and_not_made(sweep: sweeps.Sweep,
     with pytest.raises(RecordError, match="there is no such folder"):
         watched(sweep, tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("what", ["leases", "trials"])
+def test_what_another_user_keeps_to_himself_is_told_in_one_line(
+    what: str, sweep: sweeps.Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results"
+    lease = taken(results, sweep.trials[0].id)
+    listed, read = os.listdir, Path.read_bytes
+    place = lease.path if what == "leases" else results / "trials"
+
+    def refuse(path: Path) -> None:
+        if path == place:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    def read_bytes(path: Path) -> bytes:
+        refuse(path)
+        return read(path)
+
+    def listdir(path: Path) -> list[str]:
+        refuse(path)
+        return listed(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(os, "listdir", listdir)
+    with pytest.raises(RecordError) as raised:
+        watched(sweep, results)
+    assert str(raised.value) == f"{place}: may not be read; have its owner change its permissions"

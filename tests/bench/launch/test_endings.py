@@ -16,16 +16,21 @@ import psutil
 import pytest
 
 from bench.errors import DiskError
+from bench.launch.executor import Ended
 from bench.launch.heard import Heard
+from bench.launch.scheduler import Running
+from bench.launch.trial_process import how_it_ended
+from bench.launch.waiting import Waiting
 from bench.machine.processes import processor_seconds
 from bench.plan.trial import Trial, build_trial
-from bench.records.attempt import attempts
-from bench.records.leases import leased_trials
+from bench.records.attempt import Attempt, attempts
+from bench.records.leases import leased_trials, take_lease
 from bench.records.record import Record
 from bench.records.store import Store
 from bench.records.verify import findings
 from bench.train.progress import Life, Progress
 from tests.bench.disks import SmallDisk
+from tests.bench.launch.attending import Attended, Attending
 from tests.bench.launch.test_launch import ROOT, Watcher, children, run, servers, trial_process, wait_for
 from tests.bench.records.test_records import record as stored_record
 
@@ -179,6 +184,18 @@ def test_a_killed_trial_leaves_what_it_had(tmp_path: Path) -> None:
     left_so_far(record, store)
 
 
+@pytest.mark.parametrize(
+    ("number", "how", "name"),
+    [
+        (signal.SIGTERM, "killed", "SIGTERM (signal 15)"),
+        (signal.SIGSEGV, "failed", "SIGSEGV (signal 11)"),
+        (40, "failed", "signal 40"),  # for real time: it has no name
+    ],
+)
+def test_a_trial_that_a_signal_killed_is_told_so_by_its_name_or_number(number: int, how: str, name: str) -> None:
+    assert how_it_ended(-number) == (how, f"the trial's process was killed by {name}")
+
+
 class Filling(Watcher):
     """Fills the disk once the first trial that tells something has something to go on from."""
 
@@ -228,6 +245,20 @@ def test_a_results_folder_that_vanishes_is_one_line(tmp_path: Path) -> None:
     assert not children()
     assert not results.exists(), "it is not made anew"
     shutil.rmtree(tmp_path / "moved")
+
+
+def test_a_trial_whose_folder_is_gone_when_its_command_has_ended_is_one_line(tmp_path: Path) -> None:
+    made, store = trial(), Store(tmp_path)
+    lease = take_lease(tmp_path, made.id)
+    assert lease is not None
+    attempt = Attempt(tmp_path, lease=lease)
+    attempt.start()
+    shutil.rmtree(tmp_path / "running")
+    waiting = Waiting([], store=store, before={}, command="", workers=1)
+    running = Running(Attending(tmp_path), waiting=waiting, store=store, display=Watcher())
+    handle = Attended(trial=made, attempt=attempt)
+    with pytest.raises(DiskError, match=f"^{attempt.running}: the folder of a running trial is gone; run again$"):
+        running._end(Ended(handle=handle, status="failed", how="failed", error="exit code 1", conditions=None))
 
 
 SWEEP = f"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,26 @@ def test_where_the_folder_is_gone_the_process_ends_at_once(tmp_path: Path, monke
         wait_until(gone_and_noticed)
     assert set(codes) == {1}
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_disk_that_does_not_answer_once_costs_a_beat_and_no_more(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat, fails = os.stat, threading.Event()
+
+    def failing(path: Any, **told: Any) -> os.stat_result:
+        if fails.is_set() and path == tmp_path:
+            fails.clear()
+            raise OSError(number, os.strerror(number), str(path))
+        return stat(path, **told)
+
+    monkeypatch.setattr(os, "stat", failing)
+    with Heartbeat(tmp_path, seconds=0.01):
+        fails.set()
+        wait_until(lambda: not fails.is_set())
+        beats = beat_of(tmp_path).beats
+        wait_until(lambda: beat_of(tmp_path).beats > beats + 1)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"node": "a"}'])

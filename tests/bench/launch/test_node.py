@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -157,6 +158,29 @@ def test_a_disk_that_does_not_take_what_was_sent_is_told(
     assert trouble.said.endswith("the disk is full; free some space")
 
 
+@pytest.mark.parametrize(
+    ("number", "how"), [(errno.ENOMEM, "out_of_memory"), (errno.EAGAIN, "lost"), (errno.ENOENT, "lost")]
+)
+@pytest.mark.parametrize("what", ["Popen", "TemporaryFile"])
+def test_a_machine_that_cannot_start_the_command_is_told_in_its_words(
+    what: str, number: int, how: str, ordered: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine, or the same another time, can."""
+
+    def fail(*words: object, **told: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    order = ordered("")
+    monkeypatch.setattr(node.subprocess if what == "Popen" else node.tempfile, what, fail)
+    (over,) = run_ordered(order, gpu=None)
+    assert over == Over(
+        status="failed",
+        how=how,  # type: ignore[arg-type]
+        error=f"node {socket.gethostname()} could not run its command: [Errno {number}] {os.strerror(number)}",
+        conditions=None,
+    )
+
+
 def test_whoever_attends_to_it_no_more_ends_it_and_all_that_it_started(
     ordered: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +240,16 @@ def test_a_machine_with_another_version_of_the_project_runs_nothing(ordered: Cal
     assert isinstance(unfit, Unfit)
     assert unfit.said.startswith(f"node {socket.gethostname()} has another version of the project ({code_checksum()} ")
     assert not (order.folder / "seen.json").exists()
+
+
+def test_code_that_was_changed_since_the_last_trial_is_another_version(
+    ordered: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that attends to commands is the same; each command reads the code anew."""
+    order = ordered("")
+    monkeypatch.setattr("bench.train.conditions.SOURCES", ("impls",))
+    (unfit,) = run_ordered(order, gpu=None)
+    assert isinstance(unfit, Unfit)
 
 
 def test_what_a_killed_process_left_on_the_machine_is_removed_by_the_next() -> None:

@@ -6,11 +6,14 @@ import signal
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
+from bench.launch.executor import Ended
 from bench.launch.local import LocalExecutor
 from bench.launch.recorded import is_out_of_memory
-from bench.launch.scheduler import run_trials
+from bench.launch.scheduler import Running, run_trials
+from bench.launch.waiting import Waiting
 from bench.machine.processes import machine_name
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt
@@ -18,6 +21,7 @@ from bench.records.leases import Holder, take_lease
 from bench.records.record import Record, failure
 from bench.records.store import Store
 from bench.train.progress import Progress
+from tests.bench.launch.attending import Attended, Attending
 from tests.bench.launch.test_endings import checkpoints, ended, send_all, trial
 from tests.bench.launch.test_launch import SHORT, Watcher, children, servers
 
@@ -96,6 +100,45 @@ def test_what_is_the_trials_own_is_not_tried_again(tmp_path: Path) -> None:
     run([diverging, too_large], store, Watcher(), retries=1)
     assert hows(store.read(diverging.id)) == ["diverged"]
     assert hows(store.read(too_large.id)) == ["out_of_memory", "out_of_memory"], "that is the machine's"
+
+
+def test_a_command_that_somebody_else_asked_to_end_was_killed(tmp_path: Path) -> None:
+    """Which is the machine's, and tried again where it may be."""
+
+    def ask(_: Trial) -> None:
+        send_all(signal.SIGTERM, [child for child in psutil.Process().children() if "--attended" in child.cmdline()])
+
+    store, made = Store(tmp_path / "results"), trial()
+    run_trials([made], executor=Attending(tmp_path / "data"), store=store, display=Watcher(ask))
+    record = store.read(made.id)
+    assert record is not None
+    assert (record.status, record.error) == ("failed", "the trial's process was asked to end by SIGTERM, from outside")
+    assert hows(record) == ["killed"]
+
+
+def test_how_a_command_ended_is_told_by_whoever_attended_to_it(tmp_path: Path) -> None:
+    """Itself it knows no more than that it was asked to; an earlier attempt that the user stopped stays so."""
+    store, made, watcher = Store(tmp_path), trial(), Watcher()
+    for how in ("stopped", "timeout"):
+        lease = take_lease(tmp_path, made.id)
+        assert lease is not None
+        attempt = Attempt(tmp_path, lease=lease)
+        attempt.start()
+        attempt.begin(node="here", device="cpu")
+        attempt.close("stopped", "it was asked to end")
+        (attempt.running / "checkpoint-1.npz").touch()
+        if how == "stopped":
+            attempt.end()
+    waiting = Waiting([], store=store, before={}, command="", workers=1)
+    running = Running(Attending(tmp_path), waiting=waiting, store=store, display=watcher)
+    handle = Attended(trial=made, attempt=attempt)
+    running._end(Ended(handle=handle, status="timeout", how="timeout", error="too long", conditions=None))
+    record = store.read(made.id)
+    assert record is not None
+    assert [(attempt.how, attempt.error) for attempt in record.attempts] == [
+        ("stopped", "it was asked to end"),
+        ("timeout", "too long"),
+    ]
 
 
 def test_an_error_for_want_of_memory_is_known_by_its_reason_too() -> None:

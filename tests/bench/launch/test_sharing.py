@@ -16,9 +16,11 @@ import pytest
 from bench.launch.executor import Event
 from bench.launch.local import LocalExecutor
 from bench.launch.scheduler import run_trials
+from bench.launch.waiting import Waiting
 from bench.plan import sweep as sweeps
 from bench.plan.trial import Trial
 from bench.records.attempt import Attempt, attempts
+from bench.records.attempted import How
 from bench.records.format import SCHEMA
 from bench.records.leases import Holder, Lease, leased_trials, take_lease
 from bench.records.record import Record, Status, failure
@@ -124,6 +126,42 @@ def test_what_another_run_ends_is_not_run_again(
     run_trials([made], executor=executor, store=Store(tmp_path), display=watcher)
     assert watcher.events == [("shared", made.id)]
     assert watcher.records[made.id].status == status
+
+
+def fail_in_another_run(results: Path, made: Trial, how: How) -> None:
+    lease = take_lease(results, made.id)
+    assert lease is not None
+    other = Attempt(results, lease=lease)
+    other.start()
+    other.begin(node="elsewhere", device="cpu")
+    other.close(how, "no more")
+    other.write(failure(made, status="failed", error="no more"))
+    other.end()
+
+
+@pytest.mark.parametrize(("how", "retries"), [("killed", 1), ("killed", 0), ("failed", 1)])
+def test_what_the_machine_ended_in_another_run_is_tried_again_as_often_as_this_one_may(
+    how: How, retries: int, tmp_path: Path
+) -> None:
+    """That run puts it back, and is about to try it again itself: it has not ended."""
+    made, shared = trial(), list[str]()
+    waiting = Waiting([made], store=Store(tmp_path), before={}, command="", workers=1, retries=retries)
+
+    def take() -> bool:
+        taken = waiting.take(shared=lambda trial, record: shared.append(record.status), between=lambda: None)
+        if taken is not None:
+            taken[1].end()
+            waiting.put_back(made)
+        return taken is not None
+
+    fail_in_another_run(tmp_path, made, how)
+    if how == "killed" and retries:
+        assert take()
+        assert take(), "it did not begin, which is no try"
+        fail_in_another_run(tmp_path, made, how)
+    assert not shared
+    assert not take()
+    assert shared == ["failed"]
 
 
 def test_a_failure_of_an_earlier_run_is_run_again(tmp_path: Path) -> None:

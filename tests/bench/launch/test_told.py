@@ -88,3 +88,18 @@ def test_the_live_table_says_which_node_and_device() -> None:
     (queued,) = [line for line in console.file.getvalue().splitlines()[-6:] if "seed=1" in line]
     assert "node7  GPU 3   starting" in placed
     assert "queued" in queued
+
+
+def test_the_live_table_forgets_where_a_trial_ran_that_waits_again() -> None:
+    made = trial()
+    console = Console(file=StringIO(), width=120, force_terminal=True)
+    with LiveDisplay(
+        console, trials=1, countdown=Countdown({made.id: 1.0}, groups={made.id: groups(made)}, workers=1)
+    ) as display:
+        display.started(made)
+        display.placed(made, Where(node="node7", device="GPU 3"))
+        display.put_back(made, "it was lost")
+        display.started(made)
+    (row,) = [line for line in console.file.getvalue().splitlines()[-6:] if "lstm" in line and "waits" not in line]
+    assert "queued" in row
+    assert "node7" not in row

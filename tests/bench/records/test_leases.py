@@ -202,6 +202,21 @@ def test_who_is_slower_to_take_over_passes_by(tmp_path: Path, monkeypatch: pytes
     assert faster[0].held()
 
 
+def test_a_lease_whose_link_was_made_is_this_ones_whatever_the_disk_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file server asks again where an answer was lost, and is told that the link exists."""
+    link = os.link
+
+    def made_twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", made_twice)
+    assert taken(tmp_path).held()
+    assert take_lease(tmp_path, TRIAL) is None
+
+
 def take_and_tell(results: Path, start: Any, told: Any) -> None:
     start.wait()
     told.put(take_lease(results, TRIAL) is not None)

@@ -25,7 +25,7 @@ from bench.train.checkpoint import (
     remove_checkpoints,
     write_checkpoint,
 )
-from bench.train.conditions import SOURCES, code_checksum
+from bench.train.conditions import SOURCES, code_checksum_now
 from impls.parameters import checksum
 
 CONDITIONS = {"code": "abc", "threads": "2"}
@@ -202,9 +202,9 @@ def test_the_codes_checksum_follows_every_file(folder: str, tmp_path: Path) -> N
     found = set()
     for content in ("a = 1\n", "a = 2\n"):
         path.write_text(content)
-        found.add(code_checksum.__wrapped__(tmp_path))
+        found.add(code_checksum_now(tmp_path))
     path.rename(path.with_name("other.py"))
-    found.add(code_checksum.__wrapped__(tmp_path))
+    found.add(code_checksum_now(tmp_path))
     assert len(found) == 3
 
 
