@@ -71,7 +71,9 @@ def write_sweeps(folder: Path, orders: Mapping[str, Sequence[int]] = ORDERS) -> 
 
 
 def results_of(store: Store, *, left: Callable[[Path], Mapping[str, Any]] = left) -> dict[str, Result]:
-    """All that a trial's result is, by trial id: bit for bit, but for its times and its command.
+    """All that a trial's result is, by trial id: bit for bit, but for its times, its command and the project's commit.
+
+    Whoever commits meanwhile is no fault.
 
     Args:
         store: where the trials are.
@@ -80,6 +82,7 @@ def results_of(store: Store, *, left: Callable[[Path], Mapping[str, Any]] = left
     found = {}
     for trial_id, record in store.survey().records.items():
         told = {name: value for name, value in numbers(record).items() if name not in ("command", "workers")}
+        told["environment"] = {name: value for name, value in told["environment"].items() if name != "project"}
         found[trial_id] = {"record": told, **left(store.folder_of(trial_id))}
     return found
 
