@@ -40,11 +40,7 @@ def unroll_fast(
     `updates` and `gate_noise` are constants to the gradient, which cannot itself be differentiated.
     """
     implementation = implementation_of(
-        "fast",
-        device=inputs.device.type,
-        dtype=dtype_name(inputs.dtype),
-        precision=spec.precision,
-        index=inputs.device.index,
+        "fast", device=str(inputs.device), dtype=dtype_name(inputs.dtype), precision=spec.precision
     )
     options = {"updates": updates, "gate_noise": gate_noise, "lengths": lengths}
     if implementation == "tiles":

@@ -11,9 +11,7 @@ _TILE_DTYPES = ("float32", "float64")
 _TILE_CAPABILITY = (8, 0)  # that of the first cards whose tensor cores keep float32 in three products
 
 
-def implementation_of(
-    engine: str, *, device: str, dtype: str, precision: str = "float32", index: int | None = None
-) -> str:
+def implementation_of(engine: str, *, device: str, dtype: str, precision: str = "float32") -> str:
     """The name of what `unroll` runs.
 
     Of what is fast, `kernels` read float32 and float64 in the CPU's memory, `tiles` the same on a CUDA device where
@@ -21,10 +19,9 @@ def implementation_of(
 
     Args:
         engine: one of `impls.contract.MODEL_ENGINES`.
-        device: the type of the inputs' device, such as `cpu` or `cuda`.
+        device: the inputs' device, such as `cpu`, `cuda:1`, or `cuda` for the current one.
         dtype: the inputs' floating type, such as `float32`.
         precision: one of `impls.contract.PRECISIONS`.
-        index: which of several such devices; None is the current one.
     """
     if engine != "fast":
         return engine
@@ -32,17 +29,17 @@ def implementation_of(
         return "operations"
     if device == "cpu" and dtype in _KERNEL_DTYPES:
         return "kernels"
-    if device == "cuda" and dtype in _TILE_DTYPES and _has_tiles(index):
+    if device.partition(":")[0] == "cuda" and dtype in _TILE_DTYPES and _has_tiles(device):
         return "tiles"
     return "operations"
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _has_tiles(index: int | None) -> bool:
+def _has_tiles(device: str) -> bool:
     """Whether Triton is here, and the CUDA device is one that the kernels are written for."""
     return (
         importlib.util.find_spec("triton") is not None
         and torch.version.cuda is not None
         and torch.cuda.is_available()
-        and torch.cuda.get_device_capability(index) >= _TILE_CAPABILITY
+        and torch.cuda.get_device_capability(device) >= _TILE_CAPABILITY
     )

@@ -239,10 +239,10 @@ def test_a_device_that_the_kernels_are_not_for_takes_the_dense_form(monkeypatch:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     told = []
     cards = ((9, 0), (8, 0), (7, 5))
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: cards[index])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[torch.device(device).index])
     for index in range(len(cards)):
         dtypes = ("float32", "float16")
-        told.append([implementation_of("fast", device="cuda", dtype=dtype, index=index) for dtype in dtypes])
+        told.append([implementation_of("fast", device=f"cuda:{index}", dtype=dtype) for dtype in dtypes])
     assert told == [["tiles", "operations"], ["tiles", "operations"], ["operations", "operations"]]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert implementation_of("fast", device="cuda", dtype="float32") == "operations"
