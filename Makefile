@@ -8,7 +8,7 @@ ROUNDS ?= 1000
 RAY_ROUNDS ?= 100
 SWEEP ?= quick
 # The sweeps of results/reference.
-EVIDENCE := digits frameworks ablations-skips table1-cpu table2-cpu table4-cpu
+EVIDENCE := digits frameworks ablations-skips table1-cpu table1-cpu-budget table2-cpu table4-cpu
 
 .PHONY: install quick test test-slow test-tracking lint format speed mutants soak paper evidence report clean help
 
