@@ -22,10 +22,11 @@ UNTOLD = re.compile(r"\w*_(CACHE|DIR|HOME|KEY|LOGS?|PASSWORD|PATH|ROOT|SECRET|TO
 # A record tells of these by other names.
 TOLD_ELSEWHERE = {*THREAD_VARIABLES, VISIBLE}
 # What this harness sets, and what threadpoolctl and scikit-learn do once they are imported.
-OURS = {
-    **{ORDER_VARIABLE: FIXED_ORDER, WAIT_VARIABLE: ASLEEP},
-    **gpu_variables(None),
-    **{"KMP_DUPLICATE_LIB_OK": "True", "KMP_INIT_AT_FORK": "FALSE"},
+OURS = gpu_variables(None) | {
+    ORDER_VARIABLE: FIXED_ORDER,
+    WAIT_VARIABLE: ASLEEP,
+    "KMP_DUPLICATE_LIB_OK": "True",
+    "KMP_INIT_AT_FORK": "FALSE",
 }
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-import pandas as pd
 
 from bench.report.numbers import exact
 
@@ -171,7 +170,7 @@ def plain(value: Any) -> str:
     """A chosen value as text: yes or no, a number in all its digits, or the name itself."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if pd.isna(value):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "none"
     if isinstance(value, int | float):
         return exact(value)

@@ -11,7 +11,7 @@ from bench.report.company import MIXED, MIXED_TIMES
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.words import agreement
 from bench.report.figures.style import Picture
-from bench.report.frames import STATUSES, rows_of
+from bench.report.frames import MISSING, STATUSES, rows_of
 from bench.report.names import (
     UPDATES_IN_PERCENT,
     best_word,
@@ -58,7 +58,7 @@ def _best(problem: str, rows: pd.DataFrame, *, asked: pd.DataFrame) -> str:
     ranked = means[means["quality"].notna()].sort_values("quality", ascending=not higher, kind="stable").reset_index()
     solved = ""
     if rows["solved"].notna().any():
-        missing = int((asked["status"] == "missing").sum())
+        missing = int((asked["status"] == MISSING).sum())
         ended = many(len(asked) - missing, "trial")
         solved = f"{sum(value is True for value in rows['solved'])} of {ended} solved the task"
         solved += f", {missing} not run" if missing else ""
@@ -192,7 +192,7 @@ def holes(trials: pd.DataFrame, *, problems: Mapping[str, str]) -> Section:
             "seed": troubled["seed"],
             "status": troubled["status"],
             "error": [
-                error or ("no record yet" if status == "missing" else "–")
+                error or ("no record yet" if status == MISSING else "–")
                 for error, status in zip(troubled["error"], troubled["status"], strict=True)
             ],
             "trial_id": troubled["trial_id"],

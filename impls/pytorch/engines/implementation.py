@@ -19,7 +19,7 @@ def implementation_of(engine: str, *, device: str, dtype: str, precision: str = 
 
     Args:
         engine: one of `impls.contract.MODEL_ENGINES`.
-        device: the inputs' device, such as `cpu`, `cuda:1`, or `cuda` for the current one.
+        device: the inputs' device, such as `cpu`, `cpu:0`, `cuda:1`, or `cuda` for the current one.
         dtype: the inputs' floating type, such as `float32`.
         precision: one of `impls.contract.PRECISIONS`.
     """
@@ -27,9 +27,10 @@ def implementation_of(engine: str, *, device: str, dtype: str, precision: str = 
         return engine
     if precision != "float32":
         return "operations"
-    if device == "cpu" and dtype in _KERNEL_DTYPES:
+    kind = device.partition(":")[0]
+    if kind == "cpu" and dtype in _KERNEL_DTYPES:
         return "kernels"
-    if device.partition(":")[0] == "cuda" and dtype in _TILE_DTYPES and _has_tiles(device):
+    if kind == "cuda" and dtype in _TILE_DTYPES and _has_tiles(device):
         return "tiles"
     return "operations"
 

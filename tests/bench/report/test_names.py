@@ -111,6 +111,11 @@ def test_ordinals(number: int, text: str) -> None:
     assert names.ordinal(number) == text
 
 
+def test_chosen_values_are_plain() -> None:
+    values = [True, 0.001, "round_gate", [1, 2], float("nan"), None]
+    assert [names.plain(value) for value in values] == ["yes", "0.001", "round gate", "[1, 2]", "none", "none"]
+
+
 def test_heads_have_units() -> None:
     assert names.head("step_milliseconds") == "training step (ms)"
     assert names.head("protocol.batch_size") == "batch size"

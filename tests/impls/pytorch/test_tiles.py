@@ -246,3 +246,4 @@ def test_a_device_that_the_kernels_are_not_for_takes_the_dense_form(monkeypatch:
     assert told == [["tiles", "operations"], ["tiles", "operations"], ["operations", "operations"]]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert implementation_of("fast", device="cuda", dtype="float32") == "operations"
+    assert implementation_of("fast", device="cpu:0", dtype="float32") == "kernels"
