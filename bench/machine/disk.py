@@ -6,8 +6,8 @@ import errno
 import fcntl
 import glob
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -152,20 +152,42 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """
     with disk_explained(path):
         _remove_abandoned(path)
-        with _temporary(path) as temporary:
-            with _answer():
-                write(temporary)
-            with _answer(), temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            with _answer():
-                temporary.chmod(0o644)
-                temporary.replace(path)
+        while not _written(path, write):
+            pass
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             with _answer():
                 os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _written(path: Path, write: Callable[[Path], None]) -> bool:
+    """Writes a file under a name of its own, and renames it; False where another took it for abandoned meanwhile.
+
+    It is locked for as long as it is written, and gone whenever this ends: its name is known before there is a file,
+    since a signal may end this between any two of its steps.
+    """
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    handle = None
+    try:
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        with suppress(OSError):  # a disk without locks: then nobody removes what is left
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if not os.fstat(handle).st_nlink:  # before it was locked
+            return False
+        with _answer():
+            write(temporary)
+        with _answer(), temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        with _answer():
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -175,25 +197,6 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
     write_atomically(path, write)
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """A new file beside `path`, locked for as long as somebody writes it, and gone then."""
-    while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        with suppress(OSError):  # a disk without locks: then nobody removes what is left
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle).st_nlink:  # else it was taken for abandoned before it was locked
-            break
-        os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        os.close(handle)
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
 
 from bench.errors import DiskError
-from bench.machine.disk import copy_folder, disk_explained, write_atomically
+from bench.machine import disk
+from bench.machine.disk import copy_folder, disk_explained, write_atomically, write_text
 from bench.records.store import write_arrays, write_curve
 from bench.train.checkpoint import Checkpoint, Header, write_checkpoint
 from tests.bench.disks import SmallDisk
@@ -115,6 +118,47 @@ def test_what_is_not_the_disks_fault_stays_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(type(error)) as raised, disk_explained(tmp_path / "file"):
             raise error
         assert raised.value is error
+
+
+class AskedToEndError(BaseException):
+    """As a signal's handler raises it, wherever the program is."""
+
+
+# A file that was open then is closed later, which is of no matter here.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_writer_that_is_asked_to_end_between_any_two_instructions_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "curve.csv"
+    path.write_text("old")
+    instructions = wholes = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[[FrameType, str, object], object] | None:
+        nonlocal instructions
+        if frame.f_code.co_filename != disk.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            instructions += 1
+            if instructions == last:
+                raise AskedToEndError
+        return trace
+
+    for last in range(1, 10_000):
+        instructions = 0
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            write_text(path, "new")
+            break
+        except AskedToEndError:
+            pass
+        finally:
+            sys.settrace(before)
+        assert [file.name for file in tmp_path.iterdir()] == [path.name], f"ended after {last} instructions"
+        assert path.read_text() in ("old", "new")
+        wholes += path.read_text() == "new"
+        path.write_text("old")
+    assert 0 < wholes < last - 100, "it was ended before and after the new file came to its place"
+    assert path.read_text() == "new"
 
 
 def test_a_folder_is_copied_whole_or_not_at_all(small_disk: SmallDisk, tmp_path: Path) -> None:
