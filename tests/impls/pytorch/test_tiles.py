@@ -56,6 +56,33 @@ def test_a_kernel_compiles_for_a_gpu_and_spills_nothing(name: str) -> None:
     assert found.shared <= MOST_SHARED
 
 
+@pytest.mark.covering
+@pytest.mark.parametrize("name", ["forward", "backward"])
+@pytest.mark.parametrize(
+    ("cell", "units", "streamed"),
+    [
+        ("skip_lstm", (64,), False),
+        ("skip_gru", (110,), False),
+        ("skip_lstm", (110,), True),  # 196 KB
+        ("skip_gru", (64, 64), False),
+        ("skip_gru", (110, 110), True),
+    ],
+    ids=str,
+)
+def test_matrices_stay_on_a_multiprocessor_where_they_fit(
+    cell: str, units: tuple[int, ...], streamed: bool, name: str
+) -> None:
+    import triton
+
+    from impls.contract import CellSpec
+    from impls.pytorch.engines.tiles.resources import resources_of
+
+    if not streamed and tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 9):
+        pytest.skip(f"Triton {triton.__version__} copies past the first cache, whatever it is told; 3.9 does not")
+    found = resources_of(name, CellSpec(cell=cell, input_size=2, units=units), capability=90)
+    assert (found.streamed > 0) == streamed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("units", [(110,), (128,), (256,), (110, 110)], ids=str)

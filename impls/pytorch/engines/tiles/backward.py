@@ -36,7 +36,8 @@ def backward_kernel(
     KIND: tl.constexpr, ACTIVATION: tl.constexpr, NORM: tl.constexpr, DECISION: tl.constexpr,
     GATE_LAYER: tl.constexpr, UNITS: tl.constexpr, WIDTH: tl.constexpr, BLOCKS: tl.constexpr,
     OF_H: tl.constexpr, OF_GATES: tl.constexpr,
-    TILE: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_U: tl.constexpr, PRECISION: tl.constexpr,
+    TILE: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_U: tl.constexpr,
+    PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Takes a tile back to the initial state.
 
@@ -121,7 +122,7 @@ def backward_kernel(
                 wide_rows * (3 * WIDTH), live,
                 KIND, ACTIVATION, NORM, LAYER, LAYER == LAYERS - 1, SKIPS and LAYER == GATE_LAYER, OF_H,
                 UNITS[LAYER], WIDTH,
-                BLOCK_K, BLOCK_N, BLOCK_U, PRECISION,
+                BLOCK_K, BLOCK_N, BLOCK_U, PRECISION, CACHE,
             )  # fmt: skip
         side = tl.where(live, 1 - side, side)
         slot = tl.where(live, old, slot)

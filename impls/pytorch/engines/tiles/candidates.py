@@ -16,14 +16,14 @@ from impls.pytorch.engines.tiles.products import product
 def recur(
     state, old_at, held, held_at, weights, live,
     EARLY: tl.constexpr, GATES: tl.constexpr, WIDTH: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_G: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_K: tl.constexpr, BLOCK_G: tl.constexpr, PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Writes `h U` of one layer's gates that wait for no other to `held`; `weights` are those that meet h."""
     for start in range(0, EARLY * WIDTH, BLOCK_G):
         columns = start + tl.arange(0, BLOCK_G)
         total = tl.zeros((live.shape[0], BLOCK_G), state.dtype.element_ty)
         total = product(
-            total, state, old_at, live, WIDTH, weights, GATES * WIDTH, columns, EARLY * WIDTH, BLOCK_K, PRECISION
+            total, state, old_at, live, WIDTH, weights, GATES * WIDTH, columns, EARLY * WIDTH, BLOCK_K, PRECISION, CACHE
         )
         inside = live[:, None] & (columns < EARLY * WIDTH)[None, :]
         tl.store(held + held_at[:, None] + columns[None, :], total, mask=inside)
@@ -33,7 +33,7 @@ def recur(
 def preactivate(
     read, read_at, DEPTH: tl.constexpr, state, old_at, held, held_at, early, early_at, late, late_at, weights, live,
     EARLY: tl.constexpr, GATES: tl.constexpr, WIDTH: tl.constexpr, READ_HELD: tl.constexpr, WRITE_HELD: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_G: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_K: tl.constexpr, BLOCK_G: tl.constexpr, PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Writes one layer's pre-activations: of the gates that wait for no other to `early`, of the others to `late`.
 
@@ -54,12 +54,12 @@ def preactivate(
             if start < EARLY * WIDTH:
                 total = product(
                     total, state, old_at, live, WIDTH, of_state, GATES * WIDTH, columns, EARLY * WIDTH,
-                    BLOCK_K, PRECISION,
+                    BLOCK_K, PRECISION, CACHE,
                 )  # fmt: skip
             if WRITE_HELD:
                 tl.store(held_here, total, mask=inside)
         total = product(
-            total, read, read_at, live, DEPTH, weights, GATES * WIDTH, columns, GATES * WIDTH, BLOCK_K, PRECISION
+            total, read, read_at, live, DEPTH, weights, GATES * WIDTH, columns, GATES * WIDTH, BLOCK_K, PRECISION, CACHE
         )
         total += tl.load(of_bias + columns, mask=columns < GATES * WIDTH, other=0.0)[None, :]
         tl.store(early + early_at[:, None] + columns[None, :], total, mask=inside)
@@ -70,7 +70,7 @@ def preactivate(
 @triton.jit
 def wait_for_reset(
     work, work_at, weights, live, GATES: tl.constexpr, WIDTH: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_N: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_K: tl.constexpr, BLOCK_N: tl.constexpr, PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Writes a GRU's pre-activation of n, with the product of `r h`; `weights` are those that meet `r h`."""
     for start in range(0, WIDTH, BLOCK_N):
@@ -79,7 +79,18 @@ def wait_for_reset(
         here = work + work_at[:, None] + columns[None, :]
         total = tl.load(here + 2 * WIDTH, mask=inside, other=0.0)
         total = product(
-            total, work, work_at + 3 * WIDTH, live, WIDTH, weights, GATES * WIDTH, columns, WIDTH, BLOCK_K, PRECISION
+            total,
+            work,
+            work_at + 3 * WIDTH,
+            live,
+            WIDTH,
+            weights,
+            GATES * WIDTH,
+            columns,
+            WIDTH,
+            BLOCK_K,
+            PRECISION,
+            CACHE,
         )
         tl.store(here + 4 * WIDTH, total, mask=inside)
 
@@ -92,7 +103,7 @@ def stack_candidate(
     FEATURES: tl.constexpr, UNITS: tl.constexpr, WIDTH: tl.constexpr,
     READ_HELD: tl.constexpr, WRITE_HELD: tl.constexpr, WRITE_GATES: tl.constexpr,
     BLOCK_K: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_U: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Writes the candidate states of all layers; returns their product with the skip gate's weights, `[rows]` float64.
 
@@ -110,7 +121,7 @@ def stack_candidate(
         UNITS, WIDTH: units of each layer, and the padded units of any.
         READ_HELD, WRITE_HELD: whether `h U` is taken from `held`, or written there.
         WRITE_GATES: whether the activated gates are kept.
-        BLOCK_K, BLOCK_G, BLOCK_N, BLOCK_U, PRECISION: see `tile_sizes.py`.
+        BLOCK_K, BLOCK_G, BLOCK_N, BLOCK_U, PRECISION, CACHE: see `tile_sizes.py`.
     """
     GATES: tl.constexpr = 4 if KIND == LSTM else 3
     EARLY: tl.constexpr = 4 if KIND == LSTM else 2
@@ -125,7 +136,7 @@ def stack_candidate(
             FEATURES if LAYER == 0 else WIDTH,
             state, own_old + (LEAVES - 1) * WIDTH, held, held_at + LAYER * EARLY * WIDTH,
             pre if NORM else work, own_pre if NORM else work_at, work, work_at, own_weights, live,
-            EARLY, GATES, WIDTH, READ_HELD, WRITE_HELD, BLOCK_K, BLOCK_G, PRECISION,
+            EARLY, GATES, WIDTH, READ_HELD, WRITE_HELD, BLOCK_K, BLOCK_G, PRECISION, CACHE,
         )  # fmt: skip
         tl.debug_barrier()
         if NORM:
@@ -145,7 +156,7 @@ def stack_candidate(
             reset_gru(state, work, own_old, work_at, live, UNITS[LAYER], WIDTH, BLOCK_U)
             tl.debug_barrier()
             of_reset = own_weights + (FEATURES if LAYER == 0 else WIDTH) * GATES * WIDTH + EARLY * WIDTH
-            wait_for_reset(work, work_at, of_reset, live, GATES, WIDTH, BLOCK_K, BLOCK_N, PRECISION)
+            wait_for_reset(work, work_at, of_reset, live, GATES, WIDTH, BLOCK_K, BLOCK_N, PRECISION, CACHE)
             tl.debug_barrier()
             logit += complete_gru(
                 gate_weights, state, gates, work, own_old, own_new, own_gates, work_at, live, spoil,

@@ -58,6 +58,7 @@ def constants_of(
         "BLOCK_N": sizes.block_n,
         "BLOCK_U": sizes.block_u,
         "PRECISION": sizes.precision,
+        "CACHE": sizes.cache,
         "ROWS": RUN_ROWS,
         "BLOCK": block,
         "BLOCKS": -(-(state if spec.skips else sizes.width) // block),

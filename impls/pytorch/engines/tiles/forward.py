@@ -26,7 +26,7 @@ def forward_kernel(
     GATE_LAYER: tl.constexpr, FEATURES: tl.constexpr, UNITS: tl.constexpr, WIDTH: tl.constexpr,
     KEEP: tl.constexpr, BY_TIME: tl.constexpr,
     TILE: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_U: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Runs a tile; see `buffers.py` for the arrays.
 
@@ -62,7 +62,7 @@ def forward_kernel(
             wide_rows * ((GATES + 2) * WIDTH),
             live, spoil,
             KIND, ACTIVATION, NORM, GATE_LAYER, FEATURES, UNITS, WIDTH, False, KEEP and SKIPS, KEEP,
-            BLOCK_K, BLOCK_G, BLOCK_N, BLOCK_U, PRECISION,
+            BLOCK_K, BLOCK_G, BLOCK_N, BLOCK_U, PRECISION, CACHE,
         )  # fmt: skip
         slot = tl.where(live, following, slot)
         if SKIPS:
@@ -87,6 +87,6 @@ def forward_kernel(
                     held_at = (steps * batch + wide_rows) * (LAYERS * EARLY * WIDTH)
                     recur(
                         state, old_at + (LAYER * LEAVES + LEAVES - 1) * WIDTH, held, held_at + LAYER * EARLY * WIDTH,
-                        own_weights, skipping, EARLY, GATES, WIDTH, BLOCK_K, BLOCK_G, PRECISION,
+                        own_weights, skipping, EARLY, GATES, WIDTH, BLOCK_K, BLOCK_G, PRECISION, CACHE,
                     )  # fmt: skip
                     own_weights += (2 * WIDTH + 1) * GATES * WIDTH

@@ -21,6 +21,7 @@ def product(
     width,
     BLOCK_K: tl.constexpr,
     PRECISION: tl.constexpr,
+    CACHE: tl.constexpr,
 ):
     """`total + rows @ matrix`, of some of the matrix's columns.
 
@@ -32,6 +33,7 @@ def product(
         columns, width: which columns; those from `width` on are taken for 0.
         BLOCK_K: depth of a block.
         PRECISION: of `tl.dot`: `ieee`, or `tf32x3`, three products of tensor cores that together keep float32.
+        CACHE: what is to keep the matrix at hand: `.ca`, the multiprocessor's own memory too, or `.cg`, the card's L2.
     """
     if DEPTH <= FEW:
         for PLACE in tl.static_range(DEPTH):
@@ -44,6 +46,6 @@ def product(
             within = along < DEPTH
             left = tl.load(rows + rows_at[:, None] + along[None, :], mask=live[:, None] & within[None, :], other=0.0)
             here = matrix + along[:, None] * stride + columns[None, :]
-            right = tl.load(here, mask=within[:, None] & (columns < width)[None, :], other=0.0)
+            right = tl.load(here, mask=within[:, None] & (columns < width)[None, :], other=0.0, cache_modifier=CACHE)
             total = tl.dot(left, right, total, input_precision=PRECISION, out_dtype=total.dtype)
     return total

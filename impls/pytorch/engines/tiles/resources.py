@@ -36,11 +36,19 @@ _SIZES = ("batch", "steps", "h_batch", "h_time", "h_unit")
 
 
 class Resources(NamedTuple):
-    """Of one compiled kernel: registers of a thread, bytes that a thread spills, bytes of shared memory a program."""
+    """Of one compiled kernel.
+
+    Attributes:
+        registers: of a thread.
+        spilled: bytes that a thread spills.
+        shared: bytes of shared memory a program.
+        streamed: copies that pass the multiprocessor's own cache by, from L2 to shared memory.
+    """
 
     registers: int
     spilled: int
     shared: int
+    streamed: int
 
 
 def kernels_of(spec: CellSpec) -> list[str]:
@@ -70,7 +78,7 @@ def resources_of(name: str, spec: CellSpec, *, capability: int, **asked: Any) ->
     source = ASTSource(kernel, signature, compiled_in, aligned)
     built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=launch)
     registers, spilled = _assembled(built.asm["ptx"], capability)
-    return Resources(registers, spilled, built.metadata.shared)
+    return Resources(registers, spilled, built.metadata.shared, built.asm["ptx"].count("cp.async.cg"))
 
 
 def _assembled(ptx: str, capability: int) -> tuple[int, int]:

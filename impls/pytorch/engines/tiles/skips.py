@@ -18,7 +18,7 @@ def skips_kernel(
     KIND: tl.constexpr, ACTIVATION: tl.constexpr, NORM: tl.constexpr, GATE_LAYER: tl.constexpr,
     FEATURES: tl.constexpr, UNITS: tl.constexpr, WIDTH: tl.constexpr,
     TILE: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_U: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Writes the candidate state and Δũ of each skipped step in the step's own slot, which no state takes.
 
@@ -55,7 +55,7 @@ def skips_kernel(
                 places.to(tl.int64) * ((GATES + 2) * WIDTH),
                 live, tl.zeros(live.shape, state.dtype.element_ty),
                 KIND, ACTIVATION, NORM, GATE_LAYER, FEATURES, UNITS, WIDTH, True, False, False,
-                BLOCK_K, BLOCK_G, BLOCK_N, BLOCK_U, PRECISION,
+                BLOCK_K, BLOCK_G, BLOCK_N, BLOCK_U, PRECISION, CACHE,
             )  # fmt: skip
             found = sigmoid((logit + tl.load(gate_bias).to(tl.float64)).to(proposed.dtype.element_ty))
             tl.store(proposed + at, found, mask=live)

@@ -9,6 +9,9 @@ import torch
 from impls.contract import CellSpec
 
 _PANEL = 16  # what widths are padded to: the least that tensor cores multiply
+# Bytes of matrices that stay in the first cache of an H100's multiprocessor: 256 KB, less 64 of shared memory for the
+# blocks on their way, less what a round reads and writes besides.
+MOST_RESIDENT = 160 * 1024
 MOST_PROGRAMS = 528  # of the kernel whose programs take block after block: four a multiprocessor of an H100
 
 
@@ -24,6 +27,8 @@ class TileSizes(NamedTuple):
         warps: of a program.
         stages: blocks of a product that are on their way at a time.
         precision: of products.
+        cache: where a round's matrices are kept for the next one: on the multiprocessor where all of them have room,
+            `.ca`; else they stream from L2, `.cg`, and push nothing else out.
     """
 
     width: int
@@ -35,6 +40,7 @@ class TileSizes(NamedTuple):
     warps: int
     stages: int
     precision: str
+    cache: str
 
 
 def tile_sizes(spec: CellSpec, *, dtype: torch.dtype) -> TileSizes:
@@ -42,6 +48,8 @@ def tile_sizes(spec: CellSpec, *, dtype: torch.dtype) -> TileSizes:
     width = -(-max(spec.units) // _PANEL) * _PANEL
     power = 1 << (width - 1).bit_length()
     single = dtype == torch.float32  # numbers of twice the size take twice the room
+    rows_of_matrices = sum(2 * width if layer else spec.input_size + width for layer in range(len(spec.units)))
+    resident = rows_of_matrices * len(spec.kind.gates) * width * dtype.itemsize <= MOST_RESIDENT
     return TileSizes(
         width=width,
         rows=16,
@@ -52,6 +60,7 @@ def tile_sizes(spec: CellSpec, *, dtype: torch.dtype) -> TileSizes:
         warps=8 if power >= 64 else 4,
         stages=4 if single else 2,
         precision="tf32x3" if single else "ieee",
+        cache=".ca" if resident else ".cg",
     )
 
 

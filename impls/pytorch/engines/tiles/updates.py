@@ -39,7 +39,7 @@ def back_layer(
     old_at, new_at, gates_at, pre_at, changes_at, normed_at, flow_at, of_old_at, run_at, work_at, live,
     KIND: tl.constexpr, ACTIVATION: tl.constexpr, NORM: tl.constexpr, LAYER: tl.constexpr, TOP: tl.constexpr,
     FED: tl.constexpr, OF_H: tl.constexpr, UNITS: tl.constexpr, WIDTH: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_U: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_K: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_U: tl.constexpr, PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Writes the gradients of one layer's pre-activations, of its old state, and of what it reads if that is a layer.
 
@@ -76,7 +76,7 @@ def back_layer(
             total = tl.zeros((live.shape[0], BLOCK_N), state.dtype.element_ty)
             total = product(
                 total, changes, changes_at + 2 * WIDTH, live, WIDTH, turned + 2 * WIDTH * WIDTH, WIDTH, columns, WIDTH,
-                BLOCK_K, PRECISION,
+                BLOCK_K, PRECISION, CACHE,
             )  # fmt: skip
             inside = live[:, None] & (columns < WIDTH)[None, :]
             tl.store(work + work_at[:, None] + WIDTH + columns[None, :], total, mask=inside)
@@ -109,14 +109,14 @@ def back_layer(
         else:
             total = tl.load(work + work_at[:, None] + 2 * WIDTH + columns[None, :], mask=inside, other=0.0)
         total = product(
-            total, changes, changes_at, live, EARLY * WIDTH, turned, WIDTH, columns, WIDTH, BLOCK_K, PRECISION
+            total, changes, changes_at, live, EARLY * WIDTH, turned, WIDTH, columns, WIDTH, BLOCK_K, PRECISION, CACHE
         )
         tl.store(flow + (of_old_at + (LEAVES - 1) * WIDTH)[:, None] + columns[None, :], total, mask=inside)
         if LAYER > 0:
             below = tl.zeros((live.shape[0], BLOCK_N), state.dtype.element_ty)
             below = product(
                 below, changes, changes_at, live, GATES * WIDTH, turned + GATES * WIDTH * WIDTH, WIDTH, columns, WIDTH,
-                BLOCK_K, PRECISION,
+                BLOCK_K, PRECISION, CACHE,
             )  # fmt: skip
             tl.store(work + work_at[:, None] + columns[None, :], below, mask=inside)
     tl.debug_barrier()
