@@ -13,6 +13,8 @@ from tests.order import longest_first
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Layers are imported by tests themselves, whatever a developer's own Keras runs on.
 os.environ["KERAS_BACKEND"] = "tensorflow"
+# Trials of tests keep what TensorFlow compiles away from the developer's own.
+os.environ["SKIPRNN_BENCH_CACHE"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "programs")
 # The tensors of tests are tiny: two frameworks' threads spend longer waiting for each other than working.
 for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(variable, "1")

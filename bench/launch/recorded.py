@@ -7,6 +7,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -92,17 +93,18 @@ def run_recorded(
             # Imported here so that an import that fails is recorded like any other failure.
             from bench.train.training import run_trial
 
-            run_trial(
-                trial,
-                store=store,
-                data=data,
-                threads=threads,
-                report=watcher.tell,
-                alive=lives,
-                ends=_ignore_requests,
-                started=started,
-                import_seconds=import_seconds,
-            )
+            with _programs_kept(trial, threads=threads):
+                run_trial(
+                    trial,
+                    store=store,
+                    data=data,
+                    threads=threads,
+                    report=watcher.tell,
+                    alive=lives,
+                    ends=_ignore_requests,
+                    started=started,
+                    import_seconds=import_seconds,
+                )
     except StoppedError:
         _ignore_requests()  # asked again, it would not end in order
         return STOPPED
@@ -118,6 +120,15 @@ def run_recorded(
             watcher.tell(DiskTrouble(str(trouble)))
         return FAILED
     return ENDED
+
+
+def _programs_kept(trial: Trial, *, threads: int) -> AbstractContextManager[None]:
+    """Of TensorFlow on a CPU; what it compiles for a card is not kept."""
+    if trial.framework != "tensorflow" or trial.device != "cpu":
+        return nullcontext()
+    from bench.machine.kept_programs import programs_kept
+
+    return programs_kept(trial.model_copy(update={"seed": 0}).id, threads=threads)
 
 
 def _disk_trouble(error: BaseException, store: Attempt | LoneFolder) -> DiskError | None:

@@ -199,6 +199,15 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, write)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """A file, as `write_atomically` writes it."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(path, write)
+
+
 def _remove_abandoned(path: Path) -> None:
     """Removes the temporary files of `path` whose writers are gone: their locks went with them."""
     for temporary in path.parent.glob(f".{glob.escape(path.stem)}-{8 * '?'}{glob.escape(path.suffix)}"):

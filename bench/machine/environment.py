@@ -23,13 +23,22 @@ PACKAGES = ("torch", "tensorflow", "keras", "numpy", "scikit-learn")
 @cache
 def processor() -> str:
     """The processor's model name."""
+    return _told_of_processor("model name") or platform.processor()
+
+
+def processor_features() -> str:
+    """What the processor can do, such as `fpu sse4_2 avx2`; empty where the system does not tell."""
+    return _told_of_processor("flags", "Features")
+
+
+def _told_of_processor(*names: str) -> str:
+    """What the system says of the first core under the first of these names that it knows."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
-    return platform.processor()
+        return ""
+    known = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    return next((known[name] for name in names if name in known), "")
 
 
 def package_versions() -> dict[str, str]:

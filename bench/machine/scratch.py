@@ -28,9 +28,12 @@ def scratch_root() -> Path:
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """An empty folder for this process, which has one at a time. Raises `DiskError` where the disk does not take it."""
-    root = scratch_root()
+def scratch_folder(root: Path | None = None) -> Iterator[Path]:
+    """An empty folder for this process, which has one at a time. Raises `DiskError` where the disk does not take it.
+
+    `root` is another place for it, which no other machine uses.
+    """
+    root = scratch_root() if root is None else root
     process_id = os.getpid()
     own = root / f"{process_id}-{process_start(process_id)}"
     with disk_explained(own):

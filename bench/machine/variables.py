@@ -19,6 +19,8 @@ READ = re.compile(
 )
 # Where things lie and what is printed changes no number; what is secret stays so.
 UNTOLD = re.compile(r"\w*_(CACHE|DIR|HOME|KEY|LOGS?|PASSWORD|PATH|ROOT|SECRET|TOKEN|VERBOSE)(_\w+)?")
+# Where TensorFlow keeps compiled programs changes no number either.
+PROGRAMS_VARIABLE, PROGRAMS_OPTION = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
 # A record tells of these by other names.
 TOLD_ELSEWHERE = {*THREAD_VARIABLES, VISIBLE}
 # What this harness sets, and what threadpoolctl and scikit-learn do once they are imported.
@@ -36,8 +38,8 @@ def library_settings(variables: Mapping[str, str] = os.environ) -> str:
     What the harness sets itself is left out, unless the user chose another value.
     """
     told = {
-        name: " ".join(value.split())
+        name: " ".join(word for word in value.split() if not word.startswith(PROGRAMS_OPTION))
         for name, value in variables.items()
-        if READ.fullmatch(name) and not UNTOLD.fullmatch(name) and name not in TOLD_ELSEWHERE and value.strip()
+        if READ.fullmatch(name) and not UNTOLD.fullmatch(name) and name not in TOLD_ELSEWHERE
     }
-    return "; ".join(f"{name}={value}" for name, value in sorted(told.items()) if OURS.get(name) != value)
+    return "; ".join(f"{name}={value}" for name, value in sorted(told.items()) if value and OURS.get(name) != value)
