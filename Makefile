@@ -7,6 +7,8 @@ WORKERS ?= 2
 ROUNDS ?= 1000
 RAY_ROUNDS ?= 100
 SWEEP ?= quick
+RESULTS ?= results
+REPORTS ?= reports
 # The sweeps of results/reference.
 EVIDENCE := digits frameworks ablations-skips table1-cpu table1-cpu-budget table2-cpu table4-cpu
 
@@ -42,13 +44,14 @@ soak: $(INSTALLED)  ## Disturb small sweeps ROUNDS times (1000), RAY_ROUNDS (100
 	$(VENV)/bin/python -m tests.faults --on ray --rounds $(RAY_ROUNDS) --workers $(WORKERS)
 	$(VENV)/bin/python -m tests.faults.points
 
-evidence: $(INSTALLED)  ## Run what is missing of results/reference (all of it, half a day, once that is deleted).
+evidence: $(INSTALLED)  ## Run what is missing of results/reference (all of it, a day, once that is deleted).
 	@test ! -d results/reference || $(VENV)/bin/python -m bench merge results results/reference
 	@for sweep in $(EVIDENCE); do \
 		$(VENV)/bin/python run_all.py $$sweep --no-report --workers $(WORKERS) || exit 1; \
 		$(VENV)/bin/python -m bench archive $$sweep || exit 1; \
 	done
 	$(VENV)/bin/python -m bench card
+	@test -f results/reference/speed/benchmarks.json || $(VENV)/bin/python -m bench speed --results results/reference
 	$(MAKE) report
 
 report: $(INSTALLED)  ## Write reports/reference from the committed records.
@@ -57,12 +60,12 @@ report: $(INSTALLED)  ## Write reports/reference from the committed records.
 	done
 	$(VENV)/bin/python -m bench speed --report-only --results results/reference --reports reports/reference
 
-paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick) and typeset its article, reports/<sweep>/paper.pdf.
+paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick, RESULTS=results) and typeset its article, reports/<sweep>/paper.pdf.
 	@command -v latexmk > /dev/null || { echo "make paper needs latexmk and TeX Live; on Debian or Ubuntu:" \
 		"apt-get install latexmk texlive-latex-recommended texlive-fonts-recommended" >&2; exit 1; }
-	$(VENV)/bin/python -m bench report $(SWEEP)
-	cd reports/$(SWEEP) && latexmk -pdf -quiet -interaction=nonstopmode -halt-on-error paper.tex
-	@echo "article: reports/$(SWEEP)/paper.pdf"
+	$(VENV)/bin/python -m bench report $(SWEEP) --results $(RESULTS) --reports $(REPORTS)
+	cd $(REPORTS)/$(SWEEP) && latexmk -pdf -quiet -interaction=nonstopmode -halt-on-error paper.tex
+	@echo "article: $(REPORTS)/$(SWEEP)/paper.pdf"
 
 lint: $(INSTALLED)  ## Check style and types.
 	$(VENV)/bin/ruff check .

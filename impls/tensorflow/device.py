@@ -21,7 +21,7 @@ def describe_device() -> DeviceReport:
         names = (tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)
         devices = tuple(names)
         if not devices:
-            problem = "TensorFlow finds no usable CUDA device (driver or CUDA libraries missing, or no GPU)"
+            problem = "TensorFlow finds no usable CUDA device (no GPU, no driver or CUDA libraries: extra `gpu`)"
     built = tf.sysconfig.get_build_info()
     libraries = ", ".join(
         f"{name} {built[key]}" for name, key in (("CUDA", "cuda_version"), ("cuDNN", "cudnn_version")) if key in built
