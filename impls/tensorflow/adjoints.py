@@ -177,19 +177,15 @@ def inputs_gradient(spec: CellSpec, layer: Parameters, changes: Changes) -> Tens
 def weight_gradients(
     spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, activated: Activated, changes: Changes
 ) -> Gradients:
-    """The layer's gradients under short names, each one product."""
+    """The layer's gradients under short names."""
     gradients: Gradients = {}
     reads = pieces_of(spec).reads(state, activated.gates)
     for matrix, read, change in zip(spec.kind.matrices, reads, changes.products, strict=True):
         weights, biases = f"{matrix.prefix}weights", f"{matrix.prefix}biases"
-        if spec.precision == "float32":
-            rows = tf.concat([x, read, tf.ones_like(x[..., :1])], axis=-1)
-            both = tf.matmul(rows, change, transpose_a=True)  # the row of ones makes its last row the biases' gradient
-            gradients[weights], gradients[biases] = both[:-1], both[-1]
-        else:  # the biases' is a sum, and no product
-            rows = tf.concat([x, read], axis=-1)
-            gradients[weights] = product(rows, change, precision=spec.precision, transpose_left=True)
-            gradients[biases] = tf.reduce_sum(change, axis=0)
+        # Not one product of both beside each other: XLA's code for AVX-512 puts wrong numbers into such a concatenation
+        # where `read` is computed on the way, of 4 × 5 numbers in float64 (TensorFlow 2.21).
+        parts = [product(rows, change, precision=spec.precision, transpose_left=True) for rows in (x, read)]
+        gradients[weights], gradients[biases] = tf.concat(parts, axis=0), tf.reduce_sum(change, axis=0)
     if activated.pre is not None:
         of_norm = layer_norm_gradients(activated.pre, changes.normed, gains=layer["norm_gains"])
         gradients["norm_gains"], gradients["norm_biases"] = of_norm

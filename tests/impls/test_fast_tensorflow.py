@@ -223,6 +223,21 @@ def test_one_step_one_unit_one_sequence(cell: str) -> None:
     compare(spec, case_for(spec, batch=1, time=1), call="eager", from_learned=True)
 
 
+@pytest.mark.parametrize(
+    ("batch", "units"),
+    [
+        (4, 5),  # XLA's code for AVX-512 concatenates products of this size wrongly, in float64
+        *(pytest.param(batch, units, marks=pytest.mark.slow) for batch in (2, 3, 5, 8) for units in (2, 3, 5, 7)),
+    ],
+)
+@pytest.mark.parametrize(
+    "cell", ["gru", *(pytest.param(cell, marks=pytest.mark.slow) for cell in ("lstm", "skip_gru"))]
+)
+def test_small_odd_sizes(cell: str, batch: int, units: int) -> None:
+    spec = CellSpec(cell=cell, input_size=3, units=(units,))
+    compare(spec, case_for(spec, batch=batch, time=3), call="graph")
+
+
 def test_a_sequence_that_never_updates() -> None:
     """From a state whose gate stays shut to the end."""
     spec = CellSpec(cell="skip_lstm", input_size=2, units=(5,))
