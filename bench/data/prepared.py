@@ -21,11 +21,18 @@ CONTENT = "content.sha256"
 
 
 def fingerprint(files: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits over the files' paths, sizes and times of change, and over the settings."""
+    """16 hexadecimal digits over the files' paths, sizes and times of change, and over the settings.
+
+    Raises `DataError` naming a file that cannot be looked at, such as a link that leads nowhere.
+    """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for path in files:
-        stat = path.stat()
-        digest.update(f"{path};{stat.st_size};{stat.st_mtime_ns}\n".encode())
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        # A name need not be UTF-8: Python has bytes that are none as surrogates.
+        digest.update(f"{path};{stat.st_size};{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 
