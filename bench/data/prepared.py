@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
-from bench.machine.disk import disk_explained, write_atomically
+from bench.machine.disk import write_atomically
+from bench.machine.whole_folders import write_folder
 from impls.contract import Array
 
 CONTENT = "content.sha256"
@@ -59,18 +57,12 @@ def prepared_folder(
     folder = data / "prepared" / task / fingerprint(files, settings=settings)
     if folder.is_dir():
         return folder
-    with disk_explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
-            build(temporary)
-            content_fingerprint(temporary)
-            temporary.chmod(0o755)
-            for path in temporary.iterdir():
-                _sync(path)
-            _publish(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+    def write(temporary: Path) -> None:
+        build(temporary)
+        content_fingerprint(temporary)
+
+    write_folder(folder, write)
     return folder
 
 
@@ -102,17 +94,3 @@ def open_array(path: Path) -> Array:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete {path.parent} and run again") from None
     return array
-
-
-def _publish(temporary: Path, folder: Path) -> None:
-    try:
-        temporary.rename(folder)
-    except OSError:
-        # Another process was first; what it built is the same.
-        if not folder.is_dir():
-            raise
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
