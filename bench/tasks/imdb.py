@@ -31,6 +31,7 @@ VERSION = 1
 REVIEW_FOLDERS = ("aclImdb", "imdb/aclImdb")
 KERAS_FOLDER = "imdb"
 KERAS_SOURCE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+KERAS_SIZE = "19 MB"
 # As `keras.datasets.imdb` checks them.
 KERAS_CHECKSUMS = {
     KerasReviews.ARCHIVE: "sha256:69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f",
@@ -67,7 +68,7 @@ class Imdb(DataSetTask):
     """
 
     name = "imdb"
-    summary = "sentiment of film reviews word by word; aclImdb folder, or downloaded (19 MB)"
+    summary = f"sentiment of film reviews word by word; aclImdb folder, or downloaded ({KERAS_SIZE})"
     Options = ImdbOptions
     # The paper does not say how many epochs.
     default_protocol = Protocol(epochs=100, dropout=0.2)
@@ -113,6 +114,10 @@ class Imdb(DataSetTask):
     def downloads(self) -> bool:
         """Whether neither form of the reviews is there."""
         return self._source() is None
+
+    def download_told(self) -> str:
+        """The two files of `keras.datasets.imdb`."""
+        return f"{' and '.join(KERAS_CHECKSUMS)} ({KERAS_SIZE}) from {KERAS_SOURCE}"
 
     def prepare(self) -> None:
         """Downloads the files of `keras.datasets.imdb` where there are no reviews, and caches tokens."""

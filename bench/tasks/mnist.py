@@ -52,6 +52,7 @@ SOURCES = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 }
+SIZES = {"mnist": "12 MB", "fashion_mnist": "31 MB"}
 # Of the gzipped files: MNIST's as torchvision checks them, Fashion-MNIST's from its own README.
 CHECKSUMS = {
     "mnist": {
@@ -90,7 +91,7 @@ class Mnist(DataSetTask):
     """
 
     name = "mnist"
-    summary = "MNIST or Fashion-MNIST pixel by pixel; IDX files, downloaded where missing (11 or 30 MB)"
+    summary = "MNIST or Fashion-MNIST pixel by pixel; IDX files, downloaded where missing (12 or 31 MB)"
     Options = MnistOptions
     default_protocol = Protocol(epochs=600)
     quality_metric = "accuracy"
@@ -121,6 +122,10 @@ class Mnist(DataSetTask):
     def downloads(self) -> bool:
         """Whether no file of this variant is there."""
         return not self._files()
+
+    def download_told(self) -> str:
+        """The four files of the variant."""
+        return f"{self.options.variant} ({SIZES[self.options.variant]}) from {SOURCES[self.options.variant]}"
 
     def prepare(self) -> None:
         """Downloads the four files where none is there, and caches their arrays."""
