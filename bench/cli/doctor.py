@@ -36,7 +36,7 @@ def doctor(data: DataOption = DATA) -> None:
         show(framework, f"cpu; {gpus}" if found.version else found.problem)
     for name in task_classes():
         task = build_task(name, {}, data=data)
-        present = "not here yet; downloaded by the first sweep that needs it" if task.downloads() else "present"
-        show(f"data: {name}", task.data_problem() or present)
+        download = f"not here yet; the first sweep that needs it downloads {task.download_told()}"
+        show(f"data: {name}", task.data_problem() or (download if task.downloads() else "present"))
     Console().print(table, highlight=False)
     raise typer.Exit(0 if usable else 1)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Console, here: bool) -> None:
-    """Prints the trials, the estimated time, and what this machine lacks for them, if they are to run here."""
+    """Prints the trials and the estimated time; if they are to run here, what this machine lacks or would download."""
     from bench.errors import DeviceError
     from bench.launch.running import plan
     from bench.machine import devices
@@ -27,5 +27,8 @@ def print_plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console:
         devices.check((trial.framework, trial.device) for trial in sweep.trials)
     except DeviceError as error:
         lacking.append(str(error))
-    for problem in lacking:
-        console.print(f"missing here: {problem}", markup=False, highlight=False, soft_wrap=True)
+    lines = [f"missing here: {problem}" for problem in lacking]
+    downloads = [task.download_told() for task in tasks if task.downloads()]
+    lines += [f"downloaded by the run: {told}" for told in dict.fromkeys(downloads)]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,10 @@ COLUMNS = ("id", "actions", "length")
 ACTION = re.compile(r"c(\d{3}) (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)")
 # It is the name of a folder: it may not be a path.
 ID = re.compile(r"\w[\w-]*")
-FRAME_FILE = re.compile(r".*?(\d+)\.txt")
+# Frame numbers are those of a video at 24 frames a second, of which every fourth has features, and annotated lengths
+# are in 24ths of a second: what is published should agree within a frame. Frames that last longer or shorter than is
+# annotated, by more than both of these, are too few or of another rate.
+MARGIN_SECONDS, MARGIN_SHARE = 2.0, 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +39,8 @@ class AnnotatedVideo:
 def read_annotations(path: Path, *, features: Path) -> list[AnnotatedVideo]:
     """The videos of `Charades_v1_train.csv` or `_test.csv`, in their order.
 
-    Raises `DataError` naming the line at fault, or the first video that has no folder in `features`.
+    Raises `DataError` naming the line at fault, such as that of a video that is annotated twice, or the first video
+    that has no folder in `features`.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -43,11 +48,16 @@ def read_annotations(path: Path, *, features: Path) -> list[AnnotatedVideo]:
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
                 raise DataError(f"{path}: no column {', '.join(map(repr, missing))} in its first line")
-            videos = [_annotated(row, where=f"{path}: line {reader.line_num}") for row in reader]
+            lines = [(reader.line_num, _annotated(row, where=f"{path}: line {reader.line_num}")) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV file in UTF-8 ({error})") from None
-    if not videos:
+    if not lines:
         raise DataError(f"{path}: it holds no video")
+    first: dict[str, int] = {}
+    for line, video in lines:
+        if first.setdefault(video.id, line) != line:
+            raise DataError(f"{path}: line {line}: the video {video.id!r} is annotated already, in line {first[video.id]}")
+    videos = [video for _, video in lines]
     absent = [features / video.id for video in videos if not (features / video.id).is_dir()]
     if absent:
         raise DataError(
@@ -80,19 +90,48 @@ def _annotated(row: dict[str, str | None], *, where: str) -> AnnotatedVideo:
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The feature files of a video, by frame number. Raises `DataError` where there is none."""
-    numbered = [
-        (int(match[1]), path) for path in folder.iterdir() if (match := FRAME_FILE.fullmatch(path.name)) is not None
-    ]
+    """The feature files of a video, by frame number, such as `AO8RW-000001.txt`, `-000005.txt`, `-000009.txt`.
+
+    Raises `DataError` where there is none, where one is called otherwise, and for the first number that is there twice
+    or does not come when it is due: every later frame would be taken for one of another time.
+    """
+    name = re.compile(rf"{re.escape(folder.name)}-(\d+)\.txt")
+    numbered: list[tuple[int, Path]] = []
+    for path in sorted(folder.glob("*.txt")):
+        match = name.fullmatch(path.name)
+        if match is None:
+            raise DataError(f"{path}: a feature file of this folder is called {folder.name}-000001.txt; remove others")
+        numbered.append((int(match[1]), path))
     if not numbered:
         raise DataError(f"{folder}: it holds no feature file such as {folder.name}-000001.txt")
-    return [path for _, path in sorted(numbered)]
+    numbered.sort()
+    steps = [(number - before, before, number) for (before, _), (number, _) in pairwise(numbered)]
+    every = min((step for step, _, _ in steps if step), default=0)
+    for step, before, number in steps:
+        if step == 0:
+            raise DataError(f"{folder}: the frame {number} is there twice")
+        if step != every:
+            raise DataError(f"{folder}: no frame between {before} and {number}, where others follow by {every}")
+    if every and numbered[0][0] > every:
+        raise DataError(f"{folder}: its first frame is {numbered[0][0]}, though others follow by {every}")
+    return [path for _, path in numbered]
 
 
-def all_frame_files(features: Path, videos: list[AnnotatedVideo]) -> Iterator[Path]:
-    """The feature files of all these videos, one after the other."""
+def all_frame_files(features: Path, videos: list[AnnotatedVideo], *, frames_per_second: float) -> Iterator[Path]:
+    """The feature files of all these videos, one after the other.
+
+    Raises `DataError` as `frame_files` does, and for a video whose frames do not last as long as is annotated.
+    """
     for video in videos:
-        yield from frame_files(features / video.id)
+        files = frame_files(features / video.id)
+        seconds = len(files) / frames_per_second
+        if abs(seconds - video.seconds) > max(MARGIN_SECONDS, MARGIN_SHARE * video.seconds):
+            raise DataError(
+                f"{features / video.id}: {len(files)} frames at {frames_per_second:g} a second last {seconds:.1f} s, "
+                f"and the annotated length is {video.seconds:g} s: features are missing, or were taken at another "
+                f"rate, which the option frames_per_second has to name"
+            )
+        yield from files
 
 
 def read_features(folder: Path) -> Array:
@@ -102,7 +141,7 @@ def read_features(folder: Path) -> Array:
     for frame, path in enumerate(files):
         try:
             values = [float(value) for value in path.read_text(encoding="utf-8").split()]
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise DataError(f"{path}: not a text file of numbers ({error})") from None
         if len(values) != FEATURES:
             raise DataError(f"{path}: {len(values)} numbers where fc7 has {FEATURES:,}")

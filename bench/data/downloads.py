@@ -55,8 +55,8 @@ def download(url: str, path: Path, *, checksum: str, by_hand: str, pause_seconds
                 raise DataError(f"{url}: the server answers {error.code} {error.reason}; by hand: {by_hand}") from None
             except urllib.error.URLError as error:
                 raise DataError(f"{url}: out of reach ({error.reason}); by hand: {by_hand}") from None
-            except (_CutError, HTTPException, ConnectionError, TimeoutError) as error:
-                failure = str(error) or type(error).__name__
+            except (_CutError, HTTPException) as error:
+                failure = _said(error)
         else:
             raise DataError(
                 f"{url}: cut off {ATTEMPTS} times ({failure}); run again to go on from the "
@@ -77,19 +77,35 @@ def _fetch(url: str, partial: Path, *, progress: Progress, bar: TaskID) -> None:
         if error.code == 416 and have:
             return
         raise
+    except urllib.error.URLError:
+        raise
+    except OSError as error:  # after the connection was made
+        raise _CutError(_said(error)) from None
     with response:
         if response.status != 206:
             have = 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length is not None else None
+        # None where the server does not tell, or tells no number: the checksum decides.
+        total = have + response.length if response.length is not None else None
         progress.update(bar, completed=have, total=total)
         with partial.open("ab" if have else "wb") as file:
-            while chunk := response.read(CHUNK_BYTES):
+            while chunk := _read(response):
                 file.write(chunk)
                 have += len(chunk)
                 progress.update(bar, completed=have)
     if total is not None and have < total:
         raise _CutError(f"{have:,} of {total:,} bytes came")
+
+
+def _read(response: HTTPResponse) -> bytes:
+    """The next bytes. Raises `_CutError` for whatever the network or TLS raises, so that the disk is not blamed."""
+    try:
+        return response.read(CHUNK_BYTES)
+    except OSError as error:
+        raise _CutError(_said(error)) from None
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _verify(url: str, partial: Path, *, checksum: str) -> None:

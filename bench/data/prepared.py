@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +11,26 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
-from bench.machine.disk import disk_explained, write_atomically
+from bench.machine.disk import write_atomically
+from bench.machine.whole_folders import write_folder
 from impls.contract import Array
 
 CONTENT = "content.sha256"
 
 
 def fingerprint(files: Iterable[Path], *, settings: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits over the files' paths, sizes and times of change, and over the settings."""
+    """16 hexadecimal digits over the files' paths, sizes and times of change, and over the settings.
+
+    Raises `DataError` naming a file that cannot be looked at, such as a link that leads nowhere.
+    """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for path in files:
-        stat = path.stat()
-        digest.update(f"{path};{stat.st_size};{stat.st_mtime_ns}\n".encode())
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        # A name need not be UTF-8: Python has bytes that are none as surrogates.
+        digest.update(f"{path};{stat.st_size};{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 
@@ -52,18 +57,12 @@ def prepared_folder(
     folder = data / "prepared" / task / fingerprint(files, settings=settings)
     if folder.is_dir():
         return folder
-    with disk_explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
-            build(temporary)
-            content_fingerprint(temporary)
-            temporary.chmod(0o755)
-            for path in temporary.iterdir():
-                _sync(path)
-            _publish(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+    def write(temporary: Path) -> None:
+        build(temporary)
+        content_fingerprint(temporary)
+
+    write_folder(folder, write)
     return folder
 
 
@@ -95,17 +94,3 @@ def open_array(path: Path) -> Array:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete {path.parent} and run again") from None
     return array
-
-
-def _publish(temporary: Path, folder: Path) -> None:
-    try:
-        temporary.rename(folder)
-    except OSError:
-        # Another process was first; what it built is the same.
-        if not folder.is_dir():
-            raise
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

@@ -90,6 +90,8 @@ class ReviewFolder:
                 words = tokenised(path.read_text(encoding="utf-8"))
             except UnicodeDecodeError as error:
                 raise DataError(f"{path}: not UTF-8 text ({error})") from None
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error.strerror})") from None
             if not words:
                 raise DataError(f"{path}: an empty review")
             yield Review(words=words, sentiment=sentiment, where=str(path))
@@ -147,9 +149,12 @@ class KerasReviews:
         path = self.folder / self.WORDS
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return {int(number): str(word) for word, number in content.items()}
+            words = {int(number): str(word) for word, number in content.items()}
         except (UnicodeDecodeError, ValueError, AttributeError, TypeError) as error:
             raise DataError(f"{path}: not the word index of keras.datasets.imdb ({error})") from None
+        if broken := [word for word in words.values() if "\n" in word]:  # the vocabulary is kept a line a word
+            raise DataError(f"{path}: the word {broken[0]!r} holds a line break")
+        return words
 
     @cached_property
     def _arrays(self) -> dict[str, tuple[Array, Array]]:

@@ -42,13 +42,20 @@ def read_classes(path: Path) -> dict[str, int]:
             raise DataError(f"{path}: line {line}: {text!r} is not written as '1 ApplyEyeMakeup'")
         if not 1 <= int(match[1]) <= CLASSES:
             raise DataError(f"{path}: line {line}: the class number {match[1]} lies outside 1 to {CLASSES}")
-        classes[match[2]] = int(match[1]) - 1
+        number, name = int(match[1]) - 1, match[2]
+        if number in classes.values() or name in classes:
+            raise DataError(f"{path}: line {line}: the class {text!r} has the name or the number of an earlier one")
+        classes[name] = number
     return classes
 
 
 def read_clips(path: Path, *, classes: dict[str, int]) -> list[Clip]:
-    """The clips of `trainlist01.txt` (with class numbers) or `testlist01.txt` (without), in their order."""
+    """The clips of `trainlist01.txt` (with class numbers) or `testlist01.txt` (without), in their order.
+
+    Raises `DataError` naming the line at fault, such as that of a clip that is listed twice.
+    """
     clips: list[Clip] = []
+    lines: dict[Path, int] = {}
     for line, text in _lines(path):
         where = f"{path}: line {line}"
         match = CLIP_LINE.fullmatch(text)
@@ -61,10 +68,13 @@ def read_clips(path: Path, *, classes: dict[str, int]) -> list[Clip]:
         if number is not None and int(number) != label + 1:
             raise DataError(f"{where}: the class number {number} is not that of {class_name!r}, which is {label + 1}")
         group = GROUP.search(name)
+        features = Path(class_name) / f"{name}.npy"
+        if lines.setdefault(features, line) != line:
+            raise DataError(f"{where}: the clip {video!r} is listed already, in line {lines[features]}")
         clips.append(
             Clip(
                 video=Path(video),
-                features=Path(class_name) / f"{name}.npy",
+                features=features,
                 label=label,
                 group=group[1] if group else name,
             )
@@ -84,7 +94,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 
 def read_features(path: Path) -> Array:
-    """`[frames, 2048]`, mapped into memory. Raises `DataError` naming a file that holds anything else."""
+    """`[frames, 2048]` float32. Raises `DataError` naming a file that holds anything else."""
     try:
         features: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -95,6 +105,8 @@ def read_features(path: Path) -> Array:
         )
     if len(features) == 0:
         raise DataError(f"{path}: it holds no frame")
-    if not np.isfinite(features).all():
-        raise DataError(f"{path}: it holds numbers that are not finite")
-    return features
+    with np.errstate(over="ignore"):
+        single = np.asarray(features, np.float32)
+    if not np.isfinite(single).all():
+        raise DataError(f"{path}: it holds numbers that as float32 are not finite")
+    return single

@@ -50,6 +50,8 @@ def read_word_vectors(path: Path, *, words: Sequence[str], size: int) -> tuple[A
         vectors = KeyedVectors.load_word2vec_format(str(path), binary=path.name.endswith(BINARY_SUFFIXES))
     except (ValueError, EOFError, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path}: not word vectors in word2vec's format ({error})") from None
+    except MemoryError:
+        raise DataError(f"{path}: its first line asks for more vectors than this machine's memory holds") from None
     if vectors.vector_size != size:
         raise DataError(f"{path}: vectors of width {vectors.vector_size}; set embedding_size to it (now {size})")
     places = np.array([place for place, word in enumerate(words) if word in vectors.key_to_index], np.int64)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from bench.errors import UserError
@@ -20,6 +21,8 @@ PASSES_OF_TRAINING = 3.0
 # The share of the calibration's slowdown that trials show: 34 trials of `quick` beside other load, where one thread
 # was 7 times slower, took 4 times as long as alone, since a trial has several threads to be served.
 SHOWN_BY_TRIALS = 0.5
+# The constants below are of this one.
+MODELLED_DEVICE = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +76,48 @@ def _share(trial: Trial) -> float:
     return 1.0 if trial.engine == "reference" else (1.0 - trial.p_skip) / trial.period
 
 
-def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str, float | None]:
-    """Seconds by trial id: what a trial that differs only in its seed took, where one is recorded, else the model's."""
+class Lack(StrEnum):
+    """Why nothing is said of how long a trial takes."""
+
+    DATA = "needs its data"
+    TIMING = "none on a GPU yet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """How long a trial may take.
+
+    Attributes:
+        seconds: 0 is unknown; where a GPU lacks timing it is the model's, and says no more than how trials compare.
+        lack: None where `seconds` may be told.
+    """
+
+    seconds: float
+    lack: Lack | None = None
+
+
+def estimates(trials: Sequence[Trial], *, store: Store, data: Path) -> dict[str, Estimate]:
+    """By trial id: what a trial that differs only in its seed took, where one is recorded, else the model's.
+
+    The model is of a CPU: on a GPU nothing is told before a trial that differs only in its seed has run there.
+    """
     known_records = store.survey().records.values()
     seen = {but_for_seed(record.trial): record.total_seconds for record in known_records if record.status == "ok"}
-    guesses: dict[str, float | None] = {}
+    guesses: dict[str, Estimate] = {}
     modelled: dict[str, float] = {}
     for trial in trials:
-        guesses[trial.id] = seen.get(but_for_seed(trial))
-        if guesses[trial.id] is None and (seconds := estimate_seconds(trial, data=data)) is not None:
+        recorded = seen.get(but_for_seed(trial))
+        if recorded is not None:
+            guesses[trial.id] = Estimate(seconds=recorded)
+        elif (seconds := estimate_seconds(trial, data=data)) is None:
+            guesses[trial.id] = Estimate(seconds=0.0, lack=Lack.DATA)
+        elif trial.device != MODELLED_DEVICE:
+            guesses[trial.id] = Estimate(seconds=seconds, lack=Lack.TIMING)
+        else:
             modelled[trial.id] = seconds
     if modelled:
         pace = 1.0 + SHOWN_BY_TRIALS * (slowdown() - 1.0)
-        guesses |= {key: pace * seconds for key, seconds in modelled.items()}
+        guesses |= {key: Estimate(seconds=pace * seconds) for key, seconds in modelled.items()}
     return guesses
 
 

@@ -1,12 +1,31 @@
-"""Ctrl-C and SIGTERM while trials run: the first asks them to end in order, the second ends at once."""
+"""Ctrl-C and SIGTERM: while trials run the first asks them to end in order, the second ends at once."""
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
+
+
+@contextmanager
+def requests_as_interrupts() -> Iterator[None]:
+    """Has SIGTERM raise `KeyboardInterrupt` meanwhile, so that what is half done is removed.
+
+    It changes nothing where SIGTERM is answered in another way already, nor outside of the main thread.
+    """
+    of_main = threading.current_thread() is threading.main_thread()
+    if not of_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Interrupts:

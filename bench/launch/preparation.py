@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from bench.errors import DataError
+from bench.launch.interrupts import requests_as_interrupts
 from bench.machine.disk import READ_ONLY, disk_explained, wait_until_locked
 from bench.plan.trial import Trial
 
@@ -16,13 +17,17 @@ LOCK = ".preparing"
 
 
 def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
-    """Has every data set that the trials read prepared, once. Raises `DataError` with all that is missing."""
+    """Has every data set that the trials read prepared, once. Raises `DataError` with all that is missing.
+
+    Asked to end (SIGTERM), it raises `KeyboardInterrupt`, and leaves nothing that is half prepared.
+    """
     tasks = {(trial.task, str(trial.options)): trial.build_task(data=data) for trial in trials}
     problems = dict.fromkeys(problem for task in tasks.values() if (problem := task.data_problem()))
     if problems:
         raise DataError("\n".join(problems))
-    for task in tasks.values():
-        task.prepare()
+    with requests_as_interrupts():
+        for task in tasks.values():
+            task.prepare()
     for trial in trials:  # refuses a batch larger than the training data
         tasks[trial.task, str(trial.options)].steps_per_epoch(trial.protocol.batch_size)
 

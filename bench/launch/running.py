@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.launch.countdown import Countdown
 from bench.launch.display import duration, make_display
-from bench.launch.estimate import estimates, groups
+from bench.launch.estimate import Estimate, Lack, estimates, groups
 from bench.launch.executor import Executor
 from bench.launch.preparation import prepare_data
 from bench.launch.scheduler import run_trials
@@ -34,24 +34,21 @@ def plan(sweep: Sweep, *, store: Store, data: Path, workers: int, console: Conso
     """Prints the trials and the estimated time."""
     found = store.survey(trial.id for trial in sweep.trials)
     missing = {trial.id for trial in found.to_run(sweep.trials)}
-    seconds = estimates(sweep.trials, store=store, data=data)
+    guesses = estimates(sweep.trials, store=store, data=data)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("trial", "", "state", "estimate"):
         # A label without room goes on in the next line: all else is whole.
         table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=column != "")
     for trial, label in zip(sweep.trials, distinct_labels(sweep.trials), strict=True):
         state = "to run" if trial.id in missing else "left alone" if trial.id in found.left_alone else "done"
-        guess = seconds[trial.id]
-        table.add_row(trial.id, Text(label), state, "needs its data" if guess is None else duration(guess))
+        guess = guesses[trial.id]
+        table.add_row(trial.id, Text(label), state, guess.lack or duration(guess.seconds))
     # Most trials keep their whole line, whatever the terminal's width.
     Console(width=max(console.width, 130), file=console.file).print(table)
     _name_problems(found, console=console)
-    known = [guess for trial_id in missing if (guess := seconds[trial_id]) is not None]
-    with_workers = f"with {workers} worker{'s' if workers > 1 else ''}"
-    unknown = f", besides {len(missing) - len(known)} whose data are not here yet" if len(known) < len(missing) else ""
+    expected = _expected([guesses[trial_id] for trial_id in missing], workers=workers)
     console.print(
-        f"{_trials(len(sweep.trials))}, {len(missing)} to run, "
-        f"about {duration(sum(known) / workers)} {with_workers}{unknown} (an estimate)",
+        f"{_trials(len(sweep.trials))}, {len(missing)} to run, {expected}",
         highlight=False,
         soft_wrap=True,
     )
@@ -108,18 +105,22 @@ def run_sweep(
     watch = Watch()
     clear_remains(store.results, _finished(found), watch=watch)
     if missing:
-        guesses = {key: seconds or 0.0 for key, seconds in estimates(missing, store=store, data=data).items()}
+        guesses = estimates(missing, store=store, data=data)
         workers = len(executor.slots)
         done = len(asked) - len(missing)
         already = f" ({done} done before)" if done else ""
         console.print(
             f"sweep {sweep.name}: {_trials(len(missing))} to run{already}, "
-            f"about {duration(sum(guesses.values()) / workers)}, records in {store.folder}",
+            f"{_expected(list(guesses.values()), workers=workers)}, records in {store.folder}",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
-        countdown = Countdown(guesses, groups={trial.id: groups(trial) for trial in missing}, workers=workers)
+        countdown = Countdown(
+            {trial_id: guess.seconds for trial_id, guess in guesses.items()},
+            groups={trial.id: groups(trial) for trial in missing},
+            workers=workers,
+        )
         displays = Several(
             [
                 make_display(console, trials=len(missing), countdown=countdown),
@@ -148,6 +149,23 @@ def run_sweep(
     clear_remains(store.results, _finished(ended), watch=watch)
     _name_problems(ended, console=console, but=found.problems())
     return Counter(_standing(trial.id, ended) for trial in asked)
+
+
+def _expected(guesses: Sequence[Estimate], *, workers: int) -> str:
+    """How long these trials may take, and for how many nothing is said of that, in a few words."""
+    known = [guess.seconds for guess in guesses if guess.lack is None]
+    lacks = Counter(guess.lack for guess in guesses)
+    why = []
+    if lacks[Lack.DATA]:
+        why.append(f"the data of {_trials(lacks[Lack.DATA])} are not here")
+    if lacks[Lack.TIMING]:
+        why.append(f"no estimate for a GPU before a trial like it has run there ({_trials(lacks[Lack.TIMING])})")
+    if why and not known:
+        return f"no estimate yet: {'; '.join(why)}"
+    # However many workers there are, the longest trial takes its time.
+    seconds = max(sum(known) / workers, max(known, default=0.0))
+    told = f"about {duration(seconds)} with {workers} worker{'s' if workers > 1 else ''} (an estimate)"
+    return f"{told}; besides: {'; '.join(why)}" if why else told
 
 
 def _finished(found: Survey) -> list[str]:

@@ -1,7 +1,8 @@
 """Sweeps: TOML files of grids, expanded into trials and checked before anything runs.
 
-A file holds an optional `description`, an optional `include` (names of other sweeps), optional `[defaults]`, and
-`[[grid]]` tables. Every key of a grid is a trial's field; a list is an axis, and a grid is the product of its axes.
+A file holds an optional `description`, an optional `include` (names of other sweeps), optional `[defaults]` of its own
+grids, and `[[grid]]` tables. Every key of a grid is a trial's field; a list is an axis, and a grid is the product of
+its axes.
 `[grid.options]` are the task's options, `[grid.protocol]` is a part of the protocol; they may hold axes too.
 A stack's units are a list inside the list: `units = [[16, 24]]`.
 """
@@ -257,9 +258,14 @@ def _expand(path: Path, *, including: tuple[Path, ...]) -> Iterator[tuple[Trial,
     included, grids = content.get("include", []), content.get("grid", [])
     if not included and not grids:
         raise SweepError(f"{path}: the sweep is empty: give at least one [[grid]]")
+    defaults = content.get("defaults", {})
+    _check_keys(defaults, where=f"{path}: defaults")
+    if defaults and not grids:
+        raise SweepError(
+            f"{path}: 'defaults' are of this file's own grids, and it has none: an included sweep keeps its values"
+        )
     for other in included:
         yield from _expand(find(str(other), beside=path.parent), including=(*including, file))
-    defaults = content.get("defaults", {})
     for number, grid in enumerate(grids, start=1):
         where = f"{path}: grid {number}"
         merged = {**defaults, **grid}
@@ -275,10 +281,7 @@ def _expand(path: Path, *, including: tuple[Path, ...]) -> Iterator[tuple[Trial,
 
 def _product(grid: Mapping[str, Any], *, where: str) -> Iterator[dict[str, Any]]:
     """Every combination of the axes of a grid."""
-    for key in grid:
-        if key not in Trial.model_fields:
-            known = list(Trial.model_fields)
-            raise SweepError(f"{where}: unknown key {key!r}{nearest(key, known)} (keys: {', '.join(known)})")
+    _check_keys(grid, where=where)
     axes: dict[tuple[str, ...], list[Any]] = {}
     for key, value in grid.items():
         if key in ("options", "protocol"):
@@ -296,6 +299,13 @@ def _product(grid: Mapping[str, Any], *, where: str) -> Iterator[dict[str, Any]]
             else:
                 trial[path[0]] = value
         yield trial
+
+
+def _check_keys(table: Mapping[str, Any], *, where: str) -> None:
+    known = list(Trial.model_fields)
+    for key in table:
+        if key not in known:
+            raise SweepError(f"{where}: unknown key {key!r}{nearest(key, known)} (keys: {', '.join(known)})")
 
 
 def _values(value: Any) -> list[Any]:

@@ -138,6 +138,10 @@ class Task(ABC):
         """Whether `prepare` would fetch files first."""
         return False
 
+    def download_told(self) -> str:
+        """What that is, its size and where it comes from, in a few words."""
+        return f"the files of {self.name}"
+
     @property
     def prepares(self) -> bool:
         """Whether `prepare` may write: whether the task says itself what it does."""

@@ -120,10 +120,17 @@ class Charades(DataSetTask):
             raise DataError(self.data_problem())
         train = read_annotations(files["train"], features=features)
         test = read_annotations(files["test"], features=features)
+        of_training = {video.id for video in train}
+        if shared := [video.id for video in test if video.id in of_training]:
+            raise DataError(
+                f"{files['test']}: {len(shared)} of {len(test)} videos are in {files['train']} too, the first is "
+                f"{shared[0]!r}: no video may be trained on and tested"
+            )
+        frames = all_frame_files(features, [*train, *test], frames_per_second=self.options.frames_per_second)
         return prepared_folder(
             self.data,
             self.name,
-            files=chain((files["train"], files["test"]), all_frame_files(features, [*train, *test])),
+            files=chain((files["train"], files["test"]), frames),
             settings={"version": VERSION},
             build=lambda folder: _build(folder, train=train, test=test, features=features),
         )

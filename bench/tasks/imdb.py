@@ -31,6 +31,7 @@ VERSION = 1
 REVIEW_FOLDERS = ("aclImdb", "imdb/aclImdb")
 KERAS_FOLDER = "imdb"
 KERAS_SOURCE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+KERAS_SIZE = "19 MB"
 # As `keras.datasets.imdb` checks them.
 KERAS_CHECKSUMS = {
     KerasReviews.ARCHIVE: "sha256:69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f",
@@ -67,7 +68,7 @@ class Imdb(DataSetTask):
     """
 
     name = "imdb"
-    summary = "sentiment of film reviews word by word; aclImdb folder, or downloaded (19 MB)"
+    summary = f"sentiment of film reviews word by word; aclImdb folder, or downloaded ({KERAS_SIZE})"
     Options = ImdbOptions
     # The paper does not say how many epochs.
     default_protocol = Protocol(epochs=100, dropout=0.2)
@@ -114,6 +115,10 @@ class Imdb(DataSetTask):
         """Whether neither form of the reviews is there."""
         return self._source() is None
 
+    def download_told(self) -> str:
+        """The two files of `keras.datasets.imdb`."""
+        return f"{' and '.join(KERAS_CHECKSUMS)} ({KERAS_SIZE}) from {KERAS_SOURCE}"
+
     def prepare(self) -> None:
         """Downloads the files of `keras.datasets.imdb` where there are no reviews, and caches tokens."""
         super().prepare()
@@ -159,11 +164,15 @@ class Imdb(DataSetTask):
 
     @cached_property
     def _words(self) -> list[str]:
-        return (self._folder / "words.txt").read_text(encoding="utf-8").split("\n")
+        with (self._folder / "words.txt").open(encoding="utf-8", newline="\n") as file:  # a word may hold a "\r"
+            return file.read().split("\n")
 
     @cached_property
     def _word_vectors(self) -> tuple[Array, Array] | None:
-        """Places in the vocabulary and their trained vectors, cached beside the tokens."""
+        """Places in the vocabulary and their trained vectors, cached beside the tokens.
+
+        Raises `DataError` where no word has one.
+        """
         if not self.options.word_vectors:
             return None
 
@@ -182,13 +191,27 @@ class Imdb(DataSetTask):
             build=build,
         )
         places, vectors = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("places", "vectors"))
+        if len(places) == 0:
+            raise DataError(
+                f"{self._word_vectors_file}: it knows none of the {len(self._words):,} words of the vocabulary, which "
+                f"are English and in lower case; name another file, or leave the option word_vectors out"
+            )
         return places, vectors
 
     def initial_values(self, drawn: Mapping[str, Array]) -> dict[str, Array]:
-        """Rows of the embedding for words with a trained vector; the others stay as drawn, from U(−0.25, 0.25)."""
+        """Rows of the embedding for words with a trained vector; the others stay as drawn, from U(−0.25, 0.25).
+
+        Prints how many have one.
+        """
         values = dict(drawn)
         if self._word_vectors is not None:
             places, vectors = self._word_vectors
+            share = len(places) / len(self._words)
+            print(
+                f"{len(places):,} of the {len(self._words):,} words of the vocabulary ({share:.1%}) start from "
+                f"{self._word_vectors_file}",
+                flush=True,
+            )
             embedding = values["embedding.weights"].copy()
             embedding[places + FIRST_WORD] = vectors
             values["embedding.weights"] = embedding

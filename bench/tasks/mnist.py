@@ -22,8 +22,9 @@ from bench.tasks.protocol import Count, Protocol
 from impls.contract import Array, Batch
 
 SIDE = 28
+HIGHEST_PIXEL = 255
 CLASSES = 10
-VERSION = 1
+VERSION = 2
 
 ARRAYS = {
     "train_images": "train-images-idx3-ubyte",
@@ -51,6 +52,7 @@ SOURCES = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 }
+SIZES = {"mnist": "12 MB", "fashion_mnist": "31 MB"}
 # Of the gzipped files: MNIST's as torchvision checks them, Fashion-MNIST's from its own README.
 CHECKSUMS = {
     "mnist": {
@@ -89,7 +91,7 @@ class Mnist(DataSetTask):
     """
 
     name = "mnist"
-    summary = "MNIST or Fashion-MNIST pixel by pixel; IDX files, downloaded where missing (11 or 30 MB)"
+    summary = "MNIST or Fashion-MNIST pixel by pixel; IDX files, downloaded where missing (12 or 31 MB)"
     Options = MnistOptions
     default_protocol = Protocol(epochs=600)
     quality_metric = "accuracy"
@@ -120,6 +122,10 @@ class Mnist(DataSetTask):
     def downloads(self) -> bool:
         """Whether no file of this variant is there."""
         return not self._files()
+
+    def download_told(self) -> str:
+        """The four files of the variant."""
+        return f"{self.options.variant} ({SIZES[self.options.variant]}) from {SOURCES[self.options.variant]}"
 
     def prepare(self) -> None:
         """Downloads the four files where none is there, and caches their arrays."""
@@ -213,7 +219,7 @@ class Mnist(DataSetTask):
         # The pixels at one place of all squares at a time: as exact as a mean over squares, and much faster.
         offsets = itertools.product(range(block), repeat=2)
         sums = sum(pixels[:, row::block, column::block].astype(np.float32) for row, column in offsets)
-        sequence = np.reshape(sums, (len(rows), -1))[:, :: self.options.stride] / np.float32(255 * block**2)
+        sequence = np.reshape(sums, (len(rows), -1))[:, :: self.options.stride] / np.float32(HIGHEST_PIXEL * block**2)
         return Batch(
             inputs=sequence[:, :, np.newaxis],
             targets=self._arrays[f"{source}_labels"][places].astype(np.int32),
@@ -252,6 +258,24 @@ def _build(folder: Path, *, files: dict[str, Path]) -> None:
 def _read_keras(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {array: archive[name].astype(np.uint8) for array, name in KERAS_ARRAYS.items()}
+            arrays = {array: archive[name] for array, name in KERAS_ARRAYS.items()}
     except DAMAGE as error:
         raise DataError(f"{path}: not the file of keras.datasets.mnist ({error})") from None
+    return {array: _whole(values, name=KERAS_ARRAYS[array], path=path) for array, values in arrays.items()}
+
+
+def _whole(values: Array, *, name: str, path: Path) -> Array:
+    """The same numbers as unsigned bytes. Raises `DataError` where they are none, such as pixels scaled to [0, 1]."""
+    images = name.startswith("x")
+    if not images and values.ndim != 1:
+        raise DataError(f"{path}: {name} has shape {list(values.shape)}, where one label an image is due")
+    highest = HIGHEST_PIXEL if images else CLASSES - 1
+    due = "pixels, unscaled," if images else "labels"
+    if values.dtype.kind not in "buif":
+        raise DataError(f"{path}: {name} holds {values.dtype}, where {due} are whole numbers from 0 to {highest}")
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(np.uint8)
+    wrong = (whole != values) | (whole > highest)
+    if wrong.any():
+        raise DataError(f"{path}: {name} holds {values[wrong][0]}, where {due} are whole numbers from 0 to {highest}")
+    return whole

@@ -113,15 +113,20 @@ class Ucf101(DataSetTask):
         _ = self._folder
 
     def clips(self) -> dict[Literal["train", "test"], list[Clip]]:
-        """The clips of the official lists. Raises `DataError` where one is missing or damaged."""
+        """The clips of the official lists. Raises `DataError` where a list is missing, damaged, or shares a clip."""
         files = {part: self._list_file(name) for part, name in self._list_names.items()}
         if files["classes"] is None or files["train"] is None or files["test"] is None:
             raise DataError(self.data_problem())
         classes = read_classes(files["classes"])
-        return {
-            "train": read_clips(files["train"], classes=classes),
-            "test": read_clips(files["test"], classes=classes),
-        }
+        train = read_clips(files["train"], classes=classes)
+        test = read_clips(files["test"], classes=classes)
+        of_training = {clip.features for clip in train}
+        if shared := [str(clip.video) for clip in test if clip.features in of_training]:
+            raise DataError(
+                f"{files['test']}: {len(shared)} of {len(test)} clips are in {files['train']} too, the first is "
+                f"{shared[0]!r}: no clip may be trained on and tested"
+            )
+        return {"train": train, "test": test}
 
     @property
     def _list_names(self) -> dict[str, str]:

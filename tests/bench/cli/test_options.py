@@ -173,6 +173,22 @@ def test_a_dry_run_says_what_is_missing_here(tmp_path: Path) -> None:
     assert any("PyTorch" in line and "TensorFlow" in line for line in missing)
 
 
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        ("table2-cpu", "fashion_mnist (31 MB) from http://fashion-mnist.s3"),
+        ("table5-cpu", "imdb.npz and imdb_word_index.json (19 MB) from https://storage.googleapis.com/"),
+    ],
+)
+def test_a_dry_run_says_what_the_run_would_download(sweep: str, said: str, tmp_path: Path) -> None:
+    done = command("run_all.py", sweep, "--dry-run", "--data", str(tmp_path), "--results", str(tmp_path / "results"))
+    assert done.returncode == 0, done.stderr
+    assert "to run, no estimate yet: the data of" in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("downloaded by the run: "))
+    assert said in line
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("columns", ["100", "60"])
 def test_list_is_one_line_a_row(columns: str) -> None:
     done = command("-m", "bench", "list", COLUMNS=columns)

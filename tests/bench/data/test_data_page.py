@@ -17,6 +17,12 @@ def test_every_checksum_in_use_is_listed():
         assert f"{algorithm} `{digits}`" in PAGE
 
 
+def test_every_size_of_a_download_is_listed() -> None:
+    for variant, size in mnist.SIZES.items():
+        assert f"`variant = \"{variant}\"` | downloaded | {size} |" in PAGE
+    assert f"Keras' form of it is downloaded | 84 MB, or {imdb.KERAS_SIZE} |" in PAGE
+
+
 def test_every_task_is_named():
     for name in TASKS:
         assert f"`{name}`" in PAGE

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
+import ssl
 import threading
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 
 from bench.errors import DataError, DiskError
 from bench.tasks import build_task
-from bench.data.downloads import ATTEMPTS, download
+from bench.data.downloads import ATTEMPTS, CHUNK_BYTES, download
 from tests.bench.tasks.layouts import write_mnist
 
 CONTENT = bytes(range(256)) * 4096
@@ -21,11 +24,15 @@ CHECKSUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `CONTENT`, cutting off the first `cuts` answers half-way through what was asked for."""
+    """Serves `CONTENT`, cutting off the first `cuts` answers half-way through what was asked for.
+
+    `length` is what it says of the length instead of the truth.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.cuts = 0
+        self.length: str | None = None
         self.ranges = True
         self.asked: list[str | None] = []
         self.files: dict[str, bytes] = {"/file.bin": CONTENT}
@@ -50,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Content-Length", self.server.length or str(len(content) - start))
         self.end_headers()
         rest = content[start:]
         if self.server.cuts > 0:
@@ -89,6 +96,53 @@ def test_a_cut_connection_is_taken_up_where_it_broke(server: Server, tmp_path: P
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
     half = len(CONTENT) // 2
     assert server.asked == [None, f"bytes={half}-", f"bytes={half + half // 2}-"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ssl.SSLError("decryption failed or bad record mac"),
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        OSError(errno.EIO, "Input/output error"),
+        TimeoutError("timed out"),
+    ],
+    ids=repr,
+)
+def test_whatever_breaks_the_reading_is_taken_up_where_it_broke(
+    server: Server, tmp_path: Path, monkeypatch, error: OSError
+):
+    read, reads = HTTPResponse.read, itertools.count()
+
+    def broken(response: HTTPResponse, amount: int) -> bytes:
+        if next(reads) == 1:
+            raise error
+        return read(response, amount)
+
+    monkeypatch.setattr(HTTPResponse, "read", broken)
+    fetch(server, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={CHUNK_BYTES}-"]
+
+
+def test_an_answer_that_breaks_before_it_begins_is_asked_for_again(server: Server, tmp_path: Path, monkeypatch):
+    begin, begun = HTTPResponse.begin, itertools.count()
+
+    def broken(response: HTTPResponse) -> None:
+        if next(begun) == 0:
+            raise ssl.SSLError("wrong version number")
+        begin(response)
+
+    monkeypatch.setattr(HTTPResponse, "begin", broken)
+    fetch(server, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+def test_a_length_that_is_no_number_is_none(server: Server, tmp_path: Path):
+    server.length = "abc"
+    fetch(server, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
 def test_a_server_without_ranges_is_read_from_the_start_again(server: Server, tmp_path: Path):

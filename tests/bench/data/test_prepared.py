@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from bench.errors import DataError, DiskError
 from bench.data.prepared import content_fingerprint, open_array, prepared_folder
 from bench.data.sequences import Sequences, SequenceWriter
+from tests.bench.disks import failing
 
 
 class Builder:
@@ -83,6 +87,40 @@ def test_of_two_builds_at_once_the_first_to_finish_wins(source: Path):
     folder = prepare(source, racing)
     np.testing.assert_array_equal(open_array(folder / "values.npy"), np.arange(3))
     assert list(folder.parent.iterdir()) == [folder]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bench.data.prepared import prepared_folder
+def build(folder):
+    (folder / "values.npy").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+source = Path(sys.argv[1])
+prepared_folder(source.parent, "task", files=[source], settings={"size": 1}, build=build)
+"""
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next_of_that_task(source: Path):
+    folders = source.parent / "prepared" / "task"
+    words = [sys.executable, "-c", KILLED, str(source)]
+    assert subprocess.run(words, cwd=Path(__file__).parents[3], check=False).returncode == -signal.SIGKILL
+    assert len(list(folders.glob(".*/values.npy"))) == 1
+    left_before_there_were_locks = folders / ".0123456789abcdef-0s08kota"
+    left_before_there_were_locks.mkdir()
+    folder = prepare(source, Builder(), size=2)
+    assert list(folders.iterdir()) == [folder]
+
+
+def test_where_the_disk_knows_no_locks_nothing_is_removed(source: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("fcntl.flock", failing(errno.ENOLCK))
+    inner = Builder()
+
+    def racing(folder: Path) -> None:
+        prepare(source, inner, size=2)
+        np.save(folder / "values.npy", np.arange(3))
+
+    prepare(source, racing)
 
 
 def test_a_full_disk_is_told(source: Path):

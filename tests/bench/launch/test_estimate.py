@@ -11,6 +11,7 @@ import pytest
 
 from bench.launch import estimate
 from bench.launch.calibration import CALIBRATION_SECONDS, ROUND_SECONDS, slowdown
+from bench.launch.estimate import Estimate, Lack
 from bench.plan.trial import build_trial
 from bench.records.listing import read_listing
 from bench.records.record import Record, identity
@@ -80,7 +81,7 @@ def test_a_slower_machine_has_longer_estimates(tmp_path: Path, monkeypatch: pyte
     for pace, expected in ((1.0, 1.0), (7.0, 4.0)):
         monkeypatch.setattr(estimate, "slowdown", lambda pace=pace: pace)
         guesses = estimate.estimates([TRIAL], store=Store(tmp_path), data=tmp_path)
-        assert guesses == {TRIAL.id: pytest.approx(expected * quiet)}
+        assert guesses == {TRIAL.id: Estimate(seconds=pytest.approx(expected * quiet))}
 
 
 def test_a_record_of_another_seed_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,4 +89,27 @@ def test_a_record_of_another_seed_is_taken_as_it_is(tmp_path: Path, monkeypatch:
     store = Store(tmp_path)
     store.write(Record(**identity(TRIAL), status="ok", total_seconds=12.5))
     other = TRIAL.model_copy(update={"seed": 5})
-    assert estimate.estimates([other], store=store, data=tmp_path) == {other.id: 12.5}
+    assert estimate.estimates([other], store=store, data=tmp_path) == {other.id: Estimate(seconds=12.5)}
+
+
+def test_a_gpu_has_no_estimate_before_a_trial_like_it_has_run_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "slowdown", lambda: pytest.fail("the model's machine is a CPU"))
+    store = Store(tmp_path)
+    on_gpu = TRIAL.model_copy(update={"device": "cuda"})
+    longer = build_trial(TRIAL.model_dump() | {"device": "cuda", "options": {"length": 500}}, where="test")
+    store.write(Record(**identity(TRIAL), status="ok", total_seconds=12.5))
+    guesses = estimate.estimates([on_gpu, longer], store=store, data=tmp_path)
+    assert {guess.lack for guess in guesses.values()} == {Lack.TIMING}
+    assert guesses[longer.id].seconds > 2 * guesses[on_gpu.id].seconds, "how they compare, for the time left"
+    store.write(Record(**identity(on_gpu.model_copy(update={"seed": 5})), status="ok", total_seconds=0.5))
+    guesses = estimate.estimates([on_gpu, longer], store=store, data=tmp_path)
+    assert guesses[on_gpu.id] == Estimate(seconds=0.5)
+    assert guesses[longer.id].lack == Lack.TIMING
+
+
+def test_without_its_data_a_trial_has_no_estimate(tmp_path: Path) -> None:
+    of_mnist = build_trial({"task": "mnist", "cell": "lstm", "framework": "pytorch"}, where="test")
+    guesses = estimate.estimates([of_mnist], store=Store(tmp_path), data=tmp_path)
+    assert guesses == {of_mnist.id: Estimate(seconds=0.0, lack=Lack.DATA)}

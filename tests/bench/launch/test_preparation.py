@@ -23,6 +23,7 @@ from bench.records.lone_folder import LoneFolder
 from bench.train.progress import Life
 from tests.bench.disks import SmallDisk, failing
 from tests.bench.launch.test_launch import ROOT, trial
+from tests.bench.tasks.layouts import write_reviews
 
 PATIENCE_SECONDS = 20.0
 HOLDING = """
@@ -79,6 +80,32 @@ def test_a_trial_that_waits_for_another_to_prepare_its_data_shows_life(
         code = run_recorded(made, store=store, watcher=watcher, data=tmp_path, threads=1, prepare=prepare)
     assert code == ENDED
     assert lives == [*range(1, len(lives) + 1)], "each is another, and so a sign of life"
+
+
+ASKED_TO_END = """
+import os, signal, sys
+from pathlib import Path
+from bench.launch.preparation import prepare_data
+from bench.plan.trial import build_trial
+from bench.tasks import imdb
+def build(folder, **told):
+    (folder / "tokens.npy").touch()
+    os.kill(os.getpid(), signal.SIGTERM)
+imdb._build = build
+trial = build_trial({"task": "imdb", "cell": "lstm", "framework": "pytorch"}, where="test")
+try:
+    prepare_data([trial], data=Path(sys.argv[1]))
+except KeyboardInterrupt:
+    print(signal.getsignal(signal.SIGTERM).name)
+"""
+
+
+def test_asked_to_end_a_preparation_leaves_nothing(tmp_path: Path) -> None:
+    write_reviews(tmp_path)
+    words = [sys.executable, "-c", ASKED_TO_END, str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "SIG_DFL\n", "as it was before"
+    assert list((tmp_path / "prepared" / "imdb").iterdir()) == []
 
 
 def test_a_task_without_data_waits_for_nobody_and_makes_no_folder(

@@ -95,6 +95,36 @@ def test_a_plan_shows_ids_states_and_estimates_whole_however_long_the_labels_are
     assert "pytorch seed=0 units=16" in words
 
 
+def planned(results: Path, *trials: Trial, workers: int = 1) -> str:
+    """The last line of their plan, where records are missing."""
+    console = Console(file=StringIO(), width=40)
+    plan(Sweep(name="mine", description="", trials=trials), store=Store(results), data=results, workers=workers,
+         console=console)  # fmt: skip
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().splitlines()[-1]
+
+
+def test_a_plan_says_what_it_cannot_estimate_and_why(tmp_path: Path) -> None:
+    without_data = [trial(task="mnist", options={}, seed=seed) for seed in (0, 1)]
+    on_gpu = trial(device="cuda")
+    no_data = "the data of 2 trials are not here"
+    no_gpu = "no estimate for a GPU before a trial like it has run there (1 trial)"
+    assert planned(tmp_path, *without_data) == f"2 trials, 2 to run, no estimate yet: {no_data}"
+    assert planned(tmp_path, *without_data, on_gpu) == f"3 trials, 3 to run, no estimate yet: {no_data}; {no_gpu}"
+    said = planned(tmp_path, *without_data, on_gpu, trial())
+    assert said.startswith("4 trials, 4 to run, about ")
+    assert said.endswith(f" with 1 worker (an estimate); besides: {no_data}; {no_gpu}")
+
+
+def test_no_number_of_workers_is_faster_than_the_longest_trial(tmp_path: Path) -> None:
+    Store(tmp_path).write(record(trial(seed=7), total_seconds=300.0))
+    Store(tmp_path).write(record(trial(seed=7, cell="gru"), total_seconds=100.0))
+    trials = [trial(), trial(seed=1), trial(cell="gru")]
+    told = {1: "11 min 40 s with 1 worker", 2: "5 min 50 s", 3: "5 min 00 s", 10**6: "5 min 00 s"}
+    for workers, expected in told.items():
+        assert f"to run, about {expected}" in planned(tmp_path, *trials, workers=workers)
+
+
 def test_a_sweep_whose_name_is_too_long_for_its_files_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="its name is too long for the disk; give it a shorter one"):
         write_listing(tmp_path, Listing(sweep=248 * "a", trials=()))

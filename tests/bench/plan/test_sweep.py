@@ -66,6 +66,12 @@ def test_a_sweep_can_include_others(tmp_path: Path) -> None:
     assert len(sweep.trials) == len(sweeps.load("quick").trials) + 1
 
 
+def test_defaults_are_of_the_files_own_grids(tmp_path: Path) -> None:
+    sweep = load(tmp_path, 'include = ["quick"]\n[defaults]\nseed = 77\n' + GRID)
+    assert [trial.seed for trial in sweep.trials].count(77) == 1
+    assert sweep.trials[:-1] == sweeps.load("quick").trials
+
+
 def test_where_narrows_and_repeats_are_alternatives(tmp_path: Path) -> None:
     sweep = load(tmp_path, GRID + "units = [8, [16, 24]]\nseed = [0, 1, 2]\noptions.length = [10, 20]")
     assert len(sweep.narrowed(["seed=0", "seed=1"]).trials) == 8
@@ -180,6 +186,12 @@ def test_an_include_stays_in_the_sweeps_folder(tmp_path: Path, include: str) -> 
         (GRID + f"protocol.steps = 1{'0' * 400}", "steps = 1000"),
         (GRID + f"protocol.steps = 0x{'f' * 5000}", "steps = a number of thousands of digits: Input should be"),
         (GRID + f"seed = 0x{'f' * 5000}", "seed = a number of thousands of digits: Input should be"),
+        (
+            'include = ["quick"]\n[defaults]\nseed = [5]',
+            "mine.toml: 'defaults' are of this file's own grids, and it has",
+        ),
+        ('include = ["quick"]\n[defaults]\nfoo = 3', "mine.toml: defaults: unknown key 'foo'"),
+        ("[defaults]\nsed = 3\n" + GRID, "mine.toml: defaults: unknown key 'sed'; did you mean 'seed'?"),
         ('include = ["quik"]', "unknown sweep 'quik'; did you mean 'quick'?"),
     ],
 )

@@ -44,15 +44,59 @@ def test_targets_and_mask_follow_the_frames_of_each_video(tmp_path: Path):
     assert not batch.inputs[0, 6:].any()
 
 
-def test_frames_are_in_the_order_of_their_numbers(tmp_path: Path):
-    folder = write_charades(tmp_path)
-    video = folder / "Charades_v1_features_rgb" / "TEST0"
-    for path in video.iterdir():
+def features_of(folder: Path, video: str, *numbers: int) -> Path:
+    """The features of a video made anew, with each frame's own number in it; returns their folder."""
+    place = folder / "Charades_v1_features_rgb" / video
+    for path in place.iterdir():
         path.unlink()
-    for number in (1, 5, 9, 13, 1001):
-        (video / f"TEST0-{number}.txt").write_text(" ".join([str(number)] * 4096))
+    for number in numbers:
+        (place / f"{video}-{number}.txt").write_text(" ".join([str(number)] * 4096))
+    return place
+
+
+def test_frames_are_in_the_order_of_their_numbers(tmp_path: Path):
+    features_of(write_charades(tmp_path), "TEST0", 1, 5, 9, 13, 17)
     (batch,) = charades(tmp_path).evaluation_batches("test", size=5, sequences=0)
-    np.testing.assert_array_equal(batch.inputs[0, :5, 7], [1, 5, 9, 13, 1001])
+    np.testing.assert_array_equal(batch.inputs[0, :5, 7], [1, 5, 9, 13, 17])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((1, 5, 13, 17, 25), "no frame between 5 and 13, where others follow by 4"),
+        ((1, 9, 13, 17), "no frame between 1 and 9, where others follow by 4"),
+        ((5, 9, 13, 17, 21), "its first frame is 5, though others follow by 4"),
+    ],
+)
+def test_a_frame_that_is_missing_is_named(tmp_path: Path, numbers: tuple[int, ...], said: str):
+    folder = features_of(write_charades(tmp_path), "TEST0", *numbers)
+    with pytest.raises(DataError, match=f"^{re.escape(str(folder))}: {said}$"):
+        charades(tmp_path).prepare()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("TEST0-5.txt", "TEST0: the frame 5 is there twice"),
+        ("copy-000005.txt", "copy-000005.txt: a feature file of this folder is called TEST0-000001.txt"),
+        ("TEST0-000001-2.txt", "TEST0-000001-2.txt: a feature file of this folder is called TEST0-000001.txt"),
+        ("TEST0-000001 (1).txt", "TEST0-000001 (1).txt: a feature file of this folder is called TEST0-000001.txt"),
+    ],
+)
+def test_a_frame_that_is_there_twice_is_named(tmp_path: Path, name: str, said: str):
+    folder = write_charades(tmp_path) / "Charades_v1_features_rgb" / "TEST0"
+    (folder / name).write_text((folder / "TEST0-000005.txt").read_text())
+    with pytest.raises(DataError, match=re.escape(said)):
+        charades(tmp_path).prepare()
+
+
+def test_frames_that_do_not_last_as_long_as_the_video_are_refused(tmp_path: Path):
+    folder = write_charades(tmp_path)
+    with pytest.raises(DataError, match=r"TRAIN3: 15 frames at 3 a second last 5.0 s, and the annotated length is 2.5"):
+        charades(tmp_path, frames_per_second=3).prepare()
+    cut = features_of(folder, "TRAIN5", 1)
+    with pytest.raises(DataError, match=f"^{re.escape(str(cut))}: 1 frames at 6 a second last 0.2 s"):
+        charades(tmp_path).prepare()
 
 
 def test_fewer_frames_are_every_so_manyth(tmp_path: Path):
@@ -137,10 +181,31 @@ def test_damaged_annotations_are_named(tmp_path: Path, line: str, said: str):
     assert path.name in str(caught.value)
 
 
+def test_no_video_is_trained_on_twice_or_tested_too(tmp_path: Path):
+    folder = write_charades(tmp_path)
+    train, test = (folder / f"Charades_v1_{part}.csv" for part in ("train", "test"))
+    lines = train.read_text()
+    train.write_text(lines + lines.splitlines()[2] + "\n")
+    with pytest.raises(DataError, match=r"train\.csv: line 8: the video 'TRAIN1' is annotated already, in line 3"):
+        charades(tmp_path).prepare()
+    train.write_text(lines)
+    test.write_text(test.read_text() + lines.splitlines()[2] + "\n")
+    with pytest.raises(DataError, match=r"test\.csv: 1 of 3 videos are in .*train\.csv too, the first is 'TRAIN1'"):
+        charades(tmp_path).prepare()
+
+
 def test_an_annotation_file_without_a_column_is_named(tmp_path: Path):
     path = write_charades(tmp_path) / "Charades_v1_train.csv"
     path.write_text(path.read_text().replace(",length", ",duration"))
     with pytest.raises(DataError, match=r"Charades_v1_train\.csv: no column 'length'"):
+        charades(tmp_path).prepare()
+
+
+def test_a_folder_in_the_place_of_a_feature_file_is_named(tmp_path: Path):
+    path = write_charades(tmp_path) / "Charades_v1_features_rgb" / "TEST1" / "TEST1-000005.txt"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataError, match=r"TEST1-000005\.txt: not a text file of numbers"):
         charades(tmp_path).prepare()
 
 

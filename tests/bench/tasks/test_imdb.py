@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 
@@ -114,6 +116,25 @@ def test_reviews_outside_the_classes_are_named(tmp_path: Path, name: str, said: 
     assert str(path.parent) in str(caught.value)
 
 
+@pytest.mark.parametrize("odd", ["a folder", "a link that leads nowhere"])
+def test_what_is_no_readable_review_is_named(tmp_path: Path, odd: str):
+    path = write_reviews(tmp_path) / "train/pos/99_9.txt"
+    if odd == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))}: cannot be read"):
+        imdb(tmp_path).prepare()
+
+
+def test_the_name_of_a_review_need_not_be_utf_8(tmp_path: Path):
+    folder = write_reviews(tmp_path)
+    (folder / "train/pos" / os.fsdecode(b"\xff_9.txt")).write_text("a good film")
+    task = imdb(tmp_path)
+    task.prepare()
+    assert len(task.rows("train")) + len(task.rows("validation")) == 41
+
+
 def test_unlabelled_reviews_are_left_alone(tmp_path: Path):
     folder = write_reviews(tmp_path)
     (folder / "train/unsup").mkdir()
@@ -136,6 +157,24 @@ def test_damaged_keras_files_are_named(tmp_path: Path):
     content = (folder / "imdb.npz").read_bytes()
     (folder / "imdb.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"imdb\.npz: not the file of keras"):
+        imdb(tmp_path).prepare()
+
+
+def renamed_words(folder: Path, old: str, new: str) -> None:
+    """The word index with another word in the place of one."""
+    index = folder / "imdb_word_index.json"
+    index.write_text(json.dumps({new if word == old else word: n for word, n in json.loads(index.read_text()).items()}))
+
+
+def test_a_carriage_return_in_a_word_shifts_no_other_word(tmp_path: Path):
+    write_keras_reviews(tmp_path / "plain")
+    renamed_words(write_keras_reviews(tmp_path / "odd"), "film", "fi\rlm")
+    assert imdb(tmp_path / "odd").vocabulary_size == imdb(tmp_path / "plain").vocabulary_size
+
+
+def test_a_line_break_in_a_word_is_refused(tmp_path: Path):
+    renamed_words(write_keras_reviews(tmp_path), "film", "fi\nlm")
+    with pytest.raises(DataError, match=r"imdb_word_index\.json: the word 'fi\\nlm' holds a line break"):
         imdb(tmp_path).prepare()
 
 
@@ -176,7 +215,7 @@ def write_vectors(data: Path, name: str, vectors: dict[str, list[float]]) -> Non
 
 
 @pytest.mark.parametrize("name", ["vectors.bin", "vectors.txt"])
-def test_words_with_a_trained_vector_start_from_it_and_the_others_as_drawn(tmp_path: Path, name: str):
+def test_words_with_a_trained_vector_start_from_it_and_the_others_as_drawn(tmp_path: Path, name: str, capsys):
     folder = write_reviews(tmp_path)
     for path in folder.glob("train/*/*.txt"):
         path.write_text("film film film great")
@@ -187,6 +226,7 @@ def test_words_with_a_trained_vector_start_from_it_and_the_others_as_drawn(tmp_p
     values = task.initial_values(drawn)
     np.testing.assert_array_equal(values["embedding.weights"], [[0] * 4, [0] * 4, [0] * 4, [1, 2, 3, 4]])
     assert values["readout.biases"] is drawn["readout.biases"]
+    assert "1 of the 2 words of the vocabulary (50.0%) start from" in capsys.readouterr().out
     assert not drawn["embedding.weights"].any(), "what was drawn stays as it is"
     assert imdb(tmp_path).initial_values(drawn).keys() == drawn.keys()
 
@@ -200,6 +240,23 @@ def test_unfit_word_vectors_are_named(tmp_path: Path, vectors: dict[str, list[fl
     write_vectors(tmp_path, "vectors.txt", vectors)
     with pytest.raises(DataError, match=rf"vectors\.txt: .*{said}"):
         imdb(tmp_path, word_vectors="vectors.txt").prepare()
+
+
+def test_word_vectors_that_know_no_word_are_refused(tmp_path: Path):
+    write_reviews(tmp_path)
+    write_vectors(tmp_path, "vectors.txt", {"Great": [1, 2, 3, 4], "DULL": [5, 6, 7, 8]})
+    for _ in range(2):  # what was prepared for the first is there for the second
+        with pytest.raises(DataError, match=r"vectors\.txt: it knows none of the \d+ words of the vocabulary"):
+            imdb(tmp_path, word_vectors="vectors.txt").prepare()
+
+
+@pytest.mark.parametrize("name", ["vectors.bin", "vectors.txt"])
+def test_a_header_that_asks_for_more_than_memory_is_one_line(tmp_path: Path, name: str):
+    write_reviews(tmp_path)
+    write_vectors(tmp_path, name, {"great": [1, 2, 3, 4]})
+    (tmp_path / "word_vectors" / name).write_text("1000000000000 300\ngood 1\n")
+    with pytest.raises(DataError, match=rf"{re.escape(name)}: its first line asks for more vectors than"):
+        imdb(tmp_path, word_vectors=name).prepare()
 
 
 def test_text_that_is_no_word_vectors_is_named(tmp_path: Path):

@@ -37,18 +37,49 @@ def test_reads_the_four_files(tmp_path: Path, variant: str, gzipped: bool):
     check_epoch(task, size=10)
 
 
-def test_reads_the_file_of_keras(tmp_path: Path):
-    arrays = mnist_arrays()
-    (tmp_path / "mnist").mkdir()
-    np.savez(
-        tmp_path / "mnist" / "mnist.npz",
-        x_train=arrays["train-images-idx3-ubyte"].astype(np.uint8),
-        y_train=arrays["train-labels-idx1-ubyte"].astype(np.uint8),
-        x_test=arrays["t10k-images-idx3-ubyte"].astype(np.uint8),
-        y_test=arrays["t10k-labels-idx1-ubyte"].astype(np.uint8),
-    )
+def write_keras(data: Path, **changed: np.ndarray) -> tuple[Path, dict[str, np.ndarray]]:
+    """`mnist.npz` as keras.datasets ships it, but for these arrays; its path, and what is in it."""
+    names = {"x_train": "train-images-idx3", "y_train": "train-labels-idx1"}
+    names |= {"x_test": "t10k-images-idx3", "y_test": "t10k-labels-idx1"}
+    published = mnist_arrays()
+    arrays = {name: published[f"{other}-ubyte"].astype(np.uint8) for name, other in names.items()} | changed
+    path = data / "mnist" / "mnist.npz"
+    path.parent.mkdir()
+    np.savez(path, **arrays)
+    return path, arrays
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+def test_reads_the_file_of_keras(tmp_path: Path, dtype: type):
+    images = mnist_arrays()["t10k-images-idx3-ubyte"].astype(dtype)
+    _, arrays = write_keras(tmp_path, x_test=images)
     batch = next(mnist(tmp_path).evaluation_batches("test", size=100, sequences=0))
-    np.testing.assert_array_equal(batch.targets, arrays["t10k-labels-idx1-ubyte"])
+    np.testing.assert_array_equal(batch.targets, arrays["y_test"])
+    np.testing.assert_allclose(batch.inputs.reshape(images.shape) * 255, images, rtol=1e-6)
+
+
+LABELS = mnist_arrays()["train-labels-idx1-ubyte"]
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "said"),
+    [
+        ("x_train", np.full((60, 28, 28), 0.5), "where pixels, unscaled, are whole numbers"),
+        ("x_test", np.full((20, 28, 28), 256), "x_test holds 256"),
+        ("x_test", np.full((20, 28, 28), -1), "x_test holds -1"),
+        ("x_test", np.full((20, 28, 28), np.nan), "x_test holds nan"),
+        ("x_test", np.full((20, 28, 28), "dark"), "x_test holds <U4"),
+        ("y_train", LABELS + 256, "y_train holds 256, where labels are whole numbers from 0 to 9"),
+        ("y_train", LABELS + 0.5, "y_train holds 0.5"),
+        ("y_train", LABELS + 1, "y_train holds 10"),
+        ("y_train", np.eye(10)[LABELS], "y_train has shape [60, 10], where one label an image is due"),
+    ],
+)
+def test_numbers_that_are_no_pixels_or_labels_are_refused(tmp_path: Path, name: str, array: np.ndarray, said: str):
+    path, _ = write_keras(tmp_path, **{name: array})
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {name} .*") as caught:
+        mnist(tmp_path).prepare()
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize(("downsample", "stride", "length"), [(1, 2, 392), (4, 1, 49), (2, 3, 66), (7, 1, 16)])

@@ -72,6 +72,7 @@ def test_a_changed_list_is_read_anew(tmp_path: Path):
         (np.zeros((4, 2048), np.int32), "an array of int32"),
         (np.zeros((0, 2048), np.float32), "it holds no frame"),
         (np.full((4, 2048), np.nan, np.float32), "not finite"),
+        (np.full((4, 2048), 1e300, np.float64), "not finite"),
     ],
 )
 def test_unfit_features_are_named(tmp_path: Path, features: np.ndarray, said: str):
@@ -113,6 +114,22 @@ def test_a_listed_clip_without_features_is_named(tmp_path: Path):
         ),
         ("trainlist01.txt", "\nDancing/v_Dancing_g02_c01.avi 3", "line 2: the class 'Dancing' is not in"),
         ("trainlist01.txt", "Archery/v_Archery_g02_c01.avi 2", "all clips are of one group"),
+        (
+            "classInd.txt",
+            "1 ApplyEyeMakeup\n1 Archery",
+            "line 2: the class '1 Archery' has the name or the number of an",
+        ),
+        ("classInd.txt", "1 Archery\n2 Archery", "line 2: the class '2 Archery' has the name or the number of an"),
+        (
+            "trainlist01.txt",
+            "Archery/v_Archery_g02_c01.avi 2\nArchery/v_Archery_g03_c01.avi 2\nArchery/v_Archery_g02_c01.avi 2",
+            "line 3: the clip 'Archery/v_Archery_g02_c01.avi' is listed already, in line 1",
+        ),
+        (
+            "testlist01.txt",
+            "Archery/v_Archery_g01_c01.avi\nArchery/v_Archery_g05_c02.avi",
+            "1 of 2 clips are in",
+        ),
         ("testlist01.txt", "v_Archery_g02_c01.avi", "line 1: 'v_Archery_g02_c01.avi' is not written as"),
         ("testlist01.txt", "\n", "it is empty"),
     ],
