@@ -92,7 +92,9 @@ def test_training_imports_no_framework_before_it_builds_a_learner() -> None:
     assert done.stdout.strip() == "set()", done.stderr
 
 
-@pytest.mark.parametrize(("framework", "other"), [("pytorch", {"tensorflow"}), ("tensorflow", {"torch"})])
+@pytest.mark.parametrize(
+    ("framework", "other"), [("pytorch", {"tensorflow"}), pytest.param("tensorflow", {"torch"}, marks=pytest.mark.slow)]
+)
 def test_either_framework_alone_is_enough_for_its_own_trials(framework: str, other: set[str], tmp_path: Path) -> None:
     program = f"""
 from importlib.machinery import PathFinder

@@ -128,7 +128,7 @@ def test_tokens_and_classes_that_there_are_not_are_refused(
             step(batch)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["fast", pytest.param("reference", marks=pytest.mark.slow)])
 def test_a_parameter_without_a_gradient_counts_its_steps(engine: str) -> None:
     """After a single step the gate's parameters lead to nothing, and PyTorch gives them no gradient at all."""
     spec = ModelSpec(

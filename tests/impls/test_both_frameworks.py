@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPILER = "import torch._dynamo, triton; print('both')"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first",
     [
@@ -33,6 +34,7 @@ def test_pytorchs_compiler_loads_beside_tensorflow(first: str) -> None:
     assert done.stdout.split() == ["both"]
 
 
+@pytest.mark.slow
 def test_tensorflow_alone_does_not_load_triton() -> None:
     code = "import impls.tensorflow, sys; print('triton' in sys.modules, 'tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

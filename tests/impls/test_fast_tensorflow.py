@@ -195,10 +195,10 @@ OPTIONS = [
 ]
 
 
-# Three have all options; the others are left to `make test-slow`.
+# Two have nearly all options; the others are left to `make test-slow`.
 @pytest.mark.parametrize(
     ("call", "spec"),
-    [pytest.param(*case, marks=pytest.mark.slow if number in (1, 4) else ()) for number, case in enumerate(OPTIONS)],
+    [pytest.param(*case, marks=pytest.mark.slow if number in (0, 1, 4) else ()) for number, case in enumerate(OPTIONS)],
 )
 def test_options_from_any_state(call: str, spec: CellSpec) -> None:
     """Stacks, layer norm, activations and Bernoulli gates, from a state between two updates."""

@@ -91,7 +91,7 @@ OPERATIONS = ("pytorch", "operations")
     [
         ("skip_lstm", "round", False),
         ("skip_lstm", "bernoulli", True),
-        ("skip_gru", "round", True),
+        pytest.param("skip_gru", "round", True, marks=pytest.mark.slow),
         ("skip_gru", "bernoulli", False),
     ],
 )

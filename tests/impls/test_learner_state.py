@@ -67,7 +67,7 @@ def test_training_goes_on_bit_for_bit(framework: str, engine: str, cell: str) ->
         np.testing.assert_array_equal(state[name], kept[name], err_msg=f"training changed the copy of {name}")
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", ["pytorch", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_a_state_replaces_whatever_was_trained_before(framework: str) -> None:
     spec = model("skip_gru")
     fresh, trained = learner(framework, spec), learner(framework, spec)

@@ -25,8 +25,8 @@ SPECS = [
     ("graph", False, CellSpec(cell="skip_gru", input_size=2, units=(4, 3), update_bias=-1.0, layer_norm=True)),
     ("compiled", True, CellSpec(cell="skip_gru", input_size=6, units=(4,), gate="bernoulli")),
     ("compiled", False, CellSpec(cell="skip_lstm", input_size=1, units=(3, 4), update_bias=-1.0, gate_layer=0)),
-    ("graph", True, CellSpec(cell="lstm", input_size=2, units=(3, 4))),
-    ("compiled", False, CellSpec(cell="gru", input_size=2, units=(4,))),
+    pytest.param("graph", True, CellSpec(cell="lstm", input_size=2, units=(3, 4)), marks=pytest.mark.slow),
+    pytest.param("compiled", False, CellSpec(cell="gru", input_size=2, units=(4,)), marks=pytest.mark.slow),
 ]
 
 # Each of these, too, compiles for seconds.

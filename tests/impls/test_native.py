@@ -96,7 +96,7 @@ def learner_of(framework: str, engine: str, spec: ModelSpec) -> Learner:
     ("framework", "kind", "name"),
     [
         *(("pytorch", kind, name) for kind in NATIVE_KINDS["pytorch"] for name in LEARNED),
-        ("tensorflow", "lstm", "every step of a stack, mask"),
+        pytest.param("tensorflow", "lstm", "every step of a stack, mask", marks=pytest.mark.slow),  # compiles for long
         ("tensorflow", "gru", "last step"),
     ],
 )

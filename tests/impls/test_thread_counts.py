@@ -90,6 +90,7 @@ for steps in (301, 784, 1000):
 """
 
 
+@pytest.mark.slow
 def test_losses_over_many_steps_are_summed_in_one_order() -> None:
     """PyTorch cuts a sum over more than 32,768 numbers by its threads."""
     told = {

@@ -144,6 +144,7 @@ def test_a_disk_without_locks_keeps_nobody_from_running_it(
         pass
 
 
+@pytest.mark.slow
 def test_attended_it_ends_with_whoever_holds_its_standard_input(tmp_path: Path) -> None:
     made = trial(steps=1_000_000)
     write_trial(tmp_path, made)

@@ -68,7 +68,7 @@ def left_so_far(record: Record, store: Store) -> None:
     assert findings(store.results) == []
 
 
-@pytest.mark.parametrize("when", ["while its server imports", "while it trains"])
+@pytest.mark.parametrize("when", ["while its server imports", pytest.param("while it trains", marks=pytest.mark.slow)])
 def test_a_trial_that_shows_no_life_is_ended_and_recorded(
     when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_killed_trial_goes_on_behind_the_others_and_tells_of_each_attempt(tmp_
     assert not (store.folder_of(victim.id) / "attempts.json").exists()
 
 
+@pytest.mark.slow
 def test_retries_come_to_an_end_and_the_next_run_adds_to_them(tmp_path: Path) -> None:
     store, victim = Store(tmp_path), trial(steps=400)
     run([victim], store, Killing(tmp_path, times=2), retries=1)

@@ -15,7 +15,7 @@ from bench.launch.servers import Servers
 from bench.machine.threads import library_variables
 from bench.plan.trial import Trial, build_trial
 from bench.records.store import Store
-from impls.contract import FRAMEWORKS, installed
+from impls.contract import installed
 from tests.bench.launch.test_launch import ROOT, Watcher, run, servers, trial, wait_for
 from tests.bench.train.test_resumption import left, numbers
 
@@ -60,7 +60,7 @@ def test_a_forked_trial_comes_to_the_bits_of_a_fresh_process(framework: str, tmp
     assert there.import_seconds is None
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", ["pytorch", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_a_server_imports_the_framework_and_starts_no_thread(framework: str, tmp_path: Path) -> None:
     """A thread is not forked, and who waits for it waits for ever."""
     if not installed(framework):
@@ -91,6 +91,7 @@ def test_trials_that_share_a_server_have_a_process_each(tmp_path: Path) -> None:
     assert (store.folder_of(trials[0].id) / "log.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_takes_no_other_trial_with_it(tmp_path: Path) -> None:
     store, victim, other = Store(tmp_path), trial(), trial(seed=1)
 

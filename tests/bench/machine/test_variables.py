@@ -49,6 +49,7 @@ def test_what_the_harness_sets_is_told_where_the_user_chose_otherwise(monkeypatc
     assert library_settings(library_variables(2) | {"OMP_WAIT_POLICY": "ACTIVE"}) == "OMP_WAIT_POLICY=ACTIVE"
 
 
+@pytest.mark.slow
 def test_a_trial_goes_on_on_any_slot_of_any_executor() -> None:
     """What a trial is started with, and what is imported in it, is not what its user set."""
     found = []

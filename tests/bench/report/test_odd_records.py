@@ -150,6 +150,7 @@ def test_a_task_and_a_cell_of_ones_own(reported: Reported, monkeypatch: pytest.M
     assert "bars &amp; &lt;b&gt;stripes&lt;/b&gt;, T = 64: highest accuracy 10 % by Skip rnn in PyTorch" in text
 
 
+@pytest.mark.slow
 def test_figures_of_many_configurations_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "MOST", 2)
     write_many(tmp_path, costs=15)  # 30 configurations of each task

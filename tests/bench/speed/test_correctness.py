@@ -16,7 +16,10 @@ from impls.kinds import skip_cells
 
 @pytest.mark.parametrize(
     ("framework", "cells", "precisions"),
-    [("pytorch", skip_cells(), ["float32", "bfloat16"]), ("tensorflow", ("skip_lstm",), ["float32"])],  # it compiles
+    [
+        ("pytorch", skip_cells(), ["float32", "bfloat16"]),
+        pytest.param("tensorflow", ("skip_lstm",), ["float32"], marks=pytest.mark.slow),  # it compiles
+    ],
     ids=FRAMEWORKS,
 )
 def test_engines_that_agree_have_nothing_told_of_them(

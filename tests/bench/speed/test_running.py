@@ -86,12 +86,14 @@ def test_on_a_gpu_no_time_is_taken_of_a_wrong_engine(
     assert measure(tmp_path, "pytorch"), "on the CPU the tests have shown it"
 
 
+@pytest.mark.slow
 def test_engines_are_compared_in_a_process_of_their_own() -> None:
     running.check_engines("pytorch", device="cpu")
     with pytest.raises(SpeedError, match=r"pytorch on nowhere: the engines could not be compared: .*nowhere"):
         running.check_engines("pytorch", device="nowhere")
 
 
+@pytest.mark.slow
 def test_a_budget_cuts_what_is_least_important_and_says_so(tmp_path: Path) -> None:
     """Of a budget that is used at once the first benchmark is left, which has begun."""
     assert measure(tmp_path / "results", "pytorch", scale="tiny", budget_seconds=1e-6)

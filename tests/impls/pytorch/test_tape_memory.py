@@ -170,6 +170,7 @@ def test_activation_checkpoints(tapes, reentrant: bool) -> None:
         assert torch.equal(one, other.grad)
 
 
+@pytest.mark.slow
 def test_memory_follows_the_updates() -> None:
     """The peak of a process that trains at 10 % updates is at most 0.4 of that at 100 %."""
     program = """

@@ -49,6 +49,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("cell", skip_cells())
 def test_options_from_any_state(cell: str, options: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ def batch(step: int, spec: ModelSpec) -> Batch:
 
 @pytest.mark.parametrize(
     ("cell", "units", "readout"),
-    [("lstm", (5,), "last"), ("skip_gru", (4, 3), "every")],
+    [("lstm", (5,), "last"), pytest.param("skip_gru", (4, 3), "every", marks=pytest.mark.slow)],
 )
 def test_a_step_in_one_program_is_the_step_in_blocks(
     cell: str, units: tuple[int, ...], readout: str, monkeypatch: pytest.MonkeyPatch

@@ -97,6 +97,7 @@ def test_refusal_comes_before_any_framework_is_imported() -> None:
     assert done.stdout.splitlines() == [REFUSAL, "set()"]
 
 
+@pytest.mark.slow
 def test_a_trial_heeds_no_setting_of_keras(tmp_path: Path) -> None:
     home = settings(tmp_path, json.dumps({"backend": "torch", "floatx": "float64"}))
     done = subprocess.run(

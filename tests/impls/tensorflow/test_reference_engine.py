@@ -54,6 +54,7 @@ def training_seconds(spec: CellSpec, *, steps: int) -> float:
     return min(seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["skip_lstm", "gru"])
 def test_a_compiled_training_step_is_linear_in_time(cell: str) -> None:
     """Four times the steps take four times as long; what is quadratic takes sixteen."""
