@@ -60,9 +60,9 @@ def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
 def test_a_shrunk_protocol_is_said_with_what_it_shrinks():
     shrunk = judge(as_published("table1").assign(units="64"), store=NOWHERE)
     text = re.sub(r"\s+", " ", " ".join(claim_lines(shrunk, sweep="table1")))
-    assert "a shrunk protocol, which shows no value: 64 units for 110" in text
+    assert "a shrunk protocol, which shows no value: 64 units instead of 110" in text
     table = stated_table(shrunk).set_index("claim")
-    assert table.loc["adding-half", "protocol"] == "shrunk: 64 units for 110"
+    assert table.loc["adding-half", "protocol"] == "shrunk: 64 units instead of 110"
     assert table.loc["mnist-half", "protocol"] == "–"
     assert stated_table(judge(as_published("table1"), store=NOWHERE))["protocol"].iloc[0] == "published"
 

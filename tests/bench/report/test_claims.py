@@ -246,10 +246,10 @@ def test_a_shrunk_protocol_shows_a_direction_and_no_value():
     frame = as_published("table1").assign(units="64", **{"protocol.steps": 3000.0})
     found = verdict("adding-half", frame)
     assert (found.verdict, found.kinds) == ("reproduced", "direction")
-    assert found.departed == "64 units for 110; 3,000 steps for 100,000 steps (the paper does not say)"
+    assert found.departed == "64 units instead of 110; 3,000 steps instead of 100,000 steps (the paper does not say)"
     values = [finding for finding in found.findings if finding.criterion.kind == "value"]
     assert {finding.verdict for finding in values} == {"inconclusive"}
-    assert all("a shrunk protocol shows no value: 64 units for 110" in finding.reason for finding in values)
+    assert all("a shrunk protocol shows no value: 64 units instead of 110" in finding.reason for finding in values)
 
 
 def test_a_claim_of_values_alone_is_open_under_a_shrunk_protocol():

@@ -101,7 +101,7 @@ def test_accuracy_is_near_within_one_point_and_map_in_its_own_unit():
 def test_a_departure_from_the_published_protocol_is_told_before_any_number(tmp_path: Path):
     text, _ = article_of([run(made("adding", "lstm", units=8))], folder=tmp_path)
     setup = text[text.index(r"\section{Setup}") : text.index(r"\section{The paper's tables}")]
-    assert "not the published protocol, but 8 units for 110; 1 run for 4." in setup
+    assert "not the published protocol, but 8 units instead of 110; 1 run instead of 4." in setup
     assert r"Not at the published protocol, as Section~\ref{sec:setup} tells: Table 1." in text
 
 
