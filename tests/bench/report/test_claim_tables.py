@@ -43,6 +43,16 @@ def test_a_claim_of_any_rows_counts_those_that_are_there(verdicts: list[Verdict]
     assert verdict_table(verdicts).set_index("claim").loc["flops-follow", "cases"] == "20 of 20"
 
 
+def test_values_that_a_shrunk_protocol_leaves_open_are_no_cases_of_a_direction():
+    """Two rows in two frameworks, each asked for a direction and a value: every case that counts is shown."""
+    table = verdict_table(judge(as_published("table1").assign(units="64"), store=NOWHERE)).set_index("claim")
+    assert table.loc["adding-half", ["verdict", "shows", "cases"]].tolist() == [
+        "reproduced",
+        "direction",
+        "4 of 4 (4 open)",
+    ]
+
+
 def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
     lines = list(claim_lines(verdicts, sweep="table1"))
     assert max(map(len, lines)) <= WIDTH
