@@ -65,14 +65,15 @@ def test_figure_2_is_the_mean_and_the_range_of_the_runs_that_ended_ok(store: Sto
         with_curve(store, made("mnist", "gru"), [0.3, 0.5]),
         with_curve(store, made("mnist", "lstm"), [0.9, 0.9]),
     ]
-    picture = only(curve_figures(trials_frame(records), store=store))
+    missing = [made("mnist", "gru", seed=1), made("mnist", "gru", seed=2)]
+    picture = only(curve_figures(trials_frame(records, missing=missing), store=store))
     assert picture.name == "paper-figure-2"
     line = picture.data[picture.data["model"] == "Skip GRU, λ = 1e-4"].set_index("epoch")
     assert line["quality_mean"].tolist() == pytest.approx([0.3, 0.65])
     assert line[["quality_min", "quality_max"]].loc[1.0].tolist() == pytest.approx([0.2, 0.4])
     assert line["runs"].tolist() == [2, 2]
     assert set(picture.data["model"]) == {"GRU", "Skip GRU, λ = 1e-4"}
-    assert "1 of 4 runs did not end ok and are left out" in picture.caption
+    assert "Of 6 runs 2 were not run and 1 did not end ok: in no line." in picture.caption
 
 
 def test_configurations_and_frameworks_have_panels_of_their_own(store: Store):
