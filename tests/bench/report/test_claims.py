@@ -320,17 +320,26 @@ def test_a_size_that_lacks_a_row_yields_to_one_that_has_all():
     assert found.verdict == "reproduced"
 
 
-@pytest.mark.parametrize(
-    ("column", "values", "head"),
-    [("environment.processor", ("old", "new"), "processor"), ("company", ("alone", "beside others"), "ran")],
-)
-def test_times_of_two_machines_or_companies_are_never_taken_together(column: str, values: tuple[str, str], head: str):
+def test_times_of_two_machines_are_never_taken_together():
     frame = as_published("table1")
-    mixed = frame.assign(**{column: [values[seed >= 2] for seed in frame["seed"]]})
+    mixed = frame.assign(**{"environment.processor": ["old" if seed < 2 else "new" for seed in frame["seed"]]})
     found = verdict("time-follows-updates", mixed)
     assert found.verdict == "inconclusive"
-    assert {finding.setting for finding in found.findings if finding.evidence} == {f"{head} = {one}" for one in values}
+    settings = {finding.setting for finding in found.findings if finding.evidence}
+    assert settings == {"processor = old", "processor = new"}
     assert verdict("adding-half", mixed).verdict == "reproduced"
+
+
+@pytest.mark.parametrize(("column", "skipping", "plain"), [("beside", 3.0, 1.0), ("processor_load", 9.0, 2.0)])
+def test_a_time_beside_other_load_than_the_plain_cell_s_is_no_evidence(column: str, skipping: float, plain: float):
+    """Of seeds 2 and 3; the others ran beside like load, and two seeds are too few."""
+    frame = as_published("table1")
+    other = (frame["seed"] >= 2) & (frame["p_skip"] > 0)
+    found = verdict("time-follows-updates", frame.assign(**{column: other.map({True: skipping, False: plain})}))
+    assert found.verdict == "inconclusive"
+    told = [finding for finding in found.findings if finding.evidence]
+    assert {finding.evidence.n for finding in told if finding.evidence} == {2}
+    assert {finding.reason for finding in told} == {"2 seeds, 3 needed; 2 of 4 seeds ran beside different load"}
 
 
 @pytest.mark.parametrize(("ratio", "error", "expected"), [
