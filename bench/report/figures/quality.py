@@ -100,10 +100,11 @@ def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, 
     axes.margins(y=0.15)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     figure.draw_without_rendering()  # which scales the axes, so that places in points are known
+    together = TOGETHER * figure.dpi / 72
     labels = [
         Label(x=point["update_ratio_mean"], y=point["quality_mean"], text=str(number), colour=darker(colours[cell]))
         for (cell, variant), number in numbered.items()
-        for point in _apart(axes, data[(data["cell"] == cell) & (data["variant"] == variant)])
+        for point in _apart(axes, data[(data["cell"] == cell) & (data["variant"] == variant)], within=together)
     ]
     place_labels(figure, axes, labels, points=obstacles)
     return Picture(
@@ -157,12 +158,12 @@ def _numbered(data: pd.DataFrame, *, higher_is_better: bool) -> tuple[dict[tuple
     return {key: number for number, key in enumerate(keys, start=1)}, note
 
 
-def _apart(axes: Axes, points: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """The markers of a configuration, without those that stand where another of them does."""
+def _apart(axes: Axes, points: pd.DataFrame, *, within: float) -> Iterator[dict[str, Any]]:
+    """The markers of a configuration, without those that stand within so many pixels of another of them."""
     seen: list[Array] = []
     for point in rows_of(points):
         place = axes.transData.transform((point["update_ratio_mean"], point["quality_mean"]))
-        if all(np.hypot(*(place - other)) > TOGETHER * axes.get_figure(root=True).dpi / 72 for other in seen):
+        if all(np.hypot(*(place - other)) > within for other in seen):
             seen.append(place)
             yield point
 

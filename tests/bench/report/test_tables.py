@@ -19,7 +19,7 @@ from bench.report.page import sections
 from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
 from bench.report.tables.results import aggregate, readable
-from tests.bench.report.stored import ok_record, trial
+from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +244,16 @@ def test_bars_of_trials_beside_different_numbers_of_others_say_that_they_do_not_
     (picture,) = step_times.step_times(trials_frame(records))
     words = "beside 1 to 3 other trials, so bars are not to be compared"
     assert (words in picture.caption, words in picture.figure.axes[0].get_xlabel()) == (told, told)
+
+
+def test_memory_that_is_shown_alike_is_told_once():
+    """Two machines of a kind, a page of memory apart."""
+    environments = [ENVIRONMENT | {"memory_bytes": 8 * 2**30 + more} for more in (0, 4096)]
+    frame = trials_frame(
+        ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, environment=environment)
+        for seed, environment in enumerate(environments)
+    )
+    assert dict(sections.what_ran(frame, sweep="test", command="").facts)["memory"] == "8 GiB"
 
 
 def test_bars_hold_times_of_one_company():
