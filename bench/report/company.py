@@ -6,18 +6,18 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-ALONE, BESIDE_OTHERS, NOT_TOLD = "alone", "beside others", "not told"
+ALONE, NOT_TOLD = "alone", "not told"
 MIXED = "mixed"
 # Behind a mean of trials in mixed company.
 MARK = " †"
-MIXED_TIMES = "† a mean over trials that ran alone and trials that ran beside others: not to be compared."
+MIXED_TIMES = "† a mean over trials that ran beside different numbers of other trials: not to be compared."
 
 
 def company(beside: float | None) -> str:
     """What a record's `beside` says: how many other trials ran on the machine at the same time, at most."""
     if beside is None or pd.isna(beside):
         return NOT_TOLD
-    return BESIDE_OTHERS if beside > 0 else ALONE
+    return f"beside {beside:.0f}" if beside > 0 else ALONE
 
 
 def common_company(companies: Iterable[str]) -> str:

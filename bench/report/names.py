@@ -166,6 +166,11 @@ def ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
+def gibibytes(size: float) -> str:
+    """A machine's memory, from bytes."""
+    return f"{size / 2**30:.0f} GiB"
+
+
 def plain(value: Any) -> str:
     """A chosen value as text: yes or no, a number in all its digits, or the name itself."""
     if isinstance(value, bool):

@@ -7,7 +7,7 @@ import pandas as pd
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.skipping import Skipping
 from bench.report.comparison.tables import uncompared_table
-from bench.report.comparison.words import MEASURES
+from bench.report.comparison.words import ELSEWHERE, MEASURES
 from bench.report.frames import rows_of
 from bench.report.names import framework_name, many
 
@@ -36,6 +36,7 @@ def untimed(skipping: Skipping) -> list[str]:
     return [
         f"Of {many(len(skipping.trials), 'trial')} that skip{'s' if len(skipping.trials) == 1 else ''}, {len(group)} "
         f"{'is' if len(group) == 1 else 'are'} not timed against the plain cell, which ran with other {why}."
+        + (f" {ELSEWHERE}" if group["other_load"].any() else "")
         for why, group in rows.groupby("unlike", sort=True)
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.report.comparison.conditions import unlike_conditions
+from bench.report.comparison.conditions import LOAD, unlike_conditions
 from bench.report.comparison.intervals import LEAST_PAIRS, difference_p, equivalence_p, mean_interval
 from bench.report.comparison.measures import Measure, measures_of
 from bench.report.comparison.pairing import NAMING, Apart, Row, paired
@@ -29,7 +29,8 @@ class Comparison:
         apart: what the two trials of a pair differ in, `framework` or `engine`.
         pairs: one row a pair: `left` and `right` name the sides; then `<field>_left`, `<field>_right` and
             `<field>_difference` (right − left) or `<field>_ratio` (right / left) of every measure; `unlike`, the
-            conditions in which the sides differ, under which costs are not compared; `parting_step`.
+            conditions in which the sides differ, under which costs are not compared; `other_load`, whether what ran
+            beside them is one; `parting_step`.
         summary: one row a configuration and measure: `pairs` (that count for it), `mean`, `low` and `high` (95 %,
             Student's t, from 5 pairs on; geometric for ratios), `points` (the pairs themselves), `margin`,
             `p_different` and `p_equivalent` with their corrected values, `verdict`, and `left_out`: pairs with a
@@ -72,7 +73,7 @@ def _pair(left: Row, right: Row, *, apart: Apart, curves: Mapping[str, pd.DataFr
     for side, of in (("left", left), ("right", right)):
         row |= {f"trial_id_{side}": of["trial_id"], f"implementation_{side}": of["implementation"]}
     unlike = unlike_conditions(left, right)
-    row["unlike"] = ", ".join(unlike)
+    row |= {"unlike": ", ".join(unlike), "other_load": LOAD in unlike}
     ids = (left["trial_id"], right["trial_id"])
     row["parting_step"] = parting_step(*(curves[each] for each in ids)) if set(ids) <= set(curves) else np.nan
     for measure in measures_of(metric=left["quality_metric"], cell=left["cell"]):

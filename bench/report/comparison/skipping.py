@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.report.comparison.conditions import unlike_conditions
+from bench.report.comparison.conditions import LOAD, unlike_conditions
 from bench.report.comparison.intervals import LEAST_PAIRS, mean_interval
 from bench.report.comparison.pairing import values_of, with_configuration
 from bench.report.frames import configuration_fields, rows_of
@@ -37,10 +37,12 @@ class Skipping:
 
     Attributes:
         trials: one row a skipping trial with a plain cell of the same seed, framework and engine to compare with:
-            `update_ratio`, `<time>_ratio` (to the plain cell's; empty where their conditions differ).
+            `update_ratio`, `<time>_ratio` (to the plain cell's; empty where their conditions differ), `unlike` (in what
+            they do) and `other_load` (whether what ran beside them is of that).
         summary: one row a configuration and time: `update_ratio`, `trials`, `ratio` (geometric mean), `low` and `high`
             (95 %, Student's t, from 5 trials on; the lowest and highest trial below) and `verdict`: *pays* where the
-            whole range lies below 1, *does not pay* where it lies above, *undecided* else, and where one trial is all.
+            whole range lies below 1, *does not pay* where it lies above, *undecided* else, where one trial is all, and
+            where load leaves out as many trials as it leaves.
         alone: configurations that skip and have no plain cell beside them.
     """
 
@@ -65,11 +67,12 @@ def skipping_against_plain(trials: pd.DataFrame) -> Skipping:
             continue
         names = ("problem", "configuration", "cell", "framework", "engine", "implementation", "device", "seed",
                  "update_ratio")  # fmt: skip
-        unlike = ", ".join(unlike_conditions(plain, row))
+        unlike = unlike_conditions(plain, row)
         ratios = {
             f"{time}_ratio": row[time] / plain[time] if plain[time] > 0 and not unlike else np.nan for time in TIMES
         }
-        rows.append({name: row[name] for name in names} | ratios | {"unlike": unlike})
+        told = {"unlike": ", ".join(unlike), "other_load": LOAD in unlike}
+        rows.append({name: row[name] for name in names} | ratios | told)
     table = pd.DataFrame(rows)
     return Skipping(trials=table, summary=_summary(table), alone=tuple(alone))
 
@@ -105,13 +108,13 @@ def _summary(trials: pd.DataFrame) -> pd.DataFrame:
                     "ratio": float(np.exp(np.log(ratios).mean())),
                     "low": low,
                     "high": high,
-                    "verdict": _verdict(low, high, trials=len(ratios)),
+                    "verdict": _verdict(low, high, trials=len(ratios), left_out=int(group["other_load"].sum())),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _verdict(low: float, high: float, *, trials: int) -> str:
-    if trials < LEAST_TRIALS:
+def _verdict(low: float, high: float, *, trials: int, left_out: int) -> str:
+    if trials < LEAST_TRIALS or trials <= left_out:
         return UNDECIDED
     return PAYS if high < 1 else DOES_NOT_PAY if low > 1 else UNDECIDED

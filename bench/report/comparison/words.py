@@ -15,6 +15,7 @@ from bench.report.comparison.typical_values import SizeRatio
 from bench.report.comparison.verdicts import DIFFERENT, EQUIVALENT
 from bench.report.comparison.verdicts import UNDECIDED as OPEN
 from bench.report.frames import rows_of
+from bench.report.load import LIKE_LOAD
 from bench.report.names import framework_name, many, metric_name, metric_unit
 from bench.report.numbers import number
 
@@ -30,9 +31,13 @@ HOW_JUDGED = (
     "tests are corrected by Holm's method, each over all tests of this table (quality and learned update ratios): "
     "the chance that any “equivalent” is false is at most 5 %, and so for “different”."
 )
+# Where there are times of both frameworks and of skips beside the same load.
+ELSEWHERE = "Times of the cells by themselves: python -m bench speed."
 HOW_TIMED = (
     "A time is that of the engine and implementation named in its row, as this project runs it: fast on a CPU is "
-    "compiled kernels in PyTorch and rounds compiled by XLA in TensorFlow, and neither is the framework's own layer."
+    "compiled kernels in PyTorch and rounds compiled by XLA in TensorFlow, and neither is the framework's own layer. "
+    "Times are compared where as many other trials ran beside both sides, and both started on a machine about as busy: "
+    f"processes a core within a factor of {LIKE_LOAD:g}, fewer than one counted as one."
 )
 
 
@@ -88,12 +93,18 @@ def _step_times(pairs: pd.DataFrame, *, left: str, right: str) -> list[str]:
     for (engine, one, other), rows in pairs.groupby(
         ["engine", "implementation_left", "implementation_right"], sort=False
     ):
-        ratios = rows["step_milliseconds_ratio"].dropna()
-        if len(ratios):
+        ratios, apart = rows["step_milliseconds_ratio"].dropna(), int(rows["other_load"].sum())
+        if len(ratios) > apart:
+            without = f"; left out: {apart} beside different load" if apart else ""
             told.append(
                 f"Engine {engine}: a training step of {right}{_runs(str(other))} takes "
                 f"{number(ratios.median(), digits=3)} times that of {left}{_runs(str(one))} "
-                f"(median of {many(len(ratios), 'pair')})."
+                f"(median of {many(len(ratios), 'pair')}{without})."
+            )
+        elif apart:  # a median of the few that chance left would be of these alone
+            told.append(
+                f"Engine {engine}: times are not {'summed up' if len(ratios) else 'compared'}, since the trials of "
+                f"{apart} of {many(len(ratios) + apart, 'pair')} ran beside different load. {ELSEWHERE}"
             )
     return told
 

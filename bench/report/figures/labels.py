@@ -1,8 +1,7 @@
-"""Places text beside points so that no label covers another label or a point."""
+"""Places text beside points, each with a line to its point, so that no label covers another label or a point."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,12 @@ from matplotlib.transforms import BboxBase
 
 from impls.contract import Array
 
-# Distances in points; the farther rings get a line back to their point.
+# Distances in points.
 RINGS = (9.0, 16.0, 26.0, 38.0, 52.0, 68.0, 86.0)
 DIRECTIONS = 16
 POINT_RADIUS = 5.0
+# Places along a line to a label that further labels keep clear of.
+LEADER_PLACES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +65,10 @@ def place_labels(
             va="center",
             fontsize=8,
             color=label.colour,
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
+            arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3},
         )
         assert note.arrow_patch is not None
-        note.arrow_patch.set_visible(False)
+        note.arrow_patch.set_visible(False)  # which would count as a part of the text
         size = note.get_window_extent(renderer)
         offsets = _offsets(width=size.width / pixels, height=size.height / pixels)
         boxes = _corners(size) + pixels * np.hstack([offsets, offsets])
@@ -78,9 +79,11 @@ def place_labels(
         best = int(np.argmax(cost <= max(float(cost.min()), 1e-6)))
         right, up = offsets[best].tolist()
         note.set_position((right, up))
-        taken = np.vstack([taken, boxes[best]])
-        if math.hypot(right, up) > RINGS[1] + size.width / pixels / 2:
-            note.arrow_patch.set_visible(True)
+        along = np.linspace((0, 0), (right, up), LEADER_PLACES)[1:] * pixels + axes.transData.transform(
+            (label.x, label.y)
+        )
+        taken = np.vstack([taken, boxes[best], np.hstack([along - pixels, along + pixels])])
+        note.arrow_patch.set_visible(True)
 
 
 def _offsets(*, width: float, height: float) -> Array:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from string import ascii_uppercase
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
@@ -15,6 +17,7 @@ from bench.report.figures.labels import Label, place_labels
 from bench.report.figures.parts import LARGEST
 from bench.report.figures.style import (
     FAINT,
+    LINE_HEIGHT,
     TITLE_LINE,
     Picture,
     cell_colours,
@@ -34,12 +37,20 @@ from impls.contract import Array
 
 # Places along a whisker that labels keep clear of; odd, so that the middle is one.
 WHISKER_PLACES = 15
-# Characters of a name that has room beside its marker; a longer one is a letter there.
-LONGEST_NAME = 40
+# Configurations that are all numbered, with their names below; of more, `LARGEST` are.
+MOST_NUMBERED = 24
+# Characters of a line of the key, by how many columns have room.
+KEY_LINES = {3: 28, 2: 48, 1: 92}
+# Points between the markers of two frameworks under which one number is for both.
+TOGETHER = 3.0
+WHAT_IS_DRAWN = "markers: means over seeds; whiskers: lowest to highest seed"
 
 
 def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
-    """What skipping costs in quality: one figure a problem, one marker a configuration and framework."""
+    """What skipping costs in quality: one figure a problem, one marker a configuration and framework.
+
+    A number beside each marker is that of its configuration in the key under the figure.
+    """
     finite = np.isfinite(trials["quality"]) & np.isfinite(trials["update_ratio"])
     ok = trials[(trials["status"] == "ok") & finite]
     colours = cell_colours(list(trials["cell"].unique()))
@@ -50,7 +61,9 @@ def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
 def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, str]) -> Picture:
     problem, data = str(rows["problem"].iloc[0]), scatter_data(rows)
     metric, higher = rows["quality_metric"].iloc[0], bool(rows["higher_is_better"].iloc[0])
-    figure = new_figure(height=4.4)
+    numbered, note = _numbered(data, higher_is_better=higher)
+    handles, columns = _handles(data, numbered, colours=colours, markers=markers)
+    figure = new_figure(height=4.5 + LINE_HEIGHT * math.ceil(len(handles) / columns), width=7.4)
     axes = figure.subplots()
     scale_quality(axes, metric=metric, low=data["quality_min"].min(), high=data["quality_max"].max())
     obstacles: list[tuple[float, float]] = []
@@ -76,32 +89,31 @@ def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, 
     markers_drawn = axes.collections[-1]
     markers_drawn.set_edgecolor(markers_drawn.get_facecolor())
     markers_drawn.set_facecolor("none")
-    axes.set(xlim=(-0.04, 1.12), xlabel="updates (% of the steps)", title=wrapped(problem, width=TITLE_LINE))
+    axes.set(
+        xlim=(-0.04, 1.12),
+        xlabel=f"updates (% of the steps)\n{WHAT_IS_DRAWN}",
+        title=wrapped(problem, width=TITLE_LINE),
+    )
     axes.xaxis.set_major_locator(MultipleLocator(0.2))
     show_in_percent(axes.xaxis)
     axes.set_ylabel(f"test {metric_head(metric, higher_is_better=higher)}")
     axes.margins(y=0.15)
-    figure.legend(
-        handles=_handles(data, colours=colours, markers=markers), loc="outside lower center", ncols=3, frameon=False
-    )
-    named, note = _named(data, higher_is_better=higher)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    figure.draw_without_rendering()  # which scales the axes, so that places in points are known
+    together = TOGETHER * figure.dpi / 72
     labels = [
-        Label(
-            x=row["update_ratio"],
-            y=row["quality"],
-            text=row["name"],
-            colour=darker(colours[row["cell"]]),
-        )
-        for row in rows_of(named)
+        Label(x=point["update_ratio_mean"], y=point["quality_mean"], text=str(number), colour=darker(colours[cell]))
+        for (cell, variant), number in numbered.items()
+        for point in _apart(axes, data[(data["cell"] == cell) & (data["variant"] == variant)], within=together)
     ]
     place_labels(figure, axes, labels, points=obstacles)
     return Picture(
         name=f"quality-update-ratio-{slug(problem)}",
         title=problem,
         caption=f"On test data, {evaluation_words(rows['reported'])}. "
-        "Each marker is the mean over seeds, whiskers span the lowest and highest seed. The "
-        "arrow at the axis points to better; further left means fewer updates. Where the two frameworks' "
-        f"markers coincide they agree.{note}",
+        "Each marker is the mean over seeds, whiskers span the lowest and highest seed; the number beside it is that "
+        "of its configuration below. The arrow at the axis points to better; further left means fewer updates. Where "
+        f"the two frameworks' markers coincide their means agree.{note}",
         alternative=f"Scatter of test quality against updates on {problem}, "
         f"{len(data)} markers; the data are in the CSV file beside the figure.",
         figure=figure,
@@ -110,44 +122,50 @@ def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, 
     )
 
 
-def _handles(data: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, str]) -> list[Line2D]:
-    dots: Any = {"linestyle": "", "markersize": 7}
+def _handles(
+    data: pd.DataFrame, numbered: Mapping[tuple[str, str], int], *, colours: dict[str, str], markers: dict[str, str]
+) -> tuple[list[Line2D], int]:
+    """The key: numbers with their configurations, cells without a number, frameworks; and how many columns it has."""
+    dots: Any = {"linestyle": "", "markersize": 6}
+    named = {f"{number}  {configuration_name(cell, variant)}": cell for (cell, variant), number in numbered.items()}
+    named |= {cell_name(cell): cell for cell in data["cell"].unique() if cell not in {of for of, _ in numbered}}
+    longest = max(map(len, named))
+    columns = next((count for count, line in KEY_LINES.items() if longest <= line), 1)
     return [
-        Line2D([], [], marker="o", color=colours[cell], label=cell_name(cell), **dots) for cell in data["cell"].unique()
+        Line2D([], [], marker="o", color=colours[cell], label=wrapped(name, width=KEY_LINES[columns]), **dots)
+        for name, cell in named.items()
     ] + [
         Line2D([], [], marker=markers[name], color=FAINT, mfc="none", mew=1.6, label=framework_name(name), **dots)
         for name in sorted(data["framework"].unique())
-    ]
+    ], columns
 
 
-def _named(data: pd.DataFrame, *, higher_is_better: bool) -> tuple[pd.DataFrame, str]:
-    """The configurations that are named in the figure, and a note where not all are."""
+def _numbered(data: pd.DataFrame, *, higher_is_better: bool) -> tuple[dict[tuple[str, str], int], str]:
+    """The numbers of configurations, by cell and variant, and a note where not all have one."""
     means = data.groupby(["cell", "variant"], sort=False).agg(
         update_ratio=("update_ratio_mean", "mean"), quality=("quality_mean", "mean")
     )
     means = means.reset_index()
-    named = means[means["variant"] != ""]
-    if len(named) <= LARGEST:
-        return _lettered(named)
-    front = named[unbeaten(named, higher_is_better=higher_is_better)]
-    shown = front.iloc[np.unique(np.linspace(0, len(front) - 1, min(len(front), LARGEST)).round().astype(int))]
-    lettered, key = _lettered(shown)
-    return lettered, (
-        f" Of {len(named)} configurations {len(shown)} are named, out of the {len(front)} that no other beats in both "
-        f"quality and updates; the data name all.{key}"
-    )
+    shown, note = means, ""
+    if len(means) > MOST_NUMBERED:
+        front = means[unbeaten(means, higher_is_better=higher_is_better)]
+        shown = front.iloc[np.unique(np.linspace(0, len(front) - 1, min(len(front), LARGEST)).round().astype(int))]
+        note = (
+            f" Of {len(means)} configurations {len(shown)} are named, out of the {len(front)} that no other beats in "
+            "both quality and updates; the data name all."
+        )
+    keys = zip(shown["cell"], shown["variant"], strict=True)
+    return {key: number for number, key in enumerate(keys, start=1)}, note
 
 
-def _lettered(named: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """With what is written beside each marker: its variant, or a letter and the caption's key to it."""
-    letters = iter(ascii_uppercase)
-    names = [text if len(text) <= LONGEST_NAME else next(letters) for text in named["variant"]]
-    key = [
-        f"{name}: {configuration_name(cell, variant)}"
-        for name, cell, variant in zip(names, named["cell"], named["variant"], strict=True)
-        if name != variant
-    ]
-    return named.assign(name=names), f" {'; '.join(key)}." if key else ""
+def _apart(axes: Axes, points: pd.DataFrame, *, within: float) -> Iterator[dict[str, Any]]:
+    """The markers of a configuration, without those that stand within so many pixels of another of them."""
+    seen: list[Array] = []
+    for point in rows_of(points):
+        place = axes.transData.transform((point["update_ratio_mean"], point["quality_mean"]))
+        if all(np.hypot(*(place - other)) > within for other in seen):
+            seen.append(place)
+            yield point
 
 
 def unbeaten(means: pd.DataFrame, *, higher_is_better: bool) -> Array:

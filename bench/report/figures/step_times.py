@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from bench.report.company import ALONE, BESIDE_OTHERS, NOT_TOLD
+from bench.report.company import ALONE, NOT_TOLD
 from bench.report.figures.parts import Part, parts
 from bench.report.figures.style import (
     FRAMEWORK_HATCHES,
@@ -26,23 +26,26 @@ from bench.report.frames import rows_of
 from bench.report.names import framework_name
 from bench.report.numbers import number
 
-# Whose times a figure holds, where there are several companies.
+# Whose times a figure holds, where there are several kinds of company.
+BESIDE_OTHERS = "beside others"
 WORDS = {ALONE: "trials that ran alone", BESIDE_OTHERS: "trials beside others", NOT_TOLD: "company not told"}
 
 
 def step_times(trials: pd.DataFrame) -> list[Picture]:
     """Median milliseconds of a training step: a figure for some configurations of a problem, bars by framework.
 
-    Trials that ran alone and trials that ran beside others stand in figures of their own.
+    Trials that ran alone and trials that ran beside others stand in figures of their own; where the others were not as
+    many for all, the figure says that its bars are not to be compared.
     """
     pictures: list[Picture] = []
     timed = trials[(trials["status"] == "ok") & trials["step_milliseconds"].notna()]
+    timed = timed.assign(kind=timed["company"].where(timed["company"].isin([ALONE, NOT_TOLD]), BESIDE_OTHERS))
     colours = cell_colours(list(trials["cell"].unique()))
-    several = timed.groupby("problem")["company"].nunique().to_dict()
-    for (problem, company), rows in timed.groupby(["problem", "company"], sort=False):
-        wanted: Any = {f"step_milliseconds_{kind}": ("step_milliseconds", kind) for kind in ("mean", "min", "max")}
-        apart = WORDS[str(company)] if several[problem] > 1 else ""
-        keys = ["problem", "company", "task", "cell", "label", "framework"]
+    several = timed.groupby("problem")["kind"].nunique().to_dict()
+    for (problem, kind), rows in timed.groupby(["problem", "kind"], sort=False):
+        wanted: Any = {f"step_milliseconds_{part}": ("step_milliseconds", part) for part in ("mean", "min", "max")}
+        apart = WORDS[str(kind)] if several[problem] > 1 else ""
+        keys = ["problem", "kind", "task", "cell", "label", "framework"]
         data = rows.groupby(keys, sort=False).agg(**wanted, seeds=("seed", "count")).reset_index()
         labels = list(data["label"].unique())
         pictures += [_picture(part, data=data, trials=rows, colours=colours, apart=apart) for part in parts(labels)]
@@ -58,7 +61,8 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     axes = figure.subplots()
     _draw_bars(axes, drawn, labels=list(part.labels), frameworks=frameworks, colours=colours)
     figure.suptitle(wrapped(part.title(problem), width=TITLE_LINE), fontsize=11)
-    axes.set(xlabel="milliseconds of a training step (median)", ylabel="")
+    mixed = _mixed(trials)
+    axes.set(xlabel="\n".join(filter(None, ("milliseconds of a training step (median)", mixed))), ylabel="")
     axes.set_yticks(range(len(names)), names)
     axes.margins(x=0.12)
     handles = [
@@ -69,14 +73,22 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     return Picture(
         name=part.name(f"step-times-{slug(problem)}"),
         title=part.title(problem),
-        caption="The median time of a training step without the first (which compiles), as the mean over "
-        f"seeds; lines span the lowest and highest seed. Shorter is faster.{part.note}",
+        caption="The median time of a training step without the first (which compiles), as the mean over seeds; lines "
+        f"span the lowest and highest seed. {f'These ran {mixed}' if mixed else 'Shorter is faster'}.{part.note}",
         alternative=f"Bars of training step times on {problem} for {len(part.labels)} configurations; "
         "the numbers are in the results table.",
         figure=figure,
         data=data[data["label"].isin([*part.labels, *part.rest])],
         about=topics(trials[trials["label"].isin(part.labels)]),
     )
+
+
+def _mixed(trials: pd.DataFrame) -> str:
+    """What is to be known of trials that ran beside different numbers of others; empty where these are the same."""
+    fewest, most = trials["beside"].min(), trials["beside"].max()
+    if trials["company"].nunique() == 1:
+        return ""
+    return f"beside {fewest:.0f} to {most:.0f} other trials, so bars are not to be compared"
 
 
 def _draw_bars(

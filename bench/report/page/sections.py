@@ -16,6 +16,7 @@ from bench.report.names import (
     UPDATES_IN_PERCENT,
     best_word,
     framework_name,
+    gibibytes,
     head,
     many,
     metric_name,
@@ -105,7 +106,7 @@ def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
     ):  # fmt: skip
         values = _distinct(trials, f"environment.{key}")
         if key == "memory_bytes":
-            values = [f"{float(value) / 2**30:.0f} GiB" for value in values]
+            values = list(dict.fromkeys(gibibytes(float(value)) for value in values))
         if key == "threads":
             values = ["the framework's default" if value == "0" else value for value in values]
         if values:

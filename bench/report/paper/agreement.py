@@ -14,10 +14,12 @@ from bench.report.names import framework_name, many
 from bench.report.paper.cells import QUALITY_DECIMALS
 from bench.report.paper.measured import agrees
 from bench.report.paper.tables import RegeneratedTable
+from impls.kinds import skip_cells
 
 MEASURES = {"accuracy": "accuracy differs", "map_percent": "mAP differs"}
-# A percentage point, in the unit of each measure.
+# A percentage point, in the unit of each measure, and the decimals of points that the measure's own come to.
 POINT = {"accuracy": 0.01, "map_percent": 1.0}
+POINT_DECIMALS = {"accuracy": QUALITY_DECIMALS["accuracy"] - 2, "map_percent": QUALITY_DECIMALS["map_percent"]}
 
 
 def overall(tables: Sequence[RegeneratedTable]) -> list[str]:
@@ -36,7 +38,7 @@ def overall(tables: Sequence[RegeneratedTable]) -> list[str]:
     shares = [
         abs(row["updates_difference"]) / row["published_updates"]
         for row in ended
-        if row["cell"].startswith("skip_") and not math.isnan(row["updates_difference"])
+        if row["cell"] in skip_cells() and not math.isnan(row["updates_difference"])
     ]
     if shares:
         sentences.append(
@@ -69,16 +71,18 @@ def _distances(table: RegeneratedTable, rows: pd.DataFrame) -> list[str]:
         if told:
             parts.append(f"in {sum(told)} of {len(told)} the task is solved, or not, as published")
     else:
-        decimals = QUALITY_DECIMALS[table.layout.metric]
-        parts += _distance(rows["quality_difference"], MEASURES[table.layout.metric], "", decimals=decimals)
+        metric = table.layout.metric
+        points = rows["quality_difference"] / POINT[metric]
+        parts += _distance(points, MEASURES[metric], "points", decimals=POINT_DECIMALS[metric])
     unit = "points" if table.layout.updates_unit == "percent" else "samples"
-    return parts + _distance(
-        rows["updates_difference"], "state updates differ", f" {unit}", decimals=table.layout.updates_decimals
-    )
+    # Those of a plain cell are given, as are those that it skips at random.
+    learned = rows.loc[rows["cell"].isin(skip_cells()), "updates_difference"]
+    words = "state updates of skip cells differ"
+    return parts + _distance(learned, words, unit, decimals=table.layout.updates_decimals)
 
 
 def _distance(differences: pd.Series, words: str, unit: str, *, decimals: int) -> list[str]:
     sizes: Any = differences.dropna().abs()
     if sizes.empty:
         return []
-    return [f"{words} by {sizes.median():.{decimals}f}{unit} in the median and {sizes.max():.{decimals}f} at most"]
+    return [f"{words} by {sizes.median():.{decimals}f} {unit} in the median and {sizes.max():.{decimals}f} at most"]

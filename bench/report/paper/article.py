@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.report.comparison import words
-from bench.report.comparison.left_out import nothing_to_compare
+from bench.report.comparison.left_out import nothing_to_compare, untimed
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.tables import cost_table, outcome_table
 from bench.report.content import Content
@@ -76,7 +76,7 @@ def article(content: Content) -> str:
         verdicts=counted(content.verdicts),
         nothing=nothing_to_compare(trials, compared.frameworks),
         said=[*words.agreement(compared.frameworks), *words.against_null(compared.null)],
-        payment=words.payment(compared.skipping),
+        payment=[*words.payment(compared.skipping), *untimed(compared.skipping)],
         compared=_compared(compared.frameworks),
         margins=words.margins_text(),
         facts=what_ran(trials, sweep=content.sweep, command=content.command).facts,

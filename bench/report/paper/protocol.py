@@ -19,7 +19,7 @@ class Departure:
 
     Attributes:
         setting: its name, as `trial_settings` has it.
-        words: both values, such as `64 units for 110`.
+        words: both values, such as `64 units instead of 110`.
     """
 
     setting: str
@@ -52,7 +52,7 @@ def setting_departures(table: PaperTable, found: Sequence[Mapping[str, str]]) ->
         if values in ([], [published]) or (name == "evaluation" and not best):
             continue
         silent = " (the paper does not say)" if name in table.left_open else ""
-        told.append(Departure(setting=name, words=f"{phrase(name, listed(values))} for {published}{silent}"))
+        told.append(Departure(setting=name, words=f"{phrase(name, listed(values))} instead of {published}{silent}"))
     return tuple(told)
 
 
@@ -66,16 +66,16 @@ def subject(table: PaperTable, trials: pd.DataFrame) -> str:
 
 
 def fewer_runs(trials: pd.DataFrame) -> str:
-    """Such as `1 run for 4` or `2 to 3 runs for 4`; empty where every configuration has as many as the paper's."""
+    """Such as `1 run instead of 4`; empty where every configuration has as many runs as the paper's."""
     if trials.empty:
         return ""
     runs = trials.groupby([*configuration_fields(trials), "framework"], dropna=False)["seed"].nunique()
     if runs.min() >= PUBLISHED_RUNS:
         return ""
     several = " to ".join(dict.fromkeys(map(str, (runs.min(), runs.max()))))
-    return f"{several} {'run' if several == '1' else 'runs'} for {PUBLISHED_RUNS}"
+    return f"{several} {'run' if several == '1' else 'runs'} instead of {PUBLISHED_RUNS}"
 
 
 def described(found: Iterable[Departure]) -> str:
-    """Such as `64 units for 110; 3,000 steps for 100,000 steps`; empty where nothing departs."""
+    """Such as `64 units instead of 110; 3,000 steps instead of 100,000 steps`; empty where nothing departs."""
     return "; ".join(map(str, found))

@@ -34,7 +34,7 @@ class RegeneratedTable:
         measured: ours in full precision, a row a published row, framework and configuration.
         text: the cells; the first row of each model is the paper's.
         groups: for each column, the head that it shares with its neighbours; empty where it has none.
-        departures: how ours was trained otherwise than published, such as `64 units for 110`.
+        departures: how ours was trained otherwise than published, such as `64 units instead of 110`.
         head: what stands above it: the title, the departures, and how to read it.
     """
 

@@ -43,6 +43,16 @@ def test_a_claim_of_any_rows_counts_those_that_are_there(verdicts: list[Verdict]
     assert verdict_table(verdicts).set_index("claim").loc["flops-follow", "cases"] == "20 of 20"
 
 
+def test_values_that_a_shrunk_protocol_leaves_open_are_no_cases_of_a_direction():
+    """Two rows in two frameworks, each asked for a direction and a value: every case that counts is shown."""
+    table = verdict_table(judge(as_published("table1").assign(units="64"), store=NOWHERE)).set_index("claim")
+    assert table.loc["adding-half", ["verdict", "shows", "cases"]].tolist() == [
+        "reproduced",
+        "direction",
+        "4 of 4 (4 open)",
+    ]
+
+
 def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
     lines = list(claim_lines(verdicts, sweep="table1"))
     assert max(map(len, lines)) <= WIDTH
@@ -60,9 +70,9 @@ def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
 def test_a_shrunk_protocol_is_said_with_what_it_shrinks():
     shrunk = judge(as_published("table1").assign(units="64"), store=NOWHERE)
     text = re.sub(r"\s+", " ", " ".join(claim_lines(shrunk, sweep="table1")))
-    assert "a shrunk protocol, which shows no value: 64 units for 110" in text
+    assert "a shrunk protocol, which shows no value: 64 units instead of 110" in text
     table = stated_table(shrunk).set_index("claim")
-    assert table.loc["adding-half", "protocol"] == "shrunk: 64 units for 110"
+    assert table.loc["adding-half", "protocol"] == "shrunk: 64 units instead of 110"
     assert table.loc["mnist-half", "protocol"] == "–"
     assert stated_table(judge(as_published("table1"), store=NOWHERE))["protocol"].iloc[0] == "published"
 

@@ -183,12 +183,34 @@ def test_few_configurations_are_all_drawn_and_named() -> None:
     frame = trials_frame([record for _, record in many_records(3)])
     with house_style():
         picture = quality.quality_against_update_ratio(frame)[0]
-    assert [text.get_text() for text in picture.figure.axes[0].texts] == ["λ = 1e-5", "λ = 2e-5", "λ = 3e-5"] * 2
+    (key,) = picture.figure.legends
+    costs = ("1e-5", "2e-5", "3e-5")
+    names = [f"{number}  {cell}, λ = {cost}" for number, (cell, cost) in
+             enumerate(((cell, cost) for cell in ("Skip LSTM", "Skip GRU") for cost in costs), start=1)]  # fmt: skip
+    assert [text.get_text() for text in key.get_texts()] == [*names, "PyTorch", "TensorFlow"]
+    assert {text.get_text() for text in picture.figure.axes[0].texts} == set("123456")
     assert "are named" not in picture.caption
+    assert "whiskers: lowest to highest seed" in picture.figure.axes[0].get_xlabel()
+
+
+def test_a_number_leads_to_a_marker_of_each_framework() -> None:
+    """Means of the two frameworks, of which one has neither the quality nor the updates of the other."""
+    places = {"pytorch": (0.1, 0.2), "tensorflow": (0.4, 0.8)}
+    records = [
+        ok_record(trial("adding", "skip_lstm", name), quality=quality, update_ratio=ratio)
+        for name, (quality, ratio) in places.items()
+    ]
+    with house_style():
+        (picture,) = quality.quality_against_update_ratio(trials_frame(records))
+    notes = picture.figure.axes[0].texts
+    assert [(note.get_text(), (note.xy[1], note.xy[0])) for note in notes] == [
+        ("1", place) for place in places.values()
+    ]
+    assert all(note.arrow_patch.get_visible() for note in notes)
 
 
 def test_figures_of_configurations_that_differ_in_much_can_be_read() -> None:
-    """Names in lines beside panels, letters beside markers with a key in the caption; nothing runs out of a figure."""
+    """Names in lines beside panels, numbers beside markers with a key below; nothing runs out of a figure."""
     much = {"layer_norm": True, "update_bias": -3.0, "gate": "bernoulli", "activation": "relu", "units": 16}
     plain = trial("adding", "skip_lstm", "pytorch")
     several = [
@@ -216,5 +238,6 @@ def test_figures_of_configurations_that_differ_in_much_can_be_read() -> None:
             box, page = picture.figure.get_tightbbox(), picture.figure.get_size_inches()
             assert min(box.x0, box.y0) >= 0, picture.name
             assert max(box.x1 - page[0], box.y1 - page[1]) <= 0, picture.name
-    assert [text.get_text() for text in scatter.figure.axes[0].texts] == ["A", "B"]
-    assert f" A: Skip LSTM, {told.format(0.5)}; B: Skip LSTM, {told.format(2)}." in scatter.caption
+    (key,) = scatter.figure.legends
+    named = [" ".join(text.get_text().split()) for text in key.get_texts()]
+    assert {f"{number} Skip LSTM, {told.format(bias)}" for number, bias in ((2, 0.5), (3, 2))} <= set(named)

@@ -19,7 +19,7 @@ from bench.report.page import sections
 from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
 from bench.report.tables.results import aggregate, readable
-from tests.bench.report.stored import ok_record, trial
+from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
 
 
 @pytest.fixture(scope="module")
@@ -219,20 +219,41 @@ def test_markup_in_a_name_stays_in_its_cell():
 
 
 def test_a_mean_over_mixed_company_is_marked_and_said():
-    """One trial ran alone and one beside others: their mean time is of neither."""
+    """One trial ran beside one other and one beside three: their mean time is of neither."""
     frame = trials_frame(
         ok_record(trial("adding", cell, "pytorch", seed=seed), quality=0.1, milliseconds=8.0 + seed, beside=beside)
-        for cell, besides in (("lstm", (0, 1)), ("gru", (1, 3)))
+        for cell, besides in (("lstm", (1, 3)), ("gru", (2, 2)))
         for seed, beside in enumerate(besides)
     )
     text = readable(aggregate(frame))
     shown = text.text.set_index("cell")
     assert (shown.loc["LSTM", "step_milliseconds"], shown.loc["LSTM", "company"]) == ("8.50 ± 0.71 †", "mixed")
-    assert (shown.loc["GRU", "step_milliseconds"], shown.loc["GRU", "company"]) == ("8.50 ± 0.71", "beside others")
+    assert (shown.loc["GRU", "step_milliseconds"], shown.loc["GRU", "company"]) == ("8.50 ± 0.71", "beside 2")
     assert "†" not in shown.loc["LSTM", "quality"] + shown.loc["LSTM", "reported_step_milliseconds"]
     assert MIXED_TIMES in sections.results(text).prose
     (group,) = printed(aggregate(frame)).values()
     assert sorted(group["step (ms)"]) == ["8.50 ± 0.71", "8.50 ± 0.71 †"]
+
+
+@pytest.mark.parametrize(("besides", "told"), [((1, 1), False), ((1, 3), True)])
+def test_bars_of_trials_beside_different_numbers_of_others_say_that_they_do_not_compare(besides, told):
+    records = [
+        ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, beside=beside)
+        for seed, beside in enumerate(besides)
+    ]
+    (picture,) = step_times.step_times(trials_frame(records))
+    words = "beside 1 to 3 other trials, so bars are not to be compared"
+    assert (words in picture.caption, words in picture.figure.axes[0].get_xlabel()) == (told, told)
+
+
+def test_memory_that_is_shown_alike_is_told_once():
+    """Two machines of a kind, a page of memory apart."""
+    environments = [ENVIRONMENT | {"memory_bytes": 8 * 2**30 + more} for more in (0, 4096)]
+    frame = trials_frame(
+        ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, environment=environment)
+        for seed, environment in enumerate(environments)
+    )
+    assert dict(sections.what_ran(frame, sweep="test", command="").facts)["memory"] == "8 GiB"
 
 
 def test_bars_hold_times_of_one_company():

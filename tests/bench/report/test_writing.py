@@ -137,12 +137,12 @@ def test_the_paper_stands_beside_the_page(page):
     table = (page.parent / "paper" / "table-1.md").read_text(encoding="utf-8")
     assert "| LSTM | PyTorch | 2 of 3 (1 failed) | 2 of 3 | 100.0 ± 0.0 | 0.0 |" in table
     assert "| LSTM | TensorFlow | 2 of 3 (1 diverged) | 2 of 3 (≠ paper) | 100.0 ± 0.0 | 0.0 |" in table
-    assert "T = 10 for 50; 8 units for 110; 20 steps for 100,000 steps" in table
+    assert "T = 10 instead of 50; 8 units instead of 110; 20 steps instead of 100,000 steps" in table
     article = (page.parent / "paper.tex").read_text(encoding="utf-8")
     for file in [*re.findall(r"\\input{(.*)}", article), *re.findall(r"\\includegraphics\[.*\]{(.*)}", article)]:
         assert (page.parent / file).is_file()
     assert {path.name for path in (page.parent / "paper").iterdir()} == {"table-1.csv", "table-1.md", "table-1.tex"}
-    assert "Table 1: Adding task. Not the published protocol: T = 10 for 50" in text_of(page)
+    assert "Table 1: Adding task. Not the published protocol: T = 10 instead of 50" in text_of(page)
 
 
 def test_the_same_records_give_the_same_bytes(page, stored, tmp_path):

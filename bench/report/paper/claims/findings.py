@@ -10,6 +10,7 @@ import pandas as pd
 from bench.records.record import FINISHED
 from bench.records.store import Store
 from bench.report.frames import MISSING
+from bench.report.load import of_like_load
 from bench.report.paper.claims.catalogue import Claim, Criterion, Row
 from bench.report.paper.claims.criteria import OF_ONE, evidence_of, published_value, samples_of, seeds_in, troubled
 from bench.report.paper.claims.evidence import Evidence
@@ -99,9 +100,10 @@ def _case(
         ran = all((own["status"] != MISSING).any() for _, own in lacking)
         reason = "; ".join(_absence(row, own) for row, own in lacking)
         return replace(finding, verdict=INCONCLUSIVE if ran else NOT_RUN, reason=reason)
-    samples = samples_of(criterion, trials, store=store)
+    compared = of_like_load(trials) if criterion.measure in TIMES else trials
+    samples = samples_of(criterion, compared, store=store)
     n = seeds_in(criterion, samples)
-    finding = replace(finding, verdict=INCONCLUSIVE, reason=_seeds(n, claim, trials))
+    finding = replace(finding, verdict=INCONCLUSIVE, reason=_seeds(n, claim, trials, compared))
     if trouble := troubled(criterion, samples):
         return replace(finding, reason=trouble)
     if n < (1 if criterion.statistic in OF_ONE else 2):
@@ -178,11 +180,14 @@ def _absence(row: Row, trials: pd.DataFrame) -> str:
     return f"{row_name(row.name)}: {words}"
 
 
-def _seeds(n: int, claim: Claim, trials: Sequence[pd.DataFrame]) -> str:
+def _seeds(n: int, claim: Claim, trials: Sequence[pd.DataFrame], compared: Sequence[pd.DataFrame]) -> str:
     asked = max(len(own) for own in trials)
+    apart = min(len(own) - len(left) for own, left in zip(trials, compared, strict=True))
     words = []
     if n < claim.least_seeds:
         words.append(f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed")
-    if n < asked:
-        words.append(f"{asked - n} of {asked} seeds have no number")
+    if apart:
+        words.append(f"{apart} of {asked} seeds ran beside different load")
+    if n + apart < asked:
+        words.append(f"{asked - n - apart} of {asked} seeds have no number")
     return "; ".join(words)

@@ -19,7 +19,7 @@ LENGTHS = ("length", "sample_milliseconds")
 # What times depend on beside the trial.
 CONDITIONS = (
     "environment.processor", "environment.cores", "environment.gpu", "environment.threads", "threads", "workers",
-    "environment.variables", "company",
+    "environment.variables",
 )  # fmt: skip
 
 

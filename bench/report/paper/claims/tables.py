@@ -31,8 +31,8 @@ def counted(verdicts: Sequence[Verdict]) -> str:
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """One row a claim, as text.
 
-    `in` names the frameworks that have the verdict, `shows` what it speaks of, `cases` how many of its cases are
-    reproduced, `seeds` the fewest that one of them rests on.
+    `in` names the frameworks that have the verdict, `shows` what it speaks of, `cases` how many of the cases of these
+    kinds are reproduced, and how many more a shrunk protocol leaves open, `seeds` the fewest that one of them rests on.
     """
     rows = []
     for verdict in verdicts:
@@ -43,7 +43,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "verdict": verdict.verdict,
                 "in": _where(verdict),
                 "shows": verdict.kinds.replace(" and ", ", ") if verdict.verdict != NOT_RUN else "–",
-                "cases": f"{sum(one.verdict == REPRODUCED for one in run)} of {_asked(verdict)}" if run else "–",
+                "cases": _cases(verdict) if run else "–",
                 "seeds": str(min(one.evidence.n for one in run if one.evidence)) if run else "–",
             }
         )
@@ -57,10 +57,12 @@ def _where(verdict: Verdict) -> str:
     return said_framework(" and ".join(names)).replace(" and ", ", ") or "–"
 
 
-def _asked(verdict: Verdict) -> int:
-    """How many cases the claim rests on; one of whatever rows there are does not ask for the others."""
-    any_of_them = verdict.claim.scope == "any"
-    return sum(not (any_of_them and finding.verdict == NOT_RUN) for finding in verdict.findings)
+def _cases(verdict: Verdict) -> str:
+    """Such as `4 of 4`, with the values that a shrunk protocol leaves open told apart: `4 of 4 (4 open)`."""
+    judged = verdict.judged
+    still_open = sum(finding.open_value for finding in verdict.findings) - sum(one.open_value for one in judged)
+    told = f"{sum(one.verdict == REPRODUCED for one in judged)} of {len(judged)}"
+    return f"{told} ({still_open} open)" if still_open else told
 
 
 def stated_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:

@@ -39,9 +39,13 @@ class Verdict:
     @property
     def kinds(self) -> str:
         """What the verdict speaks of: `direction`, `value` or both."""
-        judged = [finding for finding in self.findings if not finding.open_value] or self.findings
-        kinds = dict.fromkeys(finding.criterion.kind for finding in judged)
+        kinds = dict.fromkeys(finding.criterion.kind for finding in self.judged)
         return " and ".join(kinds)
+
+    @property
+    def judged(self) -> tuple[Finding, ...]:
+        """The cases that the verdict rests on."""
+        return _judged(self.claim, self.findings)
 
 
 def judge(frame: pd.DataFrame, *, store: Store, asked: Sequence[Claim] | None = None) -> list[Verdict]:
@@ -91,11 +95,18 @@ def _decide(claim: Claim, finding: Finding, *, of: int) -> Finding:
 
 
 def _of_framework(claim: Claim, findings: Sequence[Finding]) -> str:
-    """The worst finding, but that values which a shrunk protocol leaves open count only where nothing else is there."""
+    """The worst finding of those that count."""
+    return _together(finding.verdict for finding in _judged(claim, findings))
+
+
+def _judged(claim: Claim, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Without values that a shrunk protocol leaves open, unless nothing else is there.
+
+    A claim of whatever rows a sweep has (scope `any`) does not ask for those that were not run.
+    """
     if claim.scope == "any":
         findings = [finding for finding in findings if finding.verdict != NOT_RUN] or findings
-    judged = [finding for finding in findings if not finding.open_value] or findings
-    return _together(finding.verdict for finding in judged)
+    return tuple(finding for finding in findings if not finding.open_value) or tuple(findings)
 
 
 def _together(verdicts: Iterable[str]) -> str:

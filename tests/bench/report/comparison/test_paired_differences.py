@@ -11,6 +11,7 @@ import pytest
 from bench.report.comparison.left_out import not_numbers, nothing_to_compare, uncompared, unlike
 from bench.report.comparison.paired_differences import Comparison, compare
 from bench.report.comparison.tables import cost_table, outcome_table
+from bench.report.comparison.words import agreement
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
 
@@ -165,14 +166,54 @@ def test_times_and_memory_of_unlike_conditions_are_not_compared_but_quality_is(m
     assert row_of(found, "quality")["pairs"] == 2
 
 
-def test_trials_that_ran_beside_others_are_not_timed_against_trials_that_ran_alone():
-    _, found = pairs_of("adding", "lstm", [{"beside": 0}, {"beside": 1}], [{"beside": 0}, {"beside": 0}])
-    assert unlike(found) == [
-        "Times and memory of 1 of 2 pairs are not compared: the two sides ran with other company (beside others and "
-        "alone) (LSTM, seed 1)."
-    ]
-    _, company = pairs_of("adding", "lstm", [{"beside": 3}], [{"beside": 1}])
-    assert unlike(company) == []
+@pytest.mark.parametrize(
+    ("left", "right", "compared"),
+    [
+        ({"beside": 0}, {"beside": 0}, True),
+        ({"beside": 0}, {"beside": 1}, False),
+        ({"beside": 3}, {"beside": 1}, False),
+        ({"beside": 3}, {"beside": 3}, True),
+        ({"beside": 3}, {}, False),
+        ({"processor_load": 0.1}, {"processor_load": 3.9}, True),  # of two cores: less than one process each, and 1.95
+        ({"processor_load": 0.1}, {"processor_load": 4.1}, False),
+        ({"processor_load": 20.0}, {"processor_load": 39.0}, True),
+        ({"processor_load": 20.0}, {"processor_load": 41.0}, False),
+        ({"processor_load": 0.1}, {}, False),
+    ],
+)
+def test_times_are_compared_beside_as_many_others_on_a_machine_about_as_busy(
+    left: dict[str, Any], right: dict[str, Any], compared: bool
+):
+    _, found = pairs_of("adding", "lstm", [left, {}], [right, {}])
+    assert row_of(found, "step_milliseconds")["pairs"] == 1 + compared
+    told = "Times and memory of 1 of 2 pairs are not compared: the two sides ran with other load (LSTM, seed 0)."
+    assert unlike(found) == ([] if compared else [told])
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [
+        (0, "takes 1 times that of PyTorch (median of 3 pairs)."),
+        (1, "takes 1 times that of PyTorch (median of 2 pairs; left out: 1 beside different load)."),
+        (2, "times are not summed up, since the trials of 2 of 3 pairs ran beside different load"),
+        (3, "times are not compared, since the trials of 3 of 3 pairs ran beside different load"),
+    ],
+)
+def test_a_summary_of_times_takes_more_than_half_of_the_pairs(apart: int, words: str):
+    sides = [{"beside": 0}] * 3, [{"beside": 1}] * apart + [{"beside": 0}] * (3 - apart)
+    _, found = pairs_of("adding", "lstm", *sides)
+    (line,) = [line for line in agreement(found) if line.startswith("Engine fast")]
+    assert words in line
+    assert line.endswith("python -m bench speed.") == (apart > 1)
+
+
+def test_memory_is_compared_as_it_is_shown():
+    """Two machines of a kind, a page of memory apart."""
+    size = ENVIRONMENT["memory_bytes"]
+    _, found = pairs_of("adding", "lstm", [{}], [{"environment": ENVIRONMENT | {"memory_bytes": size + 4096}}])
+    assert unlike(found) == []
+    _, found = pairs_of("adding", "lstm", [{}], [{"environment": ENVIRONMENT | {"memory_bytes": 2 * size}}])
+    assert "the two sides ran with other memory (8 GiB and 16 GiB)" in unlike(found)[0]
 
 
 def test_the_same_machine_needs_no_note(comparison):

@@ -61,6 +61,13 @@ def test_it_pays_where_the_whole_range_lies_below_the_plain_cell(milliseconds: l
     assert set(summary["verdict"]) == {verdict}
 
 
+@pytest.mark.parametrize(("apart", "verdict"), [(2, "pays"), (3, "undecided")])
+def test_the_few_trials_that_load_leaves_decide_nothing(apart: int, verdict: str):
+    records = [timed("lstm", seed=seed, beside=1) for seed in range(3 + apart)]
+    records += [timed("skip_lstm", seed=seed, milliseconds=5, beside=1 if seed < 3 else 2) for seed in range(3 + apart)]
+    assert set(skipping_against_plain(trials_frame(records)).summary["verdict"]) == {verdict}
+
+
 def test_random_skips_are_timed_too():
     skipping = trial("adding", "lstm", "pytorch").model_copy(update={"p_skip": 0.5})
     found = skipping_against_plain(
@@ -72,8 +79,12 @@ def test_random_skips_are_timed_too():
 
 def test_a_trial_beside_others_is_not_timed_against_a_plain_cell_that_ran_alone():
     found = skipping_against_plain(trials_frame([timed("lstm", beside=0), timed("skip_lstm", beside=1)]))
-    assert found.trials["unlike"].tolist() == ["company (alone and beside others)"]
+    assert found.trials["unlike"].tolist() == ["load"]
     assert found.summary.empty
+    assert untimed(found) == [
+        "Of 1 trial that skips, 1 is not timed against the plain cell, which ran with other load. "
+        "Times of the cells by themselves: python -m bench speed."
+    ]
 
 
 def test_no_plain_cell_is_said_and_other_seeds_frameworks_and_conditions_do_not_stand_in():

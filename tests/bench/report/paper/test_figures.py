@@ -65,14 +65,15 @@ def test_figure_2_is_the_mean_and_the_range_of_the_runs_that_ended_ok(store: Sto
         with_curve(store, made("mnist", "gru"), [0.3, 0.5]),
         with_curve(store, made("mnist", "lstm"), [0.9, 0.9]),
     ]
-    picture = only(curve_figures(trials_frame(records), store=store))
+    missing = [made("mnist", "gru", seed=1), made("mnist", "gru", seed=2)]
+    picture = only(curve_figures(trials_frame(records, missing=missing), store=store))
     assert picture.name == "paper-figure-2"
     line = picture.data[picture.data["model"] == "Skip GRU, λ = 1e-4"].set_index("epoch")
     assert line["quality_mean"].tolist() == pytest.approx([0.3, 0.65])
     assert line[["quality_min", "quality_max"]].loc[1.0].tolist() == pytest.approx([0.2, 0.4])
     assert line["runs"].tolist() == [2, 2]
     assert set(picture.data["model"]) == {"GRU", "Skip GRU, λ = 1e-4"}
-    assert "1 of 4 runs did not end ok and are left out" in picture.caption
+    assert "Of 6 runs 2 were not run and 1 did not end ok: in no line." in picture.caption
 
 
 def test_configurations_and_frameworks_have_panels_of_their_own(store: Store):
@@ -88,7 +89,7 @@ def test_configurations_and_frameworks_have_panels_of_their_own(store: Store):
     }  # fmt: skip
     titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
     assert titles == ["PyTorch, 16 units", "PyTorch, 8 units", "TensorFlow, 16 units"]
-    assert "16 and 8 units for 110" in picture.caption
+    assert "16 and 8 units instead of 110" in picture.caption
 
 
 def test_an_evaluation_that_one_run_lacks_is_in_no_mean(store: Store):
@@ -131,10 +132,10 @@ def test_figure_3_draws_images_at_their_own_size(store: Store):
     picture = only(gate_figures(trials_frame([with_gates(store, trial, [1, 0] * 24 + [1])]), store=store))
     assert picture.name == "paper-figure-3"
     assert "Images of 7 × 7 pixels." in picture.caption
-    assert "Fashion-MNIST images for MNIST" in picture.caption
+    assert "Fashion-MNIST images instead of MNIST" in picture.caption
     assert "on MNIST" not in picture.title
     assert "Fashion-MNIST" in picture.title
-    assert "downsampled by 4 for 1" in picture.caption
+    assert "downsampled by 4 instead of 1" in picture.caption
     assert picture.data["used"].sum() == 25
     image = picture.figure.subfigs[0].axes[0].images[0].get_array()
     assert image is not None
@@ -186,7 +187,7 @@ def test_figure_5_draws_the_marker_of_both_frameworks(store: Store):
     used, skipped = picture.figure.axes[0].collections
     assert np.asarray(used.get_offsets()).tolist() == [[0, 0], [1, 1]]
     assert np.asarray(skipped.get_offsets()).tolist() == [[2, 0], [3, 1]]
-    assert "T = 4 for 50" in picture.caption
+    assert "T = 4 instead of 50" in picture.caption
 
 
 def test_figure_6_prefers_the_paper_s_row_and_says_where_it_is_another(store: Store):

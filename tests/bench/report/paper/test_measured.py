@@ -44,7 +44,7 @@ def test_two_configurations_of_one_row_are_never_averaged():
     assert dict(rows["updates (%)"]) == {
         "paper": "53.9 ± 2.1", "PyTorch, 8 units": "40.0", "PyTorch, 16 units": "60.0", "PyTorch, 110 units": "50.0",
     }  # fmt: skip
-    assert "110, 16 and 8 units for 110" in table.caption
+    assert "110, 16 and 8 units instead of 110" in table.caption
 
 
 def test_two_protocols_options_devices_and_evaluations_are_told_apart():
@@ -104,7 +104,7 @@ def test_frameworks_with_unequal_seeds_keep_their_own_means_and_counts():
     rows = rows_named(table, SKIP)
     assert (rows.loc["PyTorch", "updates (%)"], rows.loc["PyTorch", "runs"]) == ("25.0 ± 12.9", "4")
     assert (rows.loc["TensorFlow", "updates (%)"], rows.loc["TensorFlow", "runs"]) == ("90.0", "1")
-    assert "1 to 4 runs for 4" in table.caption
+    assert "1 to 4 runs instead of 4" in table.caption
 
 
 def test_what_did_not_end_ok_is_counted_and_in_no_mean():
@@ -187,12 +187,12 @@ def test_samples_of_shorter_sequences_are_not_subtracted_from_the_paper_s():
     table = table_of(2, [run(small, update_ratio=0.5)])
     row = rows_named(table, "GRU").loc["PyTorch"]
     assert (row["updates"], row["updates − paper"]) == ("24.50 (of 49)", "–")
-    assert "T = 49 for 784; downsampled by 4 for 1" in table.caption
+    assert "T = 49 instead of 784; downsampled by 4 instead of 1" in table.caption
 
 
 def test_other_images_are_named():
     table = table_of(2, [run(made("mnist", "gru", options={"variant": "fashion_mnist"}))])
-    assert "Fashion-MNIST images for MNIST" in table.caption
+    assert "Fashion-MNIST images instead of MNIST" in table.caption
 
 
 def test_charades_has_percent_and_the_deviation_over_videos():

@@ -36,30 +36,32 @@ def test_a_shrunk_sweep_says_what_it_shrinks(table: PaperTable):
     small, full = sweeps.load(f"table{table.number}-cpu").trials, sweeps.load(f"table{table.number}").trials
     said = told(table, trials_frame([], missing=small))
     units = [" × ".join(map(str, trials[0].units)) for trials in (small, full)]
-    assert (units[0] == units[1]) != (f"{units[0]} units for {units[1]}" in said)
+    assert (units[0] == units[1]) != (f"{units[0]} units instead of {units[1]}" in said)
     for name in ("batch_size", "evaluation_sequences"):
         values = [getattr(trials[0].protocol, name) for trials in (small, full)]
         assert values[0] == values[1] or any(f"{values[0]:,}" in line and f"{values[1]:,}" in line for line in said)
     lengths = [trials[0].build_task().length for trials in (small, full)]
-    assert (lengths[0] == lengths[1]) != (f"T = {lengths[0]} for {lengths[1]}" in said)
+    assert (lengths[0] == lengths[1]) != (f"T = {lengths[0]} instead of {lengths[1]}" in said)
 
 
 def test_what_a_shrunk_sweep_says_word_for_word():
     assert told(paper_tables()[2], trials_of("table3-cpu")) == [
-        "T = 30 for 300",
-        "stride 10 for 1",
-        "32 × 32 units for 256 × 256",
-        "300 steps for 200 epochs (the paper does not say)",
-        "batch 32 for 256",
-        "learning rate 0.001 for 1e-4",
-        "evaluated every 100 steps for every epoch (the paper does not say)",
-        "1 run for 4",
+        "T = 30 instead of 300",
+        "stride 10 instead of 1",
+        "32 × 32 units instead of 256 × 256",
+        "300 steps instead of 200 epochs (the paper does not say)",
+        "batch 32 instead of 256",
+        "learning rate 0.001 instead of 1e-4",
+        "evaluated every 100 steps instead of every epoch (the paper does not say)",
+        "1 run instead of 4",
     ]
 
 
 def test_several_values_are_all_named():
     trials = pd.concat([trials_of("table1"), trials_of("table1-cpu")])
-    assert "100,000 steps and 5,000 steps for 100,000 steps (the paper does not say)" in told(paper_tables()[0], trials)
+    assert "100,000 steps and 5,000 steps instead of 100,000 steps (the paper does not say)" in told(
+        paper_tables()[0], trials
+    )
 
 
 def test_how_often_is_evaluated_counts_where_the_best_evaluation_is_reported():
@@ -94,4 +96,4 @@ def test_every_field_of_training_counts(field: str):
 
 def test_a_small_departure_is_not_rounded_away():
     changed = trials_of("table2").iloc[:1].assign(**{"protocol.beta_2": 0.99900001})
-    assert [str(found) for found in departures(paper_tables()[1], changed)] == ["beta 2 0.99900001 for 0.999"]
+    assert [str(found) for found in departures(paper_tables()[1], changed)] == ["beta 2 0.99900001 instead of 0.999"]
