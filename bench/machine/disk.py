@@ -270,6 +270,17 @@ def copy_folder(source: Path, target: Path, *, leaving_out: str) -> None:
         raise
 
 
+def exchange_folder(folder: Path, place: Path, *, before: Path) -> None:
+    """Puts a folder in its place; what was there stands at `before`, and comes back if that fails. Raises `OSError`."""
+    try:
+        if place.exists():
+            place.rename(before)
+        folder.rename(place)
+    finally:  # a signal may end this between any two steps
+        if before.exists() and not place.exists():
+            before.rename(place)
+
+
 def remove_folder(folder: Path) -> None:
     """Removes a folder with all that is in it; of a link to one the link alone. Raises `OSError`."""
     if folder.is_symlink():

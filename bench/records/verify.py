@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.errors import RecordError
 from bench.records.adopt import old_folders
+from bench.records.archive import INCOMING, left_by_copies
 from bench.records.attempt import attempts, is_resumable
 from bench.records.files import disagreements
 from bench.records.leases import Watch, is_gone, leased_trials
@@ -23,7 +24,8 @@ def findings(results: Path) -> list[str]:
     """
     if not results.is_dir():
         raise RecordError(f"{results}: there is no such folder; name one with --results")
-    return [*_records(results), *_files(results), *_running(results), *_lists(results), *_old(results)]
+    looks = (_records, _files, _running, _copied, _lists, _old)
+    return [finding for look in looks for finding in look(results)]
 
 
 def _records(results: Path) -> Iterator[str]:
@@ -67,6 +69,17 @@ def _running(results: Path) -> Iterator[str]:
             yield f"{folder}: finished after its run was gone; its sweep's next run takes its record in"
         else:
             yield f"{folder}: a run that was cut off; its sweep's next run removes it"
+
+
+def _copied(results: Path) -> Iterator[str]:
+    """What copies into an archive left that were killed; those that are made now hold a lease."""
+    leased = leased_trials(results)
+    for folder, trial_id in left_by_copies(results).items():
+        if trial_id in leased and not is_gone(leased[trial_id], watch=Watch()):
+            continue
+        place = Store(results).folder_of(trial_id)
+        becomes = "removes it" if place.exists() or folder.name.startswith(INCOMING) else f"makes it {place} again"
+        yield f"{folder}: a copy that was cut off; the next archive into this folder {becomes}"
 
 
 def _lists(results: Path) -> Iterator[str]:
