@@ -8,6 +8,7 @@ import glob
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -188,6 +189,18 @@ def _written(path: Path, write: Callable[[Path], None]) -> bool:
         temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def check_is_file(path: Path) -> None:
+    """Raises `OSError` where something else than a file stands: whoever reads a pipe waits for somebody who writes."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no regular file")
+
+
+def read_text(path: Path) -> str:
+    """A text file. Raises `OSError`, also where something else stands, and `UnicodeDecodeError`."""
+    check_is_file(path)
+    return path.read_text(encoding="utf-8")
 
 
 def write_text(path: Path, text: str) -> None:

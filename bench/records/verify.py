@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import RecordError
+from bench.machine.disk import check_is_file
 from bench.records.adopt import old_folders
 from bench.records.archive import INCOMING, left_by_copies
 from bench.records.attempt import attempts, is_resumable
@@ -46,10 +47,12 @@ def _files(results: Path) -> Iterator[str]:
         if path.name in told.get(path.parent.name, {}):
             continue
         try:  # a record that does not tell: the archive's own checksums are something
+            check_is_file(path)
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
-        except (OSError, zipfile.BadZipFile) as error:
-            yield f"{path}: cannot be read ({error}); delete the trial's folder and run its sweep again"
+        except Exception as error:  # a damaged file makes the readers of zip raise almost anything
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            yield f"{path}: cannot be read ({said}); delete the trial's folder and run its sweep again"
         else:
             if damaged is not None:
                 yield f"{path}: {damaged} in it is damaged; delete the trial's folder and run its sweep again"
