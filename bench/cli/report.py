@@ -60,14 +60,18 @@ def publish(sweep: Sweep, *, results: Path, reports: Path) -> None:
 
 def files_left_out(sweep: Sweep, *, results: Path) -> list[str]:
     """What is wrong with the files that a report reads beside the records: a line for each that it leaves out."""
+    from bench.errors import SpeedError
     from bench.records.files import disagreement
     from bench.records.store import Store
+    from bench.report.frames import check_examples
+    from bench.report.speed.times import benchmarks_beside
 
-    store = Store(results)
-    records = store.survey(trial.id for trial in sweep.trials).records
-    found = (
-        disagreement(store.folder_of(trial_id) / name, record.files)
-        for trial_id, record in records.items()
-        for name in ("curve.csv", "gates.npz")
-    )
+    store, found = Store(results), []
+    for trial_id, record in store.survey(trial.id for trial in sweep.trials).records.items():
+        folder = store.folder_of(trial_id)
+        found += [disagreement(folder / "curve.csv", record.files), check_examples(folder, record.files)]
+    try:
+        benchmarks_beside(results)
+    except SpeedError as error:
+        found.append(str(error))
     return [problem for problem in found if problem]

@@ -8,6 +8,7 @@ import glob
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -190,6 +191,18 @@ def _written(path: Path, write: Callable[[Path], None]) -> bool:
             os.close(handle)
 
 
+def check_is_file(path: Path) -> None:
+    """Raises `OSError` where something else than a file stands: whoever reads a pipe waits for somebody who writes."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no regular file")
+
+
+def read_text(path: Path) -> str:
+    """A text file. Raises `OSError`, also where something else stands, and `UnicodeDecodeError`."""
+    check_is_file(path)
+    return path.read_text(encoding="utf-8")
+
+
 def write_text(path: Path, text: str) -> None:
     """A text file, as `write_atomically` writes it."""
 
@@ -268,6 +281,17 @@ def copy_folder(source: Path, target: Path, *, leaving_out: str) -> None:
         if isinstance(error, shutil.Error):  # of folders inside; it lists (source, target, what is wrong)
             raise DiskError(f"{target}: cannot be copied from {source} ({error.args[0][0][2]}); run again") from None
         raise
+
+
+def exchange_folder(folder: Path, place: Path, *, before: Path) -> None:
+    """Puts a folder in its place; what was there stands at `before`, and comes back if that fails. Raises `OSError`."""
+    try:
+        if place.exists():
+            place.rename(before)
+        folder.rename(place)
+    finally:  # a signal may end this between any two steps
+        if before.exists() and not place.exists():
+            before.rename(place)
 
 
 def remove_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from bench.machine.gpus import gpu_variables
 from bench.machine.graphics import VISIBLE
+from bench.machine.text import encodable
 from bench.machine.threads import ASLEEP, FIXED_ORDER, ORDER_VARIABLE, THREAD_VARIABLES, WAIT_VARIABLE
 
 READ = re.compile(
@@ -42,4 +43,5 @@ def library_settings(variables: Mapping[str, str] = os.environ) -> str:
         for name, value in variables.items()
         if READ.fullmatch(name) and not UNTOLD.fullmatch(name) and name not in TOLD_ELSEWHERE
     }
-    return "; ".join(f"{name}={value}" for name, value in sorted(told.items()) if value and OURS.get(name) != value)
+    settings = [f"{name}={value}" for name, value in sorted(told.items()) if value and OURS.get(name) != value]
+    return encodable("; ".join(settings))

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
-from bench.machine.disk import disk_explained, remove_folder
+from bench.machine.disk import disk_explained, exchange_folder, remove_folder
 from bench.records.attempted import Attempted, AttemptsFile, How, closed, joined
 from bench.records.leases import Lease
 from bench.records.lone_folder import HEARTBEAT, TRIAL, has_finished, left_record, record_in
@@ -219,16 +219,10 @@ class Attempt(Store):
     def _exchange(self, folder: Path, place: Path) -> None:
         """Puts a folder in its place; what was there comes back if that fails."""
         before = self.running.with_name(f"{self.running.name}-before")
-        if place.exists():
-            place.rename(before)
         try:
-            folder.rename(place)
-        except BaseException as error:
-            if before.exists() and not place.exists():
-                before.rename(place)
-            if isinstance(error, FileNotFoundError):
-                raise DiskError(f"{folder}: {GONE}") from None
-            raise
+            exchange_folder(folder, place, before=before)
+        except FileNotFoundError:
+            raise DiskError(f"{folder}: {GONE}") from None
         with suppress(OSError):  # there may have been none
             remove_folder(before)
 

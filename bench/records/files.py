@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from bench.machine.disk import write_text
+from bench.machine.disk import check_is_file, read_text, write_text
 from bench.tasks.base import Reported
 
 # What a record vouches for. Events and the log are for people, and nothing is computed from them.
@@ -54,7 +54,7 @@ def disagreement(path: Path, told: Mapping[FileName, str]) -> str:
             return ""
         return f"{path}: is gone, though its record tells of it; {AGAIN}"
     except OSError as error:
-        return f"{path}: cannot be read ({error.strerror})"
+        return f"{path}: cannot be read ({error.strerror or error})"
     return "" if found == checksum else f"{path}: was changed after it was written (its checksum differs); {AGAIN}"
 
 
@@ -72,10 +72,10 @@ def of_trial(folder: Path, told: Mapping[FileName, str]) -> tuple[FileName, ...]
 def left_out(folder: Path) -> frozenset[str]:
     """The files that an archive does without, by name; none where nothing, or nothing sound, says so."""
     try:
-        names = json.loads((folder / LEFT_OUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        names = json.loads(read_text(folder / LEFT_OUT))
+    except (OSError, ValueError, RecursionError):
         return frozenset()
-    return frozenset(name for name in names if name in FILES) if isinstance(names, list) else frozenset()
+    return frozenset(name for name in FILES if name in names) if isinstance(names, list) else frozenset()
 
 
 def write_left_out(folder: Path, names: Iterable[str]) -> None:
@@ -84,5 +84,6 @@ def write_left_out(folder: Path, names: Iterable[str]) -> None:
 
 
 def _checksum(path: Path) -> str:
+    check_is_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench.errors import DamagedRecordError, NewerRecordError, SweepError, explain
+from bench.machine.text import encodable
 from bench.records.older import FLAT, UNSEALED, today
 from bench.records.record import Record
 
@@ -19,8 +20,8 @@ AGAIN = "delete it, or run its sweep again, which sets it aside"
 
 
 def encode(record: Record) -> str:
-    """The text of `record.json`. Infinite and NaN numbers become null, which JSON lacks."""
-    content = {"schema": SCHEMA, **_finite(record.model_dump(mode="json"))}
+    """The text of `record.json`. Infinite and NaN numbers become null, which JSON lacks; all text can be encoded."""
+    content = {"schema": SCHEMA, **_plain(record.model_dump(mode="json"))}
     sealed = {"schema": SCHEMA, "checksum": checksum(content), **content}
     return json.dumps(sealed, indent=2, allow_nan=False) + "\n"
 
@@ -63,6 +64,10 @@ def decode(text: str, *, trial_id: str, where: str) -> Record:
             content = today(content)
         except SweepError as error:
             raise DamagedRecordError(f"{where}: is of no trial ({error}); {AGAIN}") from None
+    try:
+        content = _plain(content)
+    except RecursionError:
+        raise DamagedRecordError(f"{where}: is nested too deeply for a record; {AGAIN}") from None
     return _checked(content, trial_id=trial_id, where=where, sealed=schema != UNSEALED)
 
 
@@ -96,11 +101,14 @@ def _checked(content: dict[str, Any], *, trial_id: str, where: str, sealed: bool
     return record
 
 
-def _finite(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """What a file takes: no infinite or NaN number, no text that cannot be encoded."""
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {encodable(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_finite(inner) for inner in value]
+        return [_plain(inner) for inner in value]
+    if isinstance(value, str):
+        return encodable(value)
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

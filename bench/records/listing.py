@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench.errors import RecordError, explain
-from bench.machine.disk import disk_explained, write_text
+from bench.machine.disk import disk_explained, read_text, write_text
 from bench.plan.sweep import NAME
 
 
@@ -73,10 +73,10 @@ def read_listing(results: Path, sweep: str) -> Listing | None:
     """The list of a sweep; None where it was never run. Raises `RecordError` for a damaged one."""
     path = listing_path(results, sweep)
     try:
-        listing = Listing.model_validate_json(path.read_bytes())
+        listing = Listing.model_validate_json(read_text(path))
     except FileNotFoundError:
         return None
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"{path}: cannot be read ({error})") from None
     except ValidationError as error:
         raise RecordError(f"{explain(error, Listing, where=str(path))}; run the sweep again to renew it") from None

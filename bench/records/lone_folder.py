@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import DamagedRecordError, DiskError, LeaseError, RecordError, SweepError
-from bench.machine.disk import disk_explained, locked, write_text
+from bench.machine.disk import disk_explained, locked, read_text, write_text
 from bench.plan.trial import Trial, build_trial
 from bench.records.attempted import AttemptsFile, How, closed
 from bench.records.files import disagreements
@@ -90,7 +90,7 @@ def read_trial(folder: Path) -> Trial:
     """
     path = folder / TRIAL
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise SweepError(
             f"{path}: there is no such file; it holds a trial's fields, as 'trial' does in any record"
@@ -109,7 +109,7 @@ def record_in(folder: Path, *, trial_id: str) -> Record | None:
     """
     path = folder / RECORD
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

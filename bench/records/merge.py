@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -88,6 +89,9 @@ def take_in(folder: Path, record: Record, *, results: Path, merged: Merged) -> b
 def _take_in(folder: Path, record: Record, *, attempt: Attempt, merged: Merged) -> bool:
     trial_id, store = record.trial_id, Store(attempt.results)
     if lacking := _lacking(folder, record, store=store):
+        if off := [*_unreadable(folder), *_unreadable(store.folder_of(trial_id))]:
+            merged.refused += off
+            return False
         _complete(folder, record, lacking, attempt=attempt)
         merged.copied.append(trial_id)
         return True
@@ -100,11 +104,14 @@ def _take_in(folder: Path, record: Record, *, attempt: Attempt, merged: Merged) 
         stands = _stands(folder, record, store=store, merged=merged)
     if stands is not None:
         return stands
+    if off := _unreadable(folder):
+        merged.refused += off
+        return False
     incoming = attempt.running / INCOMING
     copy_folder(folder, incoming, leaving_out=RECORD)
-    if off := disagreements(incoming, record.files):
+    if differing := disagreements(incoming, record.files):
         shutil.rmtree(incoming)
-        merged.refused += [problem.replace(f"{incoming}/", f"{folder}/") for problem in off.values()]
+        merged.refused += [problem.replace(f"{incoming}/", f"{folder}/") for problem in differing.values()]
         return False
     _unpack(incoming, attempt.running)
     attempt.write(record)  # last, in the present schema
@@ -154,6 +161,16 @@ def _complete(folder: Path, record: Record, lacking: Sequence[FileName], *, atte
     if without := left_out(place).difference(lacking):
         write_left_out(attempt.running, sorted(without))
     attempt.replace(record)
+
+
+def _unreadable(folder: Path) -> list[str]:
+    """What in a trial's folder cannot be copied: one line each. Links stay links, wherever they lead."""
+    found = [path for path in sorted(folder.rglob("*")) if not (path.is_symlink() or path.is_dir())]
+    return [
+        f"{path}: is no file that can be read; the trial is left where it is"
+        for path in found
+        if not (path.is_file() and os.access(path, os.R_OK))
+    ]
 
 
 def _unpack(incoming: Path, folder: Path) -> None:

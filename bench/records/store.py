@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DamagedRecordError, RecordError
-from bench.machine.disk import disk_explained, write_atomically
+from bench.machine.disk import disk_explained, read_text, write_atomically
 from bench.plan.sweep import NAME
 from bench.plan.trial import Trial
 from bench.records.files import FileName, checksums, disagreement
@@ -176,7 +176,7 @@ def read_record(folder: Path) -> Record | None:
     """The record in a trial's folder, as `Store.read` tells it."""
     path = folder / RECORD
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import RecordError
+from bench.machine.disk import check_is_file
 from bench.records.adopt import old_folders
+from bench.records.archive import INCOMING, left_by_copies
 from bench.records.attempt import attempts, is_resumable
 from bench.records.files import disagreements
 from bench.records.leases import Watch, is_gone, leased_trials
@@ -23,7 +25,8 @@ def findings(results: Path) -> list[str]:
     """
     if not results.is_dir():
         raise RecordError(f"{results}: there is no such folder; name one with --results")
-    return [*_records(results), *_files(results), *_running(results), *_lists(results), *_old(results)]
+    looks = (_records, _files, _running, _copied, _lists, _old)
+    return [finding for look in looks for finding in look(results)]
 
 
 def _records(results: Path) -> Iterator[str]:
@@ -44,10 +47,12 @@ def _files(results: Path) -> Iterator[str]:
         if path.name in told.get(path.parent.name, {}):
             continue
         try:  # a record that does not tell: the archive's own checksums are something
+            check_is_file(path)
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
-        except (OSError, zipfile.BadZipFile) as error:
-            yield f"{path}: cannot be read ({error}); delete the trial's folder and run its sweep again"
+        except Exception as error:  # a damaged file makes the readers of zip raise almost anything
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            yield f"{path}: cannot be read ({said}); delete the trial's folder and run its sweep again"
         else:
             if damaged is not None:
                 yield f"{path}: {damaged} in it is damaged; delete the trial's folder and run its sweep again"
@@ -67,6 +72,17 @@ def _running(results: Path) -> Iterator[str]:
             yield f"{folder}: finished after its run was gone; its sweep's next run takes its record in"
         else:
             yield f"{folder}: a run that was cut off; its sweep's next run removes it"
+
+
+def _copied(results: Path) -> Iterator[str]:
+    """What copies into an archive left that were killed; those that are made now hold a lease."""
+    leased = leased_trials(results)
+    for folder, trial_id in left_by_copies(results).items():
+        if trial_id in leased and not is_gone(leased[trial_id], watch=Watch()):
+            continue
+        place = Store(results).folder_of(trial_id)
+        becomes = "removes it" if place.exists() or folder.name.startswith(INCOMING) else f"makes it {place} again"
+        yield f"{folder}: a copy that was cut off; the next archive into this folder {becomes}"
 
 
 def _lists(results: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.errors import SpeedError
 from bench.plan.trial import Trial
 from bench.records.listing import read_listing
 from bench.records.store import Store
@@ -33,7 +34,8 @@ class Content:
         compared: frameworks, engines and skipping.
         paper: its tables and figures.
         verdicts: of the claims.
-        benchmarks: of the cells; None where they were not run.
+        benchmarks: of the cells; None where they were not run, or their file cannot be read: then `benchmarks_problem`
+            says why.
     """
 
     sweep: str
@@ -49,6 +51,7 @@ class Content:
     paper: RegeneratedPaper
     verdicts: Sequence[Verdict]
     benchmarks: Benchmarks | None
+    benchmarks_problem: str
 
 
 def read_content(
@@ -74,8 +77,13 @@ def content_of(
 ) -> Content:
     """All of it for trials as `trials_frame` makes them; draws the paper's figures.
 
-    Raises `RecordError` for a file of a trial that cannot be read, and `SpeedError` for benchmarks that cannot.
+    Raises `RecordError` for a file of a trial that cannot be read.
     """
+    benchmarks, benchmarks_problem = None, ""
+    try:
+        benchmarks = benchmarks_beside(store.results)
+    except SpeedError as error:
+        benchmarks_problem = str(error)
     curves = curves_frame(frame, store=store)
     table = aggregate(frame)
     return Content(
@@ -91,5 +99,6 @@ def content_of(
         compared=compare_all(frame, curves=curves),
         paper=regenerate_paper(frame, store=store),
         verdicts=judge(frame, store=store),
-        benchmarks=benchmarks_beside(store.results),
+        benchmarks=benchmarks,
+        benchmarks_problem=benchmarks_problem,
     )

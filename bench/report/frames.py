@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
 from bench.errors import RecordError
 from bench.plan.trial import Trial
+from bench.records.files import FileName, disagreement
 from bench.records.listing import read_listing
 from bench.records.record import Record, identity
 from bench.records.store import QUARANTINE, Store, Survey
@@ -24,10 +24,12 @@ from impls.kinds import cells
 
 MISSING = "missing"
 REASON = "reason.txt"  # beside a record in quarantine
+EXAMPLES: FileName = "gates.npz"
 STATUSES = ("ok", "diverged", "failed", "timeout", MISSING)
 NUMBERS = tuple(
     name for name, field in Record.model_fields.items() if field.default is None and name not in ("solved",)
 )
+MEMORY = "environment.memory_bytes"
 # What every table names; other fields of a trial join them where they vary.
 CORE = (
     "task",
@@ -105,9 +107,16 @@ def set_aside(trial_ids: Iterable[str], *, results: Path) -> dict[str, str]:
         trial_id = folder.name.rpartition("-")[0]
         reason = folder / REASON
         if trial_id in wanted:
-            why = reason.read_text(encoding="utf-8").strip() if reason.is_file() else "no reason is told"
-            found[trial_id] = f"set aside in {folder}: {why}"
+            found[trial_id] = f"set aside in {folder}: {_reason(reason)}"
     return found
+
+
+def _reason(path: Path) -> str:
+    """Why a record was put there, as far as it can be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else "no reason is told"
+    except OSError as error:
+        return f"the reason cannot be read ({error.strerror})"
 
 
 def trials_frame(
@@ -132,6 +141,8 @@ def trials_frame(
         frame[name] = pd.Series(frame.get(name, np.nan), index=frame.index).astype(float)
     for name in ("error", "traceback", "implementation", "parameters_checksum", "batches_checksum"):
         frame[name] = (frame[name] if name in frame else pd.Series("", index=frame.index)).fillna("").astype(str)
+    if MEMORY in frame:
+        frame[MEMORY] = pd.to_numeric(frame[MEMORY], errors="coerce")
     frame["company"] = frame["beside"].map(company)
     if "solved" not in frame:
         frame["solved"] = None
@@ -194,18 +205,46 @@ def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:
 
 
 def read_examples(trial_id: str, *, store: Store) -> dict[str, Array] | None:
-    """Some test sequences of a trial with their gates; None where it left none, or others than its record tells.
+    """Some test sequences of a trial with their gates, `[n, time, features]` and `[n, time]`.
 
-    Raises `RecordError` where they cannot be read.
+    None where it left none, others than its record tells, or some that cannot be read: the command names them.
     """
-    path = store.folder_of(trial_id) / "gates.npz"
-    if not path.is_file() or store.disagreement(trial_id, "gates.npz"):  # the command names it
+    path = store.folder_of(trial_id) / EXAMPLES
+    if not path.is_file() or store.disagreement(trial_id, EXAMPLES):
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in ("inputs", "gates")} | dict(arrays)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise RecordError(f"{path}: cannot be read ({error}); delete the trial's folder and run again") from None
+        return _examples_in(path)
+    except RecordError:
+        return None
+
+
+def check_examples(folder: Path, told: Mapping[FileName, str]) -> str:
+    """What is wrong with the test sequences in a trial's folder; empty where nothing is, or it left none.
+
+    Args:
+        folder: the trial's.
+        told: the record's checksums; where it tells none of them, they are read.
+    """
+    path = folder / EXAMPLES
+    if EXAMPLES in told or not path.is_file():
+        return disagreement(path, told)
+    try:
+        _examples_in(path)
+    except RecordError as error:
+        return str(error)
+    return ""
+
+
+def _examples_in(path: Path) -> dict[str, Array]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in ("inputs", "gates")} | dict(arrays)
+    except Exception as error:  # a damaged file makes the readers of zip and of arrays raise almost anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RecordError(f"{path}: cannot be read ({said}); delete the trial's folder and run again") from None
+    if found["gates"].ndim != 2 or found["gates"].shape != found["inputs"].shape[:2]:
+        raise RecordError(f"{path}: its gates are not those of its inputs; delete the trial's folder and run again")
+    return found
 
 
 def _asked(trial: Trial) -> dict[str, Any]:
@@ -233,8 +272,13 @@ def _spread(prefix: str, value: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, inner in value.items():
         name = f"{prefix}.{key}"
-        flat |= _spread(name, inner) if isinstance(inner, dict) else {name: inner}
+        # A list is no value that rows are grouped by; nothing here is one unless somebody else wrote the record.
+        flat |= _spread(name, inner) if isinstance(inner, dict) else {name: str(inner) if _is_list(inner) else inner}
     return flat
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def option_text(value: Any) -> str:

@@ -22,7 +22,7 @@ from bench.report.paper.claims.findings import NOT_REPRODUCED
 from bench.report.paper.claims.tables import to_json
 from bench.report.paper.claims.terminal import claim_lines
 from bench.report.paper.claims.verdicts import judge
-from bench.report.speed.times import glance, passes_frame, read_benchmarks, times_table
+from bench.report.speed.times import glance, passes_frame, read_benchmarks, times_table, unknown_workloads
 from bench.report.tables.results import aggregate, readable
 
 # What a terminal has room for; the page and the CSV have the rest.
@@ -89,8 +89,10 @@ def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequ
 
 def show_speed(*, results: Path, console: Console) -> None:
     """Prints one row a skip cell and engine: its time at 100 % updates, and the ratios."""
-    text = glance(times_table(passes_frame(read_benchmarks(results))))
-    _print(text, title="speed: medians over passes", console=console)
+    content = read_benchmarks(results)
+    _print(glance(times_table(passes_frame(content))), title="speed: medians over passes", console=console)
+    for line in unknown_workloads(content):
+        _say(line, console=console)
 
 
 def show_claims(

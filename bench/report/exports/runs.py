@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -23,6 +24,8 @@ TAGS = (
     "parameters_checksum", "batches_checksum", "data_fingerprint", "command", "finished",
 )  # fmt: skip
 FILES = (RECORD, "curve.csv")
+# Bytes of a part of a run's name; most disks take 255.
+LONGEST_PART = 150
 # What has a place of its own in a run's name; the length is told by the options or follows from the data.
 PLACED = ("task", "options", "length", "cell", "framework")
 # The values of fields that say nothing where others of a task have some: no cost, no skips.
@@ -70,19 +73,26 @@ def exported_runs(frame: pd.DataFrame, *, store: Store, sweep: str) -> Iterator[
     for row in rows_of(recorded):
         folder = store.folder_of(row["trial_id"])
         tags = {"sweep": sweep} | {name: _text(row.get(name)) for name in (*TAGS, *environment)}
-        finished = _text(row.get("finished"))
         yield ExportedRun(
             trial_id=row["trial_id"],
             checksum=_checksum(folder / RECORD),
             name=names[row["trial_id"]],
             ok=row["status"] == "ok",
-            finished=datetime.fromisoformat(finished) if finished else None,
+            finished=_date(_text(row.get("finished"))),
             parameters={name.removeprefix("protocol."): _parameter(row[name]) for name in fields},
             metrics={name: float(row[name]) for name in NUMBERS if name in row and math.isfinite(row[name])},
             curve=_curve(curves.get(row["trial_id"])),
             tags={name: text for name, text in tags.items() if text},
             files=tuple(folder / name for name in FILES if (folder / name).is_file()),
         )
+
+
+def _date(text: str) -> datetime | None:
+    """When a record was written; None where it does not tell a date."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _names(frame: pd.DataFrame) -> dict[str, str]:
@@ -93,9 +103,17 @@ def _names(frame: pd.DataFrame) -> dict[str, str]:
         varying = told.columns[told.nunique() > 1]
         for row, variant in zip(rows_of(rows), told[varying].to_numpy().tolist(), strict=True):
             parts = (str(task), row["cell"], ",".join(filter(None, variant)), row["framework"], f"seed={row['seed']}")
-            names[row["trial_id"]] = "/".join(part.replace("/", "_") for part in parts if part)
+            names[row["trial_id"]] = "/".join(_short(part.replace("/", "_")) for part in parts if part)
     alike = Counter(names.values())
     return {trial_id: name if alike[name] == 1 else f"{name}/{trial_id}" for trial_id, name in names.items()}
+
+
+def _short(part: str) -> str:
+    """A part of a name, which is a folder's too, at a length that every disk takes; a cut one ends in its hash."""
+    text = part.encode()
+    if len(text) <= LONGEST_PART:
+        return part
+    return f"{text[:LONGEST_PART].decode(errors='ignore')}-{hashlib.sha256(text).hexdigest()[:8]}"
 
 
 def _told(row: Mapping[str, Any], fields: Sequence[str]) -> dict[str, str]:

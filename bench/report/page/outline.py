@@ -46,7 +46,7 @@ def page_sections(content: Content) -> list[Section]:
             prose=["What learned gates look at: skip cells that skip something, on the same test sequences."],
         ),
         *comparison_sections(content.compared, trials, benchmarks=content.benchmarks),
-        *benchmark_sections(content.benchmarks),
+        *benchmark_sections(content.benchmarks, problem=content.benchmarks_problem),
         sections.what_ran(trials, sweep=content.sweep, command=content.command),
         sections.holes(trials, problems=content.problems),
         sections.meanings([*content.text.varying.columns, *content.text.constant]),

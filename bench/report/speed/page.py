@@ -13,7 +13,15 @@ from bench.report.folder import replacing
 from bench.report.names import head
 from bench.report.page.rendering import PageTable, Section, render
 from bench.report.speed.figures import time_against_update_ratio
-from bench.report.speed.times import Benchmarks, glance, passes_frame, read_benchmarks, readable_times, times_table
+from bench.report.speed.times import (
+    Benchmarks,
+    glance,
+    passes_frame,
+    read_benchmarks,
+    readable_times,
+    times_table,
+    unknown_workloads,
+)
 from bench.report.tables.formats import to_latex, to_markdown
 
 HOW = (
@@ -63,13 +71,14 @@ def speed_sections(content: dict[str, Any], table: pd.DataFrame, *, command: str
     ]
 
 
-def benchmark_sections(benchmarks: Benchmarks | None) -> list[Section]:
+def benchmark_sections(benchmarks: Benchmarks | None, *, problem: str = "") -> list[Section]:
     """What the benchmarks measured beside a sweep, by engine; no sections where they were not run.
 
-    Figures and every workload stand on the page of their own, which does not repeat itself in each sweep's.
+    Figures and every workload stand on the page of their own, which does not repeat itself in each sweep's. What is
+    wrong with their file, `problem`, is told in their place.
     """
     if benchmarks is None:
-        return []
+        return [Section(title="Speed", prose=[f"Left out: {problem}"])] if problem else []
     elsewhere = (
         "Figures and every workload are in the speed report, reports/speed/index.html unless it was put elsewhere."
     )
@@ -104,6 +113,7 @@ def write_speed_tables(folder: Path, table: pd.DataFrame) -> None:
 
 def _holes(content: dict[str, Any]) -> list[str]:
     points = [f"{framework} was left out: {why}." for framework, why in content["left_out"].items()]
+    points += unknown_workloads(content)
     if content["failed"]:
         count = len(content["failed"])
         words = "benchmark failed and is missing" if count == 1 else "benchmarks failed and are missing"
@@ -144,8 +154,11 @@ def _card(machine: dict[str, Any]) -> list[tuple[str, str]]:
     if "gpu" not in machine:
         return []
     libraries = "; ".join(f"{name}: {told}" for name, told in machine.get("libraries", {}).items())
+    card, memory, capability, driver = (
+        machine.get(name) or "not told" for name in ("gpu", "gpu_memory", "gpu_capability", "gpu_driver")
+    )
     return [
-        ("graphics card", f"{machine['gpu']}, {machine['gpu_memory']}, compute capability {machine['gpu_capability']}"),
-        ("driver", machine["gpu_driver"]),
+        ("graphics card", f"{card}, {memory}, compute capability {capability}"),
+        ("driver", driver),
         ("libraries", libraries),
     ]

@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import SpeedError
+from bench.machine.disk import read_text
 from bench.report.frames import rows_of
 from bench.report.names import cell_name, framework_name
 from bench.report.numbers import NONE, number
+from bench.report.speed.measured import checked
 from impls.contract import BASELINES, ENGINES, PRECISIONS
 from impls.kinds import cells, skip_cells
 
@@ -34,6 +36,15 @@ class Benchmarks:
     times: pd.DataFrame
 
 
+def unknown_workloads(content: dict[str, Any]) -> list[str]:
+    """What this version does not know among the workloads, and leaves out: a line each."""
+    return [
+        f"{count} {'time is' if count == 1 else 'times are'} left out, of a workload that this version does not know: "
+        f"{name}."
+        for name, count in content.get("unknown", {}).items()
+    ]
+
+
 def benchmarks_beside(results: Path) -> Benchmarks | None:
     """The benchmarks beside the records; None where they were not run. Raises `SpeedError`."""
     if not (results / "speed" / "benchmarks.json").exists():
@@ -43,17 +54,15 @@ def benchmarks_beside(results: Path) -> Benchmarks | None:
 
 
 def read_benchmarks(results: Path) -> dict[str, Any]:
-    """What `bench.speed.running` wrote. Raises `SpeedError` where it cannot be read."""
+    """What `bench.speed.running` wrote, as `checked`. Raises `SpeedError` where it cannot be read."""
     path = results / "speed" / "benchmarks.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise SpeedError(f"{path}: no such file; run the benchmarks first: python -m bench speed") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SpeedError(f"{path}: cannot be read ({error}); delete it and run: python -m bench speed") from None
-    if not isinstance(content, dict) or not {"benchmarks", "failed", "machine_info", "left_out"} <= set(content):
-        raise SpeedError(f"{path}: holds no benchmarks; delete it and run: python -m bench speed")
-    return content
+    return checked(content, where=str(path))
 
 
 def passes_frame(content: dict[str, Any]) -> pd.DataFrame:

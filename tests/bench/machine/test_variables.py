@@ -23,6 +23,10 @@ def test_what_a_user_set_is_told_by_name() -> None:
     assert settings == "TF_ENABLE_ONEDNN_OPTS=0; XLA_FLAGS=--xla_a=1 --xla_b"
 
 
+def test_a_byte_that_is_no_text_is_told_by_its_number() -> None:
+    assert library_settings({"OMP_TOOL_X": os.fsdecode(b"caf\xe9")}) == r"OMP_TOOL_X=caf\udce9"
+
+
 @pytest.mark.parametrize(
     "name",
     ["ATEN_CPU_CAPABILITY", "CUBLAS_WORKSPACE_CONFIG", "LD_PRELOAD", "NUMBA_FASTMATH", "NVIDIA_TF32_OVERRIDE",

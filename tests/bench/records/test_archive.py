@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.errors import RecordError
+from bench.errors import DiskError, RecordError
 from bench.plan.trial import Trial
-from bench.records.archive import OF_ALL, archive, best_seeds
+from bench.records import archive as archives
+from bench.records.archive import OF_ALL, Archived, archive, best_seeds
 from bench.records.files import FILES, LEFT_OUT, left_out
+from bench.records.leases import take_lease
 from bench.records.listing import read_listing
 from bench.records.merge import merge
 from bench.records.store import Store, write_arrays, write_curve
@@ -136,19 +140,98 @@ def test_an_archive_is_archived_and_merged_like_any_other(store: Store, tmp_path
 
 
 @pytest.mark.parametrize("stands", [True, False], ids=["the copy stands", "nothing stands"])
-def test_a_copy_that_was_killed_at_any_line_is_made_again(stands: bool, store: Store, tmp_path: Path) -> None:
-    """Between its two renames the old folder has gone aside and the new one is not yet there."""
+def test_what_a_copy_left_that_was_killed_is_named_and_settled(stands: bool, store: Store, tmp_path: Path) -> None:
+    """Between its two renames the only folder of the trial has gone aside, and the new one is not there."""
     target, changed = tmp_path / "kept", SEEDS[1].id
     archive("mine", SEEDS, results=store.results, target=target)
     place = Store(target).folder_of(changed)
     shutil.copytree(place, target / f".before-{changed}")
     shutil.copytree(place, target / f".incoming-{changed}")
-    (place / "final.npz").unlink()
-    if not stands:
-        shutil.rmtree(place)
-    assert archive("mine", SEEDS, results=store.results, target=target).copied == [changed]
+    shutil.rmtree(place)
+    if stands:
+        shutil.copytree(target / f".before-{changed}", place)
+    becomes = "removes it" if stands else f"makes it {place} again"
+    assert [line for line in findings(target) if ".before-" in line] == [
+        f"{target / f'.before-{changed}'}: a copy that was cut off; the next archive into this folder {becomes}"
+    ]
+    assert [line for line in findings(target) if f"{target / f'.incoming-{changed}'}: a copy" in line]
+    assert archive("mine", SEEDS[:1], results=store.results, target=target).copied == []
     assert findings(target) == []
-    assert not [path for path in target.iterdir() if path.name.startswith(".")]
+    assert kept(tmp_path, SEEDS[1]) == {*OF_ALL, "final.npz"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_copy_that_ends_between_its_renames_leaves_what_stood(
+    error: BaseException, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seed that was the best loses its parameters to a better one; by now its only copy is the archive's."""
+    target, better, rename = tmp_path / "kept", trial(seed=3), Path.rename
+    archive("mine", SEEDS, results=store.results, target=target)
+    shutil.rmtree(store.folder_of(SEEDS[1].id))
+    fill(store, better, quality=0.05)
+
+    def fails(self: Path, place: Path) -> Path:
+        if self.name == f".incoming-{SEEDS[1].id}":
+            raise error
+        return rename(self, place)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises((KeyboardInterrupt, DiskError)):
+        archive("mine", [better], results=store.results, target=target)
+    monkeypatch.undo()
+    assert (kept(tmp_path, SEEDS[1]), kept(tmp_path, better)) == ({*OF_ALL, "final.npz"}, {*OF_ALL, "final.npz"})
+    assert findings(target) == []
+
+
+@pytest.mark.parametrize("there", ["damaged", "left out"])
+def test_parameters_stay_until_those_of_a_better_seed_are_there(there: str, store: Store, tmp_path: Path) -> None:
+    target, better = tmp_path / "kept", trial(seed=3)
+    archive("mine", SEEDS, results=store.results, target=target)
+    parameters = fill(store, better, quality=0.05) / "final.npz"
+    sound = parameters.read_bytes()
+    if there == "damaged":
+        parameters.write_bytes(b"")
+    else:
+        parameters.unlink()
+        (parameters.parent / LEFT_OUT).write_text('["final.npz"]')
+    for asked in ([better], [*SEEDS, better]):
+        assert len(archive("mine", asked, results=store.results, target=target).refused) == (there == "damaged")
+        assert kept(tmp_path, SEEDS[1]) == {*OF_ALL, "final.npz"}
+    parameters.write_bytes(sound)
+    archive("mine", [better], results=store.results, target=target)
+    assert [kept(tmp_path, made) for made in (SEEDS[1], better)] == [set(OF_ALL), {*OF_ALL, "final.npz"}]
+
+
+def test_a_trial_that_somebody_else_copies_or_runs_there_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "COPY_SECONDS", 0.0)
+    target = tmp_path / "kept"
+    lease = take_lease(target, SEEDS[1].id)
+    assert lease is not None
+    place = target / f".incoming-{SEEDS[1].id}"
+    place.mkdir()
+    assert findings(target) == [], "nothing is off of a copy that is being made"
+    done = archive("mine", SEEDS, results=store.results, target=target)
+    assert done.copied == [SEEDS[0].id, SEEDS[2].id]
+    assert [f"somebody else runs or copies the trial in {target}" in line for line in done.refused] == [True]
+    assert place.is_dir()
+    lease.release(finished=False)
+    assert archive("mine", SEEDS, results=store.results, target=target).copied == [SEEDS[1].id]
+    assert findings(target) == []
+
+
+def test_archives_into_one_folder_at_the_same_time_lose_nothing(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "kept"
+
+    def copy(_: int) -> Archived:
+        return archive("mine", SEEDS, results=store.results, target=target)
+
+    with ThreadPoolExecutor(4) as several:
+        for done in several.map(copy, range(16)):
+            assert len([*done.copied, *done.skipped, *done.refused]) == len(SEEDS)
+    assert Store(target).survey().records == store.survey().records
+    assert findings(target) == []
 
 
 def test_a_folder_is_not_archived_in_itself(store: Store) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.records.files import FILES, disagreements
+from bench.records.files import FILES, LEFT_OUT, disagreements, left_out
 from bench.records.merge import merge
 from bench.records.record import Record
 from bench.records.store import Store, write_arrays, write_curve
@@ -69,6 +70,38 @@ def test_a_file_that_is_not_what_was_written_is_named(name: str, what: str, tmp_
     merged = merge(ours.results, theirs.results)
     assert merged.refused == [found]
     assert ours.trial_ids() == []
+
+
+def test_a_pipe_in_the_place_of_a_file_is_named_and_its_trial_refused_alone(tmp_path: Path) -> None:
+    ours, theirs = Store(tmp_path / "a"), Store(tmp_path / "b")
+    path = store_whole(theirs) / "gates.npz"
+    theirs.write(record(trial(seed=1)))
+    path.unlink()
+    os.mkfifo(path)
+    merged = merge(ours.results, theirs.results)
+    assert merged.copied == [trial(seed=1).id]
+    assert merged.refused == [f"{path}: is no file that can be read; the trial is left where it is"]
+    assert findings(theirs.results) == [f"{path}: cannot be read (it is no regular file)"]
+
+
+@pytest.mark.parametrize(("flag", "value"), [(6, 1), (8, 99)], ids=["encrypted", "compressed in a way of its own"])
+def test_a_damaged_archive_that_no_record_tells_of_is_named(flag: int, value: int, tmp_path: Path) -> None:
+    path = store_whole(Store(tmp_path)) / "checkpoint-5.npz"
+    write_arrays(path, {"values": np.arange(3)})
+    content = bytearray(path.read_bytes())
+    for header, place in ((b"PK\x03\x04", flag), (b"PK\x01\x02", flag + 2)):
+        content[content.find(header) + place] = value
+    path.write_bytes(content)
+    (found,) = findings(tmp_path)
+    assert found.startswith(f"{path}: cannot be read (")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", '[["curve.csv"]]'])
+def test_what_an_archive_left_out_is_believed_only_as_a_list_of_names(text: str, tmp_path: Path) -> None:
+    path = store_whole(Store(tmp_path)) / LEFT_OUT
+    path.write_text(text)
+    assert left_out(path.parent) == frozenset()
+    assert findings(tmp_path) == []
 
 
 def test_a_merge_carries_the_checksums(tmp_path: Path) -> None:

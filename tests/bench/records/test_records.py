@@ -62,6 +62,40 @@ def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
     assert content["quality"] is None
 
 
+def test_text_that_no_file_takes_is_told_by_its_numbers(tmp_path: Path) -> None:
+    """Such as the name of a file that is no UTF-8; a record from before that was written is read so too."""
+    store, odd = Store(tmp_path), record(trial(), error="no file caf\udce9", environment={"variables": ["\ud800"]})
+    path = store.write(odd)
+    content = {"schema": SCHEMA, **odd.model_dump(mode="json")}
+    for text in (path.read_text(), json.dumps({**content, "checksum": checksum(content)})):
+        path.write_text(text)
+        read = store.read(trial().id)
+        assert read is not None
+        assert (read.error, read.environment) == (r"no file caf\udce9", {"variables": [r"\ud800"]})
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900])
+def test_a_record_that_is_nested_deeply_is_read_or_named(tmp_path: Path, depth: int) -> None:
+    store, nested = Store(tmp_path), "[" * depth + "]" * depth
+    path = store.write(record(trial(), finished="", environment={"x": "here"}))
+    content = json.loads(path.read_text().replace('"here"', nested))
+    del content["checksum"]
+    path.write_text(json.dumps({**content, "checksum": checksum(content)}))
+    found = store.survey()
+    assert (trial().id in found.records) != ("nested too deeply" in found.damaged.get(trial().id, ""))
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """Whoever reads a pipe waits for ever."""
+    store = Store(tmp_path)
+    path = store.write(record(trial()))
+    path.unlink()
+    path.symlink_to("/dev/null")
+    assert store.survey().left_alone == {
+        trial().id: f"{path}: cannot be read (it is no regular file); the record is left alone"
+    }
+
+
 def test_missing_are_those_without_a_record_and_those_that_failed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     trials = [trial(seed=seed) for seed in range(5)]

@@ -22,7 +22,7 @@ from bench.errors import UserError
 from bench.records.store import Store
 from bench.report import export_runs
 from bench.report.exports import tracking
-from bench.report.exports.runs import ExportedRun, exported_runs
+from bench.report.exports.runs import LONGEST_PART, ExportedRun, exported_runs
 from bench.report.frames import read_records, sweep_frame
 from tests.bench.report.stored import SWEEP, Stored, list_sweep, ok_record, trial, write_run
 
@@ -70,6 +70,26 @@ def test_two_trials_of_one_name_are_told_apart_by_their_ids(tmp_path: Path):
     list_sweep(tmp_path, [first, second])
     names = set(runs_of(Stored(results=tmp_path, trials=(first, second))))
     assert names == {f"imdb/lstm/word_vectors=a_b.bin/pytorch/seed=0/{one.id}" for one in (first, second)}
+
+
+def test_a_name_is_as_long_as_a_disk_takes(tmp_path: Path):
+    made = trial("adding", "lstm", "pytorch")
+    several = [made, *(made.model_copy(update={"units": (64,) * layers}) for layers in (90, 91))]
+    for one in several:
+        write_run(Store(tmp_path / "results"), ok_record(one, quality=0.1))
+    list_sweep(tmp_path / "results", several)
+    assert export_runs(SWEEP, tool="tensorboard", place=str(tmp_path), results=tmp_path / "results") == (3, 0)
+    names = set(runs_of(Stored(results=tmp_path / "results", trials=tuple(several))))
+    assert max(len(part) for name in names for part in name.split("/")) == LONGEST_PART + len("-01234567")
+    assert len(names) == 3
+
+
+def test_a_record_that_tells_no_date(tmp_path: Path):
+    made = trial("adding", "lstm", "pytorch")
+    write_run(Store(tmp_path), ok_record(made, quality=0.1, finished="yesterday"))
+    list_sweep(tmp_path, [made])
+    (run,) = runs_of(Stored(results=tmp_path, trials=(made,))).values()
+    assert (run.finished, run.tags["finished"]) == (None, "yesterday")
 
 
 # TensorBoard

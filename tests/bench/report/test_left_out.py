@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.cli.report import publish
 from bench.errors import DiskError
 from bench.plan.sweep import Sweep
 from bench.plan.trial import Trial
-from bench.records.store import Store
+from bench.records.store import Store, write_arrays
 from bench.report.frames import curves_frame, read_examples, read_records, sweep_frame
 from tests.bench.disks import SmallDisk
 from tests.bench.report.stored import SWEEP, list_sweep, ok_record, trial, write_run
@@ -49,6 +50,32 @@ def test_a_curve_and_gates_that_were_changed_are_named_and_left_out(
     lines = capsys.readouterr().out.splitlines()
     for path in (curve, gates):
         assert any(line.startswith(f"left out: {path}: was changed after it was written") for line in lines)
+
+
+@pytest.mark.parametrize("damage", ["empty", "no archive", "a flipped byte", "other gates"])
+def test_gates_that_cannot_be_read_are_named_and_left_out(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a record from before files were told, whose checksums would have told."""
+    store = Store(tmp_path)
+    write_run(store, ok_record(MADE, quality=0.1, update_ratio=0.5, finished="2018-04-30T12:00:00+00:00"))
+    list_sweep(tmp_path, [MADE])
+    path = store.folder_of(MADE.id) / "gates.npz"
+    if damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "no archive":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif damage == "other gates":
+        write_arrays(path, {"inputs": np.zeros((2, 3, 1)), "gates": np.zeros((3, 2))})
+    else:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 4] ^= 0xFF
+        path.write_bytes(content)
+    assert read_examples(MADE.id, store=store) is None
+    publish(sweep(), results=tmp_path, reports=tmp_path / "reports")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(f"left out: {path}: ")]
 
 
 def test_a_full_disk_leaves_the_old_report_whole(small_disk: SmallDisk, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from bench import report
 from bench.plan.trial import Trial, build_trial
@@ -132,6 +134,35 @@ def test_a_record_in_quarantine(reported: Reported, tmp_path: Path) -> None:
     text = words_of(tmp_path, trials=[kept[0], lost[0]])
     assert "2 trials: 1 ok, 1 missing." in text
     assert f"set aside in {place}: its checksum differs" in text
+
+
+@pytest.mark.parametrize("reason", ["no text", "a folder"])
+def test_a_reason_that_cannot_be_read(reported: Reported, tmp_path: Path, reason: str) -> None:
+    kept, lost = run("adding", "lstm", "pytorch"), run("adding", "gru", "pytorch")
+    reported([kept, lost])
+    path = Store(tmp_path / "results").set_aside(lost[0].id, reason="") / "reason.txt"
+    path.write_bytes(b"caf\xe9")
+    if reason == "a folder":
+        path.unlink()
+        path.mkdir()
+    told = {"no text": "caf\ufffd", "a folder": "no reason is told"}[reason]
+    assert f"Left out: set aside in {path.parent}: {told}" in words_of(tmp_path)
+
+
+def test_an_environment_of_other_types(reported: Reported, tmp_path: Path) -> None:
+    """Sealed by somebody else's program: what it tells is text, and two that differ are two conditions."""
+    odd = {"processor": ["a", 1], "gpu": [1, 2], "packages": "none", "threads": {"a": {}}, "memory_bytes": "much"}
+    several = [
+        run("adding", "lstm", framework, seed=seed, environment=odd | {"gpu": [framework]}, step_milliseconds=5.0)
+        for framework in ("pytorch", "tensorflow")
+        for seed in range(2)
+    ]
+    text = reported(several)
+    assert "processor [&#39;a&#39;, 1]" in text
+    assert "GPUs ([&#39;pytorch&#39;] and [&#39;tensorflow&#39;])" in text
+    console = Console(file=io.StringIO(), width=200)
+    report.print_comparison(SWEEP, results=tmp_path / "results", console=console)
+    report.print_claims(SWEEP, results=tmp_path / "results", console=console)
 
 
 def test_a_record_without_curve_and_gates(reported: Reported) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from bench.cli.report import files_left_out
 from bench.errors import SpeedError
-from bench.report import write_report, write_speed_report
+from bench.plan.sweep import Sweep
+from bench.report import print_speed, write_report, write_speed_report
 from bench.report.speed.figures import time_against_update_ratio
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, readable_times, times_table
 from tests.bench.report.stored import SWEEP, Stored
@@ -211,6 +215,55 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path: Path, text: str | 
         (tmp_path / "speed" / "benchmarks.json").write_text(text)
     with pytest.raises(SpeedError, match=r"benchmarks\.json: .*python -m bench speed"):
         read_benchmarks(tmp_path)
+
+
+def change(path: Path, **changes: Any) -> None:
+    """Changes what the first benchmark, or else the file, tells."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    first = content["benchmarks"][0]
+    for name, value in changes.items():
+        part = next((part for part in (first["extra_info"], first["stats"], first) if name in part), content)
+        part[name] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"benchmarks": None}, {"benchmarks": []}, {"extra_info": None}, {"length": 0}, {"median": 0.0},
+        {"machine_info": {}}, {"failed": [1]}, {"left_out": "x"}, {"cut": []}, {"datetime": "today"},
+        {"pass_number": 1}, {"median": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_file_that_tells_something_else_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
+    change(benchmarks(tmp_path), **changes)
+    with pytest.raises(SpeedError, match=r"benchmarks\.json: .*python -m bench speed"):
+        read_benchmarks(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["framework", "subject", "cell", "precision"])
+def test_a_workload_of_another_version_is_left_out_and_counted(tmp_path: Path, name: str) -> None:
+    path = benchmarks(tmp_path)
+    told = json.loads(path.read_text(encoding="utf-8"))["benchmarks"][0]["extra_info"]
+    change(path, extra_info=told | {name: "new"})
+    console = Console(file=io.StringIO(), width=200)
+    print_speed(results=tmp_path, console=console)
+    said = f"1 time is left out, of a workload that this version does not know: {name} new."
+    assert said in console.file.getvalue()  # type: ignore[attr-defined]
+    assert said in write_speed_report(results=tmp_path, reports=tmp_path).read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_the_report_of_a_sweep_goes_on_without_benchmarks_that_cannot_be_read(tmp_path: Path, stored: Stored) -> None:
+    shutil.copytree(stored.results, tmp_path / "results")
+    change(benchmarks(tmp_path / "results"), machine_info={})
+    page = write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
+    html = page.read_text(encoding="utf-8")
+    assert f"Left out: {tmp_path}/results/speed/benchmarks.json: the key" in html
+    assert not (page.parent / "speed.csv").exists()
+    sweep = Sweep(name=SWEEP, description="", trials=stored.trials)
+    assert "benchmarks.json: the key" in files_left_out(sweep, results=tmp_path / "results")[-1]
 
 
 def test_precisions_and_sizes_are_rows_of_their_own_and_the_card_is_named(tmp_path: Path) -> None:
