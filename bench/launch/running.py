@@ -131,6 +131,7 @@ def run_sweep(
                 missing,
                 executor=executor,
                 store=store,
+                data=data,
                 display=display,
                 before=found.records,
                 command=command,

@@ -14,7 +14,7 @@ import pandas as pd
 from bench.errors import RecordError
 from bench.plan.trial import Trial
 from bench.records.listing import read_listing
-from bench.records.record import Record, identity
+from bench.records.record import Record, identity, unasked
 from bench.records.store import QUARANTINE, Store, Survey
 from bench.report.company import company
 from bench.report.labels import problem_names, variant_names
@@ -210,7 +210,11 @@ def read_examples(trial_id: str, *, store: Store) -> dict[str, Array] | None:
 
 def _asked(trial: Trial) -> dict[str, Any]:
     """What a record says of a trial before it has run."""
-    return identity(trial) | {"trial": trial.model_dump(mode="json")}
+    try:
+        told = identity(trial)
+    except Exception:  # of a task of another package, which need not be able to tell without its data
+        told = unasked(trial)
+    return told | {"trial": trial.model_dump(mode="json")}
 
 
 def _row(content: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from bench.plan.trial import Trial
 from bench.records.record import START, Record, identity
 from bench.records.store import EVENTS, SO_FAR, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
+from bench.tasks.declarations import steps_per_epoch
 from bench.train.clocks import process_peak_memory_bytes
 from bench.train.conditions import conditions
 from bench.train.events import Events
@@ -66,7 +67,7 @@ def run_trial(
     folder.mkdir(parents=True, exist_ok=True)
     task = trial.build_task(data=data)
     protocol = trial.protocol
-    training = Training(steps_per_epoch=task.steps_per_epoch(protocol.batch_size))
+    training = Training(steps_per_epoch=steps_per_epoch(task, batch_size=protocol.batch_size))
 
     model = trial.model_spec(task)
     parameters = task.initial_values(initial_parameters(model, seed=trial.seed))
@@ -79,7 +80,7 @@ def run_trial(
         device=trial.device,
         threads=threads,
     )
-    facts: dict[str, Any] = identity(trial) | {
+    facts: dict[str, Any] = identity(trial, task=task) | {
         "implementation": learner.implementation,
         "threads": learner.threads,
         "parameters_checksum": checksum_of(parameters),

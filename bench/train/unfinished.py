@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.plan.trial import Trial
 from bench.records.record import Record, Status, failure
+from bench.tasks import DEFAULT_DATA
 from bench.train.checkpoint import newest_checkpoint
 from bench.train.conditions import code_checksum
 from bench.train.gathered import Training
@@ -22,6 +23,7 @@ def unfinished(
     status: Status,
     error: str,
     traceback: str = "",
+    data: Path = DEFAULT_DATA,
 ) -> Record:
     """The record, with the steps, times and stretches until the checkpoint; without one it has none.
 
@@ -31,8 +33,9 @@ def unfinished(
         conditions: those of the run that ended; a checkpoint of others is none of its. None is a run that did not come
             so far, and left what an earlier one did, if that was of the same code.
         status, error, traceback: how it ended.
+        data: the folder of data sets.
     """
-    record = failure(trial, status=status, error=error, traceback=traceback)
+    record = failure(trial, status=status, error=error, traceback=traceback, data=data)
     return record.model_copy(update=_so_far(trial, folder=folder, conditions=conditions))
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import SweepError, UserError
 from bench.launch import estimate
 from bench.launch.calibration import CALIBRATION_SECONDS, ROUND_SECONDS, slowdown
+from bench.launch.preparation import prepare_data
 from bench.plan.trial import build_trial
 from bench.records.listing import read_listing
 from bench.records.record import Record, identity
 from bench.records.store import Store
+from bench.tasks.adding import Adding
 from impls.contract import FRAMEWORKS
 
 TRIAL = build_trial({"task": "adding", "cell": "lstm", "framework": "pytorch"}, where="test")
@@ -89,3 +92,24 @@ def test_a_record_of_another_seed_is_taken_as_it_is(tmp_path: Path, monkeypatch:
     store.write(Record(**identity(TRIAL), status="ok", total_seconds=12.5))
     other = TRIAL.model_copy(update={"seed": 5})
     assert estimate.estimates([other], store=store, data=tmp_path) == {other.id: 12.5}
+
+
+@pytest.mark.parametrize("steps", [0, 2.5])
+def test_an_epoch_of_no_number_of_steps_is_one_line_before_anything_runs(
+    steps: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Adding, "steps_per_epoch", lambda self, batch_size: steps)
+    words = f"^task adding: steps_per_epoch at a batch size of 256 is {steps} where a whole number is needed"
+    with pytest.raises(SweepError, match=words):
+        estimate.estimate_seconds(TRIAL, data=tmp_path)
+    with pytest.raises(SweepError, match=words):
+        prepare_data([TRIAL], data=tmp_path)
+
+
+def test_a_length_that_its_data_tell_is_unknown_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Adding, "length", property(lambda self: int((self.data / "length").read_text())))
+    assert estimate.estimate_seconds(TRIAL, data=tmp_path) is None
+    with pytest.raises(UserError, match=r"^task adding: length cannot be told: FileNotFoundError"):
+        prepare_data([TRIAL], data=tmp_path)
+    (tmp_path / "length").write_text("50")
+    assert estimate.estimate_seconds(TRIAL, data=tmp_path) is not None
