@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.plan.trial import Trial
 from bench.records.record import Record, Status, failure
-from bench.tasks import DEFAULT_DATA
+from bench.tasks import DEFAULT_DATA, task_class
 from bench.train.checkpoint import newest_checkpoint
-from bench.train.conditions import code_checksum
+from bench.train.conditions import TASK_CODE, code_checksum, task_code
 from bench.train.gathered import Training
 from bench.train.resumption import gathered_in
 
@@ -42,7 +42,12 @@ def unfinished(
 def _so_far(trial: Trial, *, folder: Path, conditions: Mapping[str, str] | None) -> dict[str, Any]:
     # Why one is left out is told in the log by the run that would go on from it.
     checkpoint = newest_checkpoint(folder, trial_id=trial.id, conditions=conditions, say=lambda line: None)
-    if checkpoint is None or checkpoint.header.conditions.get("code") != code_checksum():
+    if checkpoint is None:
+        return {}
+    theirs = checkpoint.header.conditions
+    if theirs.get("code") != code_checksum():
+        return {}
+    if conditions is None and theirs.get(TASK_CODE, "") != task_code(task_class(trial.task)):
         return {}
     training = Training(**gathered_in(checkpoint))
     stretches = checkpoint.header.stretches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from bench import tasks
 from bench.errors import SweepError
 from bench.tasks.declarations import class_problem
+from bench.train.conditions import task_code
 from tests.bench.cli.commands import MINI, command
 
 PAGE = Path(__file__).parents[3] / "docs" / "adding-a-task.md"
@@ -117,3 +119,20 @@ def test_a_task_may_choose_its_loss_by_its_options(tmp_path: Path) -> None:
 
 def test_the_projects_own_tasks_say_what_they_must() -> None:
     assert {name: class_problem(task) for name, task in tasks.TASKS.items()} == dict.fromkeys(tasks.TASKS, "")
+
+
+def test_the_code_of_a_task_is_its_whole_package_or_its_one_file(tmp_path: Path) -> None:
+    install(tmp_path, "recall = mine:Recall")
+    module, package = tasks.task_class("recall"), tmp_path / "packed"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "inner.py").write_text("from mine import Recall as Base\nclass Recall(Base): ...\n", encoding="utf-8")
+    inner = importlib.import_module("packed.inner").Recall
+    assert task_code(tasks.TASKS["adding"]) == "", "the project's own is in its checksum"
+    before = [task_code(module), task_code(inner)]
+    assert [re.sub("[0-9a-f]{16}", "…", told) for told in before] == ["mine …", "packed …, mine …"]
+    (package / "other.py").touch()
+    assert task_code(module) == before[0]
+    assert task_code(inner) != before[1]
+    (tmp_path / "mine.py").write_text(MINE + "# edited", encoding="utf-8")
+    assert task_code(module) != before[0]
