@@ -11,11 +11,14 @@ import numpy as np
 
 from impls.contract import (
     ACTIVATIONS,
+    BUDGETS,
     ENGINES,
     GATES,
     INITIAL_STATES,
+    LOSSES,
     NATIVE_KINDS,
     PRECISIONS,
+    READOUTS,
     Array,
     Batch,
     CellSpec,
@@ -255,15 +258,41 @@ def unbuilt(name: str) -> str:
     return f"{name} has no parameters yet, since it does not know its input_size: give it, or call it once"
 
 
-def check_batch(spec: ModelSpec, batch: Batch) -> None:
-    """Raises `CellError` for tokens or classes that the model does not have.
+def check_model(spec: ModelSpec) -> None:
+    """Raises `CellError` for a loss, a readout or a budget that there is not, or a loss that this readout has not."""
+    check_choice("loss", spec.loss, LOSSES)
+    check_choice("readout", spec.readout, READOUTS)
+    check_choice("budget", spec.budget, BUDGETS)
+    if spec.loss == "cross_entropy" and spec.readout == "every":
+        raise CellError("loss='cross_entropy' with readout='every': a class is of a whole sequence; use readout='last'")
 
-    Compiled programs do not look: XLA takes the nearest token there is, and makes NaN of a class.
+
+def check_batch(spec: ModelSpec, batch: Batch) -> None:
+    """Raises `CellError` for targets that are not what the loss reads, and for tokens or classes that there are not.
+
+    Nobody else looks: either framework broadcasts targets of another shape, PyTorch cuts a class to a whole number,
+    and in compiled programs XLA takes the nearest token there is, and makes NaN of a class.
     """
+    wanted = _shape_of_targets(spec, batch)
+    if batch.targets.shape != wanted:
+        raise CellError(
+            f"targets have shape {list(batch.targets.shape)} where {list(wanted)} is needed "
+            f"(loss={spec.loss!r}, readout={spec.readout!r}, {spec.output_size} outputs)"
+        )
     if spec.vocabulary_size:
         _check_numbers("inputs", batch.inputs, below=spec.vocabulary_size, of="tokens")
     if spec.loss == "cross_entropy":
+        if not np.issubdtype(batch.targets.dtype, np.integer):
+            raise CellError(f"targets are {batch.targets.dtype} where whole numbers, the classes, are needed")
         _check_numbers("targets", batch.targets, below=spec.output_size, of="classes")
+
+
+def _shape_of_targets(spec: ModelSpec, batch: Batch) -> tuple[int, ...]:
+    """As `Batch` says."""
+    if spec.loss == "cross_entropy":
+        return (batch.size,)
+    steps = batch.inputs.shape[1:2] if spec.readout == "every" else ()
+    return (batch.size, *steps, spec.output_size)
 
 
 def _check_numbers(name: str, values: Array, *, below: int, of: str) -> None:

@@ -88,9 +88,10 @@ class ModelSpec:
     """A cell with its readout and its loss: all that a framework needs to build what a trial trains.
 
     `readout` takes the state after the last step (`last`) or after every step (`every`) through one linear
-    layer of `output_size`. `vocabulary_size > 0` puts a trained embedding of width `cell.input_size` under the
-    cell; inputs are then token numbers. `budget_target` is the number of updates that the `l1` and `l2` budget
-    losses ask for; `cost_per_sample` has none. `dtype` is that of parameters and of all arithmetic but the products.
+    layer of `output_size`; `cross_entropy` is of the last alone. `vocabulary_size > 0` puts a trained embedding of
+    width `cell.input_size` under the cell; inputs are then token numbers. `budget_target` is the number of updates
+    that the `l1` and `l2` budget losses ask for; `cost_per_sample` has none. `dtype` is that of parameters and of all
+    arithmetic but the products.
     """
 
     cell: CellSpec
@@ -124,8 +125,8 @@ class Batch:
 
     Shapes:
         inputs: `[batch, time, features]` float32, or `[batch, time]` int32 token numbers.
-        targets: `[batch, outputs]` float32 (mean squared error), `[batch]` int32 classes (cross-entropy),
-            `[batch, outputs]` or `[batch, time, outputs]` float32 in {0, 1} (binary cross-entropy).
+        targets: `[batch]` int32 classes (cross-entropy), else as the outputs, `[batch, outputs]` or, with
+            `readout="every"`, `[batch, time, outputs]`: float32 (mean squared error), in {0, 1} (binary cross-entropy).
         mask: `[batch, time]` float32, 1 on real steps and 0 on padding, which may stand only at the end; None
             where every step is real.
         updates: `[batch, time]` float32 in {0, 1}: the random or periodic skip's gate for plain cells, else None.

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bench.errors import UserError
+from bench.errors import SweepError, UserError
 from bench.launch.calibration import slowdown
 from bench.plan.trial import Trial
 from bench.records.store import Store
+from bench.tasks.declarations import size, steps_per_epoch
 from bench.train.flops import published_macs_per_update
 
 # A training step costs about three forward passes, an evaluated sequence one.
@@ -53,20 +54,26 @@ SPEEDS = {
 
 
 def estimate_seconds(trial: Trial, *, data: Path) -> float | None:
-    """On a quiet machine, from the sizes alone; None where an epoch's length is unknown, its data not being here."""
+    """On a quiet machine, from the sizes alone; None where a size is unknown, its data not being here.
+
+    Raises `SweepError` where the task says a size that nothing can be trained with.
+    """
     task = trial.build_task(data=data)
     speed = SPEEDS[trial.framework, trial.engine]
     protocol = trial.protocol
     try:
-        steps_per_epoch = task.steps_per_epoch(protocol.batch_size)
+        of_epoch = steps_per_epoch(task, batch_size=protocol.batch_size)
+        length, input_size = size(task, "length"), size(task, "input_size")
+    except SweepError:  # which no data would mend
+        raise
     except UserError:
         return None
-    steps = protocol.total_steps(steps_per_epoch=steps_per_epoch)
-    macs = published_macs_per_update(trial.cell, input_size=task.input_size, units=trial.units)
-    of_overhead = task.length * len(trial.units) * speed.time_step_seconds
-    of_products = task.length * _share(trial) * macs * protocol.batch_size / speed.macs_per_second
+    steps = protocol.total_steps(steps_per_epoch=of_epoch)
+    macs = published_macs_per_update(trial.cell, input_size=input_size, units=trial.units)
+    of_overhead = length * len(trial.units) * speed.time_step_seconds
+    of_products = length * _share(trial) * macs * protocol.batch_size / speed.macs_per_second
     forward = of_overhead + of_products
-    evaluations = steps / protocol.evaluation_interval(steps_per_epoch=steps_per_epoch)
+    evaluations = steps / protocol.evaluation_interval(steps_per_epoch=of_epoch)
     evaluated_batches = evaluations * protocol.evaluation_sequences / protocol.batch_size
     return speed.start_seconds + forward * (PASSES_OF_TRAINING * steps + evaluated_batches)
 

@@ -11,15 +11,17 @@ from bench.errors import DataError
 from bench.launch.interrupts import requests_as_interrupts
 from bench.machine.disk import READ_ONLY, disk_explained, wait_until_locked
 from bench.plan.trial import Trial
+from bench.tasks.declarations import SIZES, size, steps_per_epoch
 
 # Held by whoever prepares: trials that a machine is given at the same time prepare one after the other.
 LOCK = ".preparing"
 
 
 def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
-    """Has every data set that the trials read prepared, once. Raises `DataError` with all that is missing.
+    """Has every data set that the trials read prepared, once.
 
-    Asked to end (SIGTERM), it raises `KeyboardInterrupt`, and leaves nothing that is half prepared.
+    Asked to end (SIGTERM), it raises `KeyboardInterrupt`, and leaves nothing that is half prepared. Raises `DataError`
+    with all that is missing, and `UserError` for a task whose sizes nothing can be trained with.
     """
     tasks = {(trial.task, str(trial.options)): trial.build_task(data=data) for trial in trials}
     problems = dict.fromkeys(problem for task in tasks.values() if (problem := task.data_problem()))
@@ -28,8 +30,10 @@ def prepare_data(trials: Sequence[Trial], *, data: Path) -> None:
     with requests_as_interrupts():
         for task in tasks.values():
             task.prepare()
+            for name in SIZES:
+                size(task, name)
     for trial in trials:  # refuses a batch larger than the training data
-        tasks[trial.task, str(trial.options)].steps_per_epoch(trial.protocol.batch_size)
+        steps_per_epoch(tasks[trial.task, str(trial.options)], batch_size=trial.protocol.batch_size)
 
 
 def prepare_beside_others(trial: Trial, *, data: Path) -> None:

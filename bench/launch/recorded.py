@@ -115,7 +115,7 @@ def run_recorded(
         _ignore_requests()
         trouble = _disk_trouble(error, store)
         if trouble is None:
-            trouble = _record_failure(error, trial=trial, store=store, conditions=known.get("conditions"))
+            trouble = _record_failure(error, trial=trial, store=store, data=data, conditions=known.get("conditions"))
         if trouble is not None and store.held():  # else another run has taken the trial over, with its folder
             watcher.tell(DiskTrouble(str(trouble)))
         return FAILED
@@ -149,7 +149,12 @@ def _disk_trouble(error: BaseException, store: Attempt | LoneFolder) -> DiskErro
 
 
 def _record_failure(
-    error: BaseException, *, trial: Trial, store: Attempt | LoneFolder, conditions: Mapping[str, str] | None
+    error: BaseException,
+    *,
+    trial: Trial,
+    store: Attempt | LoneFolder,
+    data: Path,
+    conditions: Mapping[str, str] | None,
 ) -> DiskError | None:
     """Writes the record of a failure; returns what is wrong with the disk where it does not take one."""
     from bench.records.record import failure
@@ -160,11 +165,17 @@ def _record_failure(
         from bench.train.unfinished import unfinished
 
         record = unfinished(
-            trial, folder=store.running, conditions=conditions, status="failed", error=said, traceback=printed
+            trial,
+            folder=store.running,
+            conditions=conditions,
+            status="failed",
+            error=said,
+            traceback=printed,
+            data=data,
         )
     except Exception:  # what it needs may be what failed, however that shows; the log tells
         traceback.print_exc()
-        record = failure(trial, status="failed", error=said, traceback=printed)
+        record = failure(trial, status="failed", error=said, traceback=printed, data=data)
     try:
         if is_out_of_memory(error):
             store.close("out_of_memory", said)

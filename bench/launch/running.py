@@ -132,6 +132,7 @@ def run_sweep(
                 missing,
                 executor=executor,
                 store=store,
+                data=data,
                 display=display,
                 before=found.records,
                 command=command,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
 from bench.launch.display import Display
@@ -17,8 +18,9 @@ from bench.machine.disk import Place
 from bench.plan.trial import Trial
 from bench.records.attempt import GONE
 from bench.records.leases import HEARTBEAT_SECONDS
-from bench.records.record import Record
+from bench.records.record import Record, failure
 from bench.records.store import Store
+from bench.tasks import DEFAULT_DATA
 
 # Seconds between looks at the trials that other runs hold.
 POLL_SECONDS = 2.0
@@ -30,6 +32,7 @@ def run_trials(
     executor: Executor,
     store: Store,
     display: Display,
+    data: Path = DEFAULT_DATA,
     before: Mapping[str, Record] | None = None,
     command: str = "",
     retries: int = 0,
@@ -48,6 +51,7 @@ def run_trials(
         executor: where; it is opened and closed here.
         store: where the records go.
         display: is told what happens.
+        data: the folder of data sets, which what is told of a task may depend on.
         before: the records as they stood when it was decided what to run, by trial id; a trial that has another one
             since was run by somebody else. None reads them now.
         command: the command line, for the records.
@@ -60,7 +64,7 @@ def run_trials(
     waiting = Waiting(trials, store=store, before=before, command=command, workers=len(executor.slots), retries=retries)
     with Interrupts(executor.kill) as interrupts, executor:
         executor.expect(trials)
-        running = Running(executor, waiting=waiting, store=store, display=display)
+        running = Running(executor, waiting=waiting, store=store, display=display, data=data)
         try:
             while waiting or running:
                 interrupts.check()
@@ -80,11 +84,14 @@ def run_trials(
 class Running:
     """The trials that run, by slot."""
 
-    def __init__(self, executor: Executor, *, waiting: Waiting, store: Store, display: Display) -> None:
+    def __init__(
+        self, executor: Executor, *, waiting: Waiting, store: Store, display: Display, data: Path = DEFAULT_DATA
+    ) -> None:
         self._executor = executor
         self._waiting = waiting
         self._store = store
         self._display = display
+        self._data = data
         self._patience = Patience(store.results, say=display.disk_is_slow)
         self._handles: dict[Slot, Handle] = {}
         self._beat_due = time.monotonic() + HEARTBEAT_SECONDS
@@ -162,7 +169,7 @@ class Running:
         trial, attempt = event.handle.trial, event.handle.attempt
         if attempt.running.exists():  # it left no record, or a command left it there
             with suppress(LeaseError):  # then nothing of it stays
-                _conclude(event)
+                _conclude(event, data=self._data)
         self._forget(event.handle)
         if not attempt.lease.held():  # another run has it, or has ended it
             self._waiting.put_back(trial)
@@ -204,7 +211,7 @@ class Running:
                 self._end(Ended(handle=handle, status="failed", how="lost", error="its lease is gone", conditions=None))
 
 
-def _conclude(event: Ended) -> None:
+def _conclude(event: Ended, *, data: Path) -> None:
     """Takes in the record that a trial's command left, or writes the one of a trial that left none to be believed."""
     attempt = event.handle.attempt
     try:
@@ -216,12 +223,18 @@ def _conclude(event: Ended) -> None:
     from bench.train.unfinished import unfinished
 
     attempt.conclude(event.how, event.error)
-    attempt.write(
-        unfinished(
-            event.handle.trial,
+    trial = event.handle.trial
+    try:
+        record = unfinished(
+            trial,
             folder=attempt.running,
             conditions=event.conditions,
             status=event.status,
             error=event.error,
+            data=data,
         )
-    )
+    except DiskError:
+        raise
+    except Exception:  # what a trial left must not end the others, whatever the code of its task makes of it
+        record = failure(trial, status=event.status, error=event.error, data=data)
+    attempt.write(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +11,9 @@ from bench.plan.trial import Trial
 from bench.records.attempted import Attempted
 from bench.records.files import FileName
 from bench.records.stretch import Stretch
-from bench.tasks.base import Reported
+from bench.tasks import DEFAULT_DATA
+from bench.tasks.base import Reported, Task
+from bench.tasks.declarations import size
 
 Status = Literal["ok", "diverged", "failed", "timeout"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged")
@@ -34,7 +37,9 @@ class Record(BaseModel):
     pair_id: str = Field(description="the same for trials that differ in the framework alone")
     # What its task is
     task_options: dict[str, Any] = Field(description="the task's options, defaults included")
-    length: int = Field(description="time steps of a sequence, padding included")
+    length: int = Field(
+        description="time steps of a sequence, padding included; 0 of a trial that failed since its task cannot tell"
+    )
     quality_metric: str
     higher_is_better: bool
     reported: Reported = Field(
@@ -86,7 +91,10 @@ class Record(BaseModel):
         description="what the import of the framework took before the process was forked, once for all trials of the "
         "command that tell the same; None where it is in total_seconds",
     )
-    step_milliseconds: float | None = Field(default=None, description="median over training steps but the first")
+    step_milliseconds: float | None = Field(
+        default=None,
+        description="median over training steps but each process's first; None where there is no other",
+    )
     reported_step_milliseconds: float | None = Field(
         default=None, description="median training step at the reported parameters, timed after training"
     )
@@ -128,21 +136,46 @@ class Record(BaseModel):
     )
 
 
-def failure(trial: Trial, *, status: Status, error: str, traceback: str = "") -> Record:
-    """The record of a trial that did not end by itself."""
-    return Record(**identity(trial), status=status, error=error, traceback=traceback)
+def failure(trial: Trial, *, status: Status, error: str, traceback: str = "", data: Path = DEFAULT_DATA) -> Record:
+    """The record of a trial that did not end by itself; also of one whose task may be what failed.
+
+    `data` is the folder of data sets, which the length may depend on.
+    """
+    ended: dict[str, Any] = {"status": status, "error": error, "traceback": traceback}
+    try:
+        return Record(**identity(trial, task=trial.build_task(data=data)), **ended)
+    except Exception:  # whatever the code of another package raises, or says that no record holds
+        return Record(**unasked(trial), **ended)
 
 
-def identity(trial: Trial) -> dict[str, Any]:
-    """The fields of a record that say which trial it is of; they need no data set."""
-    task = trial.build_task()
+def identity(trial: Trial, *, task: Task | None = None) -> dict[str, Any]:
+    """The fields of a record that say which trial it is of.
+
+    `task` is the trial's, built on its data; without it one is built on none, which is enough where no data tell the
+    length. Raises `UserError` where the task cannot tell it.
+    """
+    task = trial.build_task() if task is None else task
     return {
         "trial": trial,
         "trial_id": trial.id,
         "pair_id": trial.pair_id(),
         "task_options": task.options.model_dump(mode="json"),
-        "length": task.length,
+        "length": size(task, "length"),
         "quality_metric": task.quality_metric,
         "higher_is_better": task.higher_is_better,
         "reported": task.reported,
+    }
+
+
+def unasked(trial: Trial) -> dict[str, Any]:
+    """The same fields of a trial whose task cannot be asked: what it would tell is left empty."""
+    return {
+        "trial": trial,
+        "trial_id": trial.id,
+        "pair_id": trial.pair_id(),
+        "task_options": {},
+        "length": 0,
+        "quality_metric": "",
+        "higher_is_better": True,
+        "reported": "last",
     }

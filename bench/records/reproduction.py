@@ -113,7 +113,7 @@ def _named(record: Record) -> dict[str, Any]:
     """What rounding depends on beside the trial."""
     environment = record.environment
     packages: Mapping[str, Any] = environment.get("packages", {})
-    names = ("processor", "gpu", "python", "blas", "variables")
+    names = ("processor", "gpu", "python", "blas", "variables", "task_code")
     of_machine = {name: environment[name] for name in names if environment.get(name)}
     commit = environment.get("project", {}).get("commit")
     told = {"implementation": record.implementation} if record.implementation else {}

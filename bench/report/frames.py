@@ -14,7 +14,7 @@ from bench.errors import RecordError
 from bench.plan.trial import Trial
 from bench.records.files import FileName, disagreement
 from bench.records.listing import read_listing
-from bench.records.record import Record, identity
+from bench.records.record import Record, identity, unasked
 from bench.records.store import QUARANTINE, Store, Survey
 from bench.report.company import company
 from bench.report.labels import problem_names, variant_names
@@ -249,7 +249,11 @@ def _examples_in(path: Path) -> dict[str, Array]:
 
 def _asked(trial: Trial) -> dict[str, Any]:
     """What a record says of a trial before it has run."""
-    return identity(trial) | {"trial": trial.model_dump(mode="json")}
+    try:
+        told = identity(trial)
+    except Exception:  # of a task of another package, which need not be able to tell without its data
+        told = unasked(trial)
+    return told | {"trial": trial.model_dump(mode="json")}
 
 
 def _row(content: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from bench.errors import SweepError, explain
 from bench.tasks.adding import Adding
 from bench.tasks.base import Task, TaskOptions
 from bench.tasks.charades import Charades
+from bench.tasks.declarations import class_problem
 from bench.tasks.digits import Digits
 from bench.tasks.frequency import Frequency
 from bench.tasks.imdb import Imdb
@@ -83,6 +84,8 @@ def _load(name: str) -> type[Task]:
         raise SweepError(f"{where}: is not a class derived from bench.tasks.base.Task")
     if loaded.name != name:
         raise SweepError(f"{where}: the task calls itself {loaded.name!r}; give both the same name")
+    if problem := class_problem(loaded):
+        raise SweepError(f"{where}: {problem}")
     return loaded
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from bench.errors import DataError
+from bench.errors import DataError, UserError
 from bench.tasks.protocol import Protocol as TrainingProtocol
 from impls.contract import Array, Batch
 
@@ -47,7 +47,8 @@ class Accuracy:
         self._right, self._seen = 0, 0
 
     def add(self, batch: Batch, predictions: Array) -> None:
-        """Predictions `[batch, classes]` against targets `[batch]`."""
+        """Predictions `[batch, classes]` against targets `[batch]`. Raises `UserError` for other targets."""
+        _check_shapes("Accuracy", batch.targets.shape, predictions.shape[:1])
         self._right += int((predictions.argmax(axis=1) == batch.targets).sum())
         self._seen += batch.size
 
@@ -63,7 +64,8 @@ class MeanSquaredError:
         self._sum, self._seen = 0.0, 0
 
     def add(self, batch: Batch, predictions: Array) -> None:
-        """Predictions and targets `[batch, outputs]`."""
+        """Predictions and targets of one shape, such as `[batch, outputs]`. Raises `UserError` for two."""
+        _check_shapes("MeanSquaredError", batch.targets.shape, predictions.shape)
         difference = predictions.astype(np.float64) - batch.targets
         self._sum += float((difference**2).sum())
         self._seen += difference.size
@@ -71,6 +73,12 @@ class MeanSquaredError:
     def quality(self) -> float:
         """In the targets' units squared."""
         return self._sum / self._seen
+
+
+def _check_shapes(score: str, targets: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """NumPy would broadcast others, and score every sequence against every other."""
+    if targets != wanted:
+        raise UserError(f"{score}: targets have shape {list(targets)} where {list(wanted)} is needed")
 
 
 class Task(ABC):

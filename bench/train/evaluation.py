@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.errors import UserError
 from bench.plan.trial import Trial
 from bench.tasks.base import Split, Task
 from bench.train.clocks import Stopwatch
@@ -36,6 +37,10 @@ class Evaluated:
         real = self.steps > 0
         return np.asarray(self.updates[real] / self.steps[real]) if real.any() else np.array([np.nan])
 
+    def judged(self, split: Split) -> dict[str, float]:
+        """What has to be a number, whatever was learned, by its name: the loss and the quality on this split."""
+        return {f"{split} loss": self.loss, f"{split} quality": self.quality}
+
     def fields(self) -> dict[str, float]:
         """The record's fields, under their names."""
         return {
@@ -54,11 +59,19 @@ class Evaluated:
 
 
 def evaluation_batches(trial: Trial, task: Task, split: Split) -> Iterator[Batch]:
-    """The held-out batches in their order, draws included; the same at every call."""
+    """The held-out batches in their order, draws included; the same at every call.
+
+    Raises `UserError` for one without a sequence, and where there is none.
+    """
     protocol = trial.protocol
     batches = task.evaluation_batches(split, size=protocol.batch_size, sequences=protocol.evaluation_sequences)
+    number = -1
     for number, batch in enumerate(batches):
+        if not batch.size:
+            raise UserError(f"task {task.name}: batch {number + 1} of its {split} data has no sequences; leave it out")
         yield with_draws(batch, trial, stream=split, step=number)
+    if number < 0:
+        raise UserError(f"task {task.name}: its {split} data have no sequences; every task has some")
 
 
 def evaluate(
@@ -96,7 +109,7 @@ def evaluate(
             for name, array in examples.items():
                 kept.setdefault(name, []).append(array)
     return Evaluated(
-        quality=score.quality(),
+        quality=float(score.quality()),  # a checkpoint holds none of NumPy's numbers
         loss=float(np.average(losses, weights=sizes)),
         updates=np.concatenate(updates),
         steps=np.concatenate(steps),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
@@ -20,7 +20,14 @@ from impls.contract import Learner, Parameters
 
 
 class DivergedError(Exception):
-    """The loss stopped being a finite number."""
+    """A loss, or the quality, stopped being a finite number."""
+
+
+def check_finite(numbers: Mapping[str, float], *, step: int) -> None:
+    """Raises `DivergedError` for the first that is not, by its name; `step` training steps led there."""
+    for name, number in numbers.items():
+        if not math.isfinite(number):
+            raise DivergedError(f"the {name} became {number} at step {step}")
 
 
 @dataclass
@@ -61,9 +68,9 @@ class Training:
 
     def times(self, *, batch_size: int, starts: Sequence[int]) -> dict[str, Any]:
         """The record's clocks; a process began at each of these numbers of steps done."""
-        laps = self.later_steps.laps or self.first_step.laps
-        step = median(laps) if laps else None
-        waits = [lap for done, lap in enumerate(self.waiting.laps) if done not in starts] or self.waiting.laps
+        # The first step of a process compiles, and its batch is waited for: without a later one nothing is told.
+        step = median(self.later_steps.laps) if self.later_steps.laps else None
+        waits = [lap for done, lap in enumerate(self.waiting.laps) if done not in starts]
         return {
             "steps": self.steps,
             "steps_per_epoch": self.steps_per_epoch,
@@ -79,8 +86,7 @@ class Training:
 
 def note_evaluation(training: Training, evaluated: Evaluated, *, task: Task, learner: Learner) -> None:
     """Adds a row to the curve, and keeps the parameters where they are the best so far."""
-    if not math.isfinite(evaluated.quality) or not math.isfinite(evaluated.loss):
-        raise DivergedError(f"the validation loss became {evaluated.loss} at step {training.steps}")
+    check_finite(evaluated.judged("validation"), step=training.steps)
     training.curve.append(
         {
             "step": training.steps,

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+from bench.errors import UserError
 from bench.machine.neighbours import Neighbours
 from bench.plan.trial import Trial
 from bench.tasks.base import Task
 from bench.train.draws import with_draws
 from bench.train.evaluation import evaluate, real_steps
 from bench.train.events import Events
-from bench.train.gathered import DivergedError, Training, note_evaluation, write_so_far
+from bench.train.gathered import Training, check_finite, note_evaluation, write_so_far
 from bench.train.prefetch import prefetch
 from bench.train.progress import Life, Progress
 from bench.train.resumption import Resumption
@@ -66,8 +67,7 @@ def train(
                 result = learner.train_step(batch, learning_rate=rate)
             if step == done + 1:
                 alive(Life(computing=False))
-            if not math.isfinite(result.loss + result.budget_loss):
-                raise DivergedError(f"the training loss became {result.loss} at step {step}")
+            check_finite({"training loss": result.loss, "budget loss": result.budget_loss}, step=step)
             training.recent_losses.append(result.loss)
             real = float(real_steps(batch).mean())
             update_ratio = result.updates / real if real else None  # a batch of padding alone has none
@@ -100,8 +100,16 @@ def train(
 
 
 def train_batch(trial: Trial, task: Task, step: int) -> Batch:
-    """The whole batch of a training step, counted from 0; a pure function of its arguments."""
-    batch = task.train_batch(seed=trial.seed, step=step, size=trial.protocol.batch_size)
+    """The whole batch of a training step, counted from 0; a pure function of its arguments.
+
+    Raises `UserError` for one of another size than the trial's: speed is told in sequences of whole batches.
+    """
+    size = trial.protocol.batch_size
+    batch = task.train_batch(seed=trial.seed, step=step, size=size)
+    if batch.size != size:
+        raise UserError(
+            f"task {task.name}: training batch {step + 1} has {batch.size} sequences where {size} are needed"
+        )
     return with_draws(batch, trial, stream="train", step=step)
 
 

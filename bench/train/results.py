@@ -13,7 +13,7 @@ from bench.records.store import write_arrays
 from bench.tasks.base import Reported, Task
 from bench.train.evaluation import KEPT_SEQUENCES, Evaluated, evaluate
 from bench.train.flops import published_flops
-from bench.train.gathered import Training
+from bench.train.gathered import Training, check_finite
 from impls.contract import Array, Learner, Parameters
 from impls.work import multiplies_padding, work_macs
 
@@ -22,7 +22,7 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
     """Test results after the last step and at the best validation; writes both sets of parameters and some gates.
 
     The plain fields, the work and the gates are those of the evaluation that the task reports; the learner is left with
-    its parameters.
+    its parameters. Raises `DivergedError` where a loss or quality on test data is no finite number.
     """
     assert training.best is not None
     assert training.best_parameters is not None
@@ -37,15 +37,18 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
         kept: dict[str, list[Array]] = {}
         learner.load_parameters(parameters[evaluation])
         tested[evaluation] = evaluate(trial, task, learner, "test", clock=training.evaluation, kept=kept)
+        step = training.steps if evaluation == "last" else training.best_step
+        check_finite(tested[evaluation].judged("test"), step=step)
     reported = tested[task.reported]
     write_arrays(
         folder / "gates.npz",
         {name: np.concatenate(arrays)[:KEPT_SEQUENCES] for name, arrays in kept.items()},
     )
     fields: dict[str, Any] = reported.fields()
+    solved = task.solved(reported.quality)
     return {
         **fields,
-        "solved": task.solved(reported.quality),
+        "solved": None if solved is None else bool(solved),
         "validation_quality": training.best.quality,
         "best_step": training.best_step,
         **tested["best_validation"].fields_of_both("best"),

@@ -16,8 +16,9 @@ from bench.plan.trial import Trial
 from bench.records.record import START, Record, identity
 from bench.records.store import EVENTS, SO_FAR, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
+from bench.tasks.declarations import steps_per_epoch
 from bench.train.clocks import process_peak_memory_bytes
-from bench.train.conditions import conditions
+from bench.train.conditions import conditions, task_code
 from bench.train.events import Events
 from bench.train.gathered import DivergedError, Training, write_so_far
 from bench.train.inference import inference_times
@@ -66,7 +67,7 @@ def run_trial(
     folder.mkdir(parents=True, exist_ok=True)
     task = trial.build_task(data=data)
     protocol = trial.protocol
-    training = Training(steps_per_epoch=task.steps_per_epoch(protocol.batch_size))
+    training = Training(steps_per_epoch=steps_per_epoch(task, batch_size=protocol.batch_size))
 
     model = trial.model_spec(task)
     parameters = task.initial_values(initial_parameters(model, seed=trial.seed))
@@ -79,7 +80,8 @@ def run_trial(
         device=trial.device,
         threads=threads,
     )
-    facts: dict[str, Any] = identity(trial) | {
+    of_task = {"task_code": code} if (code := task_code(type(task))) else {}
+    facts: dict[str, Any] = identity(trial, task=task) | {
         "implementation": learner.implementation,
         "threads": learner.threads,
         "parameters_checksum": checksum_of(parameters),
@@ -87,12 +89,13 @@ def run_trial(
         "data_fingerprint": task.data_fingerprint(),
         "processor_load": load,
         "import_seconds": import_seconds,
-        "environment": environment(threads=threads, device=trial.device),
+        "environment": environment(threads=threads, device=trial.device) | of_task,
     }
     under = conditions(
         threads=learner.threads,
         checksums=" ".join(facts[name] for name in START if facts[name]),
         card=facts["environment"].get("gpu", ""),
+        of_task=of_task.get("task_code", ""),
     )
     alive(Life(computing=True, conditions=under))
     resumption = Resumption(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -106,6 +107,6 @@ class Learner:
         dtype = getattr(torch, self.spec.dtype)
         tensors = {}
         for name, array in batch.arrays().items():
-            tensor = torch.from_numpy(array).to(self.device)
+            tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)  # it takes no negative strides
             tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
         return tensors

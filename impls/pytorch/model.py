@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impls.checks import check_model
 from impls.contract import Array, ModelSpec
 from impls.parameters import check_parameters, model_shapes
 from impls.pytorch.engines import unroll
@@ -34,6 +35,7 @@ class Model(NamedParameters):
     """
 
     def __init__(self, spec: ModelSpec, *, parameters: Mapping[str, Array], engine: str) -> None:
+        check_model(spec)
         check_parameters(parameters, model_shapes(spec), where="the model")
         super().__init__({name: parameters[name] for name in model_shapes(spec)}, dtype=spec.dtype)
         self.spec = spec

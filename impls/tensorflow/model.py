@@ -8,6 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 from tensorflow import Tensor
 
+from impls.checks import check_model
 from impls.contract import Array, ModelSpec
 from impls.parameters import check_parameters, model_shapes
 from impls.tensorflow.engines import unroll
@@ -34,6 +35,7 @@ class Model(NamedParameters):
     """
 
     def __init__(self, spec: ModelSpec, *, parameters: Mapping[str, Array], engine: str) -> None:
+        check_model(spec)
         check_parameters(parameters, model_shapes(spec), where="the model")
         super().__init__({name: parameters[name] for name in model_shapes(spec)}, dtype=spec.dtype)
         self.spec = spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 import impls.pytorch
 import impls.tensorflow
-from impls.contract import ENGINES, FRAMEWORKS, Batch, CellSpec, ModelSpec, OptimizerSpec, build_learner
+from impls.contract import ENGINES, FRAMEWORKS, Array, Batch, CellSpec, ModelSpec, OptimizerSpec, build_learner
 from impls.errors import CellError
 from impls.kinds import cells
 from impls.parameters import initial_parameters
@@ -126,6 +127,74 @@ def test_tokens_and_classes_that_there_are_not_are_refused(
     for step in (learner.train_step, learner.evaluate):
         with pytest.raises(CellError, match=words):
             step(batch)
+
+
+def regression(**changes: Any) -> ModelSpec:
+    cell = CellSpec(cell="gru", input_size=2, units=(3,))
+    return ModelSpec(**{"cell": cell, "output_size": 1, "loss": "mean_squared_error"} | changes)
+
+
+@pytest.mark.parametrize(
+    ("spec", "targets", "words"),
+    [
+        (regression(), np.zeros(4, np.float32), "targets have shape [4] where [4, 1] is needed"),
+        (regression(output_size=5), np.zeros((4, 1), np.float32), "targets have shape [4, 1] where [4, 5] is needed"),
+        (
+            regression(readout="every", loss="binary_cross_entropy"),
+            np.zeros((4, 1), np.float32),
+            "targets have shape [4, 1] where [4, 6, 1] is needed",
+        ),
+        (regression(loss="cross_entropy"), np.zeros((4, 1), np.int32), "targets have shape [4, 1] where [4] is needed"),
+        (regression(loss="cross_entropy"), np.full(4, 0.5, np.float32), "targets are float32 where whole numbers"),
+    ],
+)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_targets_that_the_loss_does_not_read_are_refused(
+    framework: str, spec: ModelSpec, targets: Array, words: str
+) -> None:
+    """Broadcast, each output would be compared with every sequence's target."""
+    learner = build_learner(
+        framework, model=spec, optimizer=OptimizerSpec(), parameters=initial_parameters(spec, seed=0)
+    )
+    batch = Batch(inputs=np.zeros((4, 6, 2), np.float32), targets=targets)
+    for step in (learner.train_step, learner.evaluate):
+        with pytest.raises(CellError, match=re.escape(words)):
+            step(batch)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"loss": "mse"}, "loss='mse' is not one of mean_squared_error, cross_entropy, binary_cross_entropy"),
+        ({"readout": "all"}, "readout='all' is not one of last, every"),
+        ({"budget": "l3"}, "budget='l3' is not one of cost_per_sample, l1, l2"),
+        (
+            {"loss": "cross_entropy", "readout": "every"},
+            "loss='cross_entropy' with readout='every': a class is of a whole sequence; use readout='last'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_model_with_a_word_that_means_nothing_is_refused(framework: str, changes: dict[str, str], words: str) -> None:
+    with pytest.raises(CellError, match=re.escape(words)):
+        build_learner(
+            framework,
+            model=regression(**changes),
+            optimizer=OptimizerSpec(),
+            parameters=initial_parameters(regression(), seed=0),
+        )
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_batch_may_be_a_view_that_runs_backwards(framework: str) -> None:
+    spec = regression()
+    learner = build_learner(
+        framework, model=spec, optimizer=OptimizerSpec(), parameters=initial_parameters(spec, seed=0)
+    )
+    inputs = np.random.default_rng(0).standard_normal((4, 6, 2))[:, ::-1]
+    targets = np.zeros((4, 1), np.float32)
+    of_view, of_copy = (learner.evaluate(Batch(inputs=each, targets=targets)) for each in (inputs, inputs.copy()))
+    np.testing.assert_array_equal(of_view.predictions, of_copy.predictions)
 
 
 @pytest.mark.parametrize("engine", ["fast", pytest.param("reference", marks=pytest.mark.slow)])

@@ -16,7 +16,7 @@ MEANINGS = {
     "p_skip": "the random-skip baseline: each step is skipped with this probability",
     "period": "the periodic-skip baseline: the first step updates, then every period-th after it; 1 is every step",
     "seeds": "trials behind a row; “2 of 3” where only two ended ok",
-    "status": "ok, diverged (the loss stopped being finite), failed, timeout, or missing (no record yet)",
+    "status": "ok, diverged (a loss or the quality stopped being finite), failed, timeout, or missing (no record yet)",
     "quality": "the metric on test data, at the evaluation that stands beside it; accuracies and precisions in percent",
     "metric": "what quality is; ↑ where higher is better, ↓ where lower is",
     "solved": "how many of the finished trials met the task's published criterion",

@@ -102,7 +102,7 @@ def what_ran(trials: pd.DataFrame, *, sweep: str, command: str) -> Section:
     for key, words in (
         ("processor", "processor"), ("cores", "cores"), ("memory_bytes", "memory"), ("gpu", "GPU"),
         ("system", "system"), ("threads", "threads of a trial"), ("python", "Python"),
-        ("variables", "environment variables"),
+        ("variables", "environment variables"), ("task_code", "code of other packages' tasks"),
     ):  # fmt: skip
         values = _distinct(trials, f"environment.{key}")
         if key == "memory_bytes":

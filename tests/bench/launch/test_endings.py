@@ -28,6 +28,7 @@ from bench.records.leases import leased_trials, take_lease
 from bench.records.record import Record
 from bench.records.store import Store
 from bench.records.verify import findings
+from bench.tasks.adding import Adding
 from bench.train.progress import Life, Progress
 from tests.bench.disks import SmallDisk
 from tests.bench.launch.attending import Attended, Attending
@@ -259,6 +260,24 @@ def test_a_trial_whose_folder_is_gone_when_its_command_has_ended_is_one_line(tmp
     handle = Attended(trial=made, attempt=attempt)
     with pytest.raises(DiskError, match=f"^{attempt.running}: the folder of a running trial is gone; run again$"):
         running._end(Ended(handle=handle, status="failed", how="failed", error="exit code 1", conditions=None))
+
+
+def test_a_trial_whose_task_cannot_be_asked_leaves_a_record_and_ends_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, store = trial(), Store(tmp_path)
+    lease = take_lease(tmp_path, made.id)
+    assert lease is not None
+    attempt = Attempt(tmp_path, lease=lease)
+    attempt.start()
+    waiting = Waiting([], store=store, before={}, command="", workers=1)
+    running = Running(Attending(tmp_path), waiting=waiting, store=store, display=Watcher())
+    monkeypatch.setattr(Adding, "length", property(lambda self: 1 / 0))
+    handle = Attended(trial=made, attempt=attempt)
+    running._end(Ended(handle=handle, status="failed", how="failed", error="exit code 1", conditions=None))
+    record = store.read(made.id)
+    assert record is not None
+    assert (record.status, record.error, record.length) == ("failed", "exit code 1", 0)
 
 
 SWEEP = f"""

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import SweepError, UserError
 from bench.launch import estimate
 from bench.launch.calibration import CALIBRATION_SECONDS, ROUND_SECONDS, slowdown
 from bench.launch.estimate import Estimate, Lack
+from bench.launch.preparation import prepare_data
 from bench.plan.trial import build_trial
 from bench.records.listing import read_listing
 from bench.records.record import Record, identity
 from bench.records.store import Store
+from bench.tasks.adding import Adding
 from impls.contract import FRAMEWORKS
 
 TRIAL = build_trial({"task": "adding", "cell": "lstm", "framework": "pytorch"}, where="test")
@@ -113,3 +116,24 @@ def test_without_its_data_a_trial_has_no_estimate(tmp_path: Path) -> None:
     of_mnist = build_trial({"task": "mnist", "cell": "lstm", "framework": "pytorch"}, where="test")
     guesses = estimate.estimates([of_mnist], store=Store(tmp_path), data=tmp_path)
     assert guesses == {of_mnist.id: Estimate(seconds=0.0, lack=Lack.DATA)}
+
+
+@pytest.mark.parametrize("steps", [0, 2.5])
+def test_an_epoch_of_no_number_of_steps_is_one_line_before_anything_runs(
+    steps: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Adding, "steps_per_epoch", lambda self, batch_size: steps)
+    words = f"^task adding: steps_per_epoch at a batch size of 256 is {steps} where a whole number is needed"
+    with pytest.raises(SweepError, match=words):
+        estimate.estimate_seconds(TRIAL, data=tmp_path)
+    with pytest.raises(SweepError, match=words):
+        prepare_data([TRIAL], data=tmp_path)
+
+
+def test_a_length_that_its_data_tell_is_unknown_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Adding, "length", property(lambda self: int((self.data / "length").read_text())))
+    assert estimate.estimate_seconds(TRIAL, data=tmp_path) is None
+    with pytest.raises(UserError, match=r"^task adding: length cannot be told: FileNotFoundError"):
+        prepare_data([TRIAL], data=tmp_path)
+    (tmp_path / "length").write_text("50")
+    assert estimate.estimate_seconds(TRIAL, data=tmp_path) is not None

@@ -73,6 +73,18 @@ def test_one_run(reported: Reported) -> None:
     assert "No skip cell skipped anything." in text
 
 
+def test_trials_of_a_single_step_have_no_time_of_a_step(reported: Reported) -> None:
+    runs = [run("adding", "skip_lstm", name, step_milliseconds=None) for name in ("pytorch", "tensorflow")]
+    assert "2 trials: 2 ok." in reported(runs)
+
+
+def test_a_missing_trial_whose_task_cannot_be_asked(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, lost = run("digits", "lstm", "pytorch"), run("adding", "gru", "pytorch")
+    reported([kept])
+    monkeypatch.setattr(TASKS["adding"], "length", property(lambda self: 1 / 0))
+    assert "2 trials: 1 ok, 1 missing." in reported([kept], trials=[kept[0], lost[0]])
+
+
 def test_all_failed(reported: Reported) -> None:
     asked = [trial("adding", "lstm", name) for name in ("pytorch", "tensorflow")]
     text = reported([(of, failure(of, status="failed", error="MemoryError: none left")) for of in asked])

@@ -11,6 +11,7 @@ import pytest
 from bench import tasks
 from bench.records.record import Record
 from bench.records.store import Store
+from bench.tasks import DEFAULT_DATA
 from bench.train import training
 from tests.bench.train.known import Known, KnownLearner, known_trial
 
@@ -35,12 +36,17 @@ def run_known(store: Store, monkeypatch: pytest.MonkeyPatch) -> RunKnown:
     """
 
     def run(
-        learner: KnownLearner, *, task: type[Known] = Known, times_reported_step: bool = False, **fields: Any
+        learner: KnownLearner,
+        *,
+        task: type[Known] = Known,
+        times_reported_step: bool = False,
+        data: Path = DEFAULT_DATA,
+        **fields: Any,
     ) -> Record:
         if not times_reported_step:
             monkeypatch.setattr(training, "reported_step_milliseconds", lambda learner, batches: None)
         monkeypatch.setitem(tasks.TASKS, "known", task)
         monkeypatch.setattr(training, "build_learner", lambda framework, **arguments: learner)
-        return training.run_trial(known_trial(**fields), store=store)
+        return training.run_trial(known_trial(**fields), store=store, data=data)
 
     return run

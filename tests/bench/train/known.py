@@ -103,6 +103,7 @@ class KnownLearner:
 
     outcomes: Mapping[tuple[str, int], Outcome] = field(default_factory=dict)
     train_losses: Mapping[int, float] = field(default_factory=dict)
+    budget_loss: float = 0.0
     called: Callable[[str], None] = lambda name: None
     implementation: str = "kernels"
     threads: int = 1
@@ -115,7 +116,7 @@ class KnownLearner:
         self.rates.append(learning_rate)
         self.batches.append(batch)
         self.steps += 1
-        return StepResult(loss=self.train_losses.get(self.steps, 0.5), budget_loss=0.0, updates=2.0)
+        return StepResult(loss=self.train_losses.get(self.steps, 0.5), budget_loss=self.budget_loss, updates=2.0)
 
     def evaluate(self, batch: Batch) -> Evaluation:
         self.called("evaluate")

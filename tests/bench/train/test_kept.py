@@ -131,6 +131,16 @@ def test_a_curve_tells_the_mean_training_loss_since_its_last_row(run_known: RunK
     assert [float(row.split(",")[place]) for row in rows] == [1.5, 7.0, 5.0]
 
 
+@pytest.mark.parametrize(("step", "field"), [(2, "loss"), (4, "quality")])
+def test_a_test_that_is_no_number_ends_the_trial_as_diverged(step: int, field: str, run_known: RunKnown) -> None:
+    """At the best validation, which is after two steps, or after the last."""
+    broken = {("test", step): Outcome(**{"quality": 0.9, field: math.nan})}
+    record = run_known(KnownLearner(outcomes=outcomes("validation", 0.5, 0.9, 0.7, 0.6) | broken))
+    assert (record.status, record.error) == ("diverged", f"the test {field} became nan at step {step}")
+    assert (record.quality, record.final_quality) == (None, None)
+    assert record.steps == 4
+
+
 @pytest.mark.parametrize("field", ["quality", "loss"])
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_an_evaluation_that_is_no_number_ends_the_trial_as_diverged(
@@ -140,7 +150,7 @@ def test_an_evaluation_that_is_no_number_ends_the_trial_as_diverged(
     learner = KnownLearner(outcomes=outcomes("validation", 0.5, 0.6) | {("validation", 3): broken})
     record = run_known(learner)
     assert record.status == "diverged"
-    assert record.error.endswith("at step 3")
+    assert record.error == f"the validation {field} became {number} at step 3"
     assert (record.quality, record.final_quality, record.best_step) == (None, None, None)
     rows = (store.folder_of(record.trial_id) / "curve.csv").read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == ["1", "2"], "what came before is kept"
@@ -150,6 +160,11 @@ def test_a_training_loss_that_is_no_number_ends_the_trial_as_diverged(run_known:
     record = run_known(KnownLearner(train_losses={3: math.nan}))
     assert (record.status, record.error) == ("diverged", "the training loss became nan at step 3")
     assert record.steps == 3
+
+
+def test_a_budget_loss_that_is_no_number_is_named(run_known: RunKnown) -> None:
+    record = run_known(KnownLearner(budget_loss=math.inf))
+    assert (record.status, record.error) == ("diverged", "the budget loss became inf at step 1")
 
 
 class Empty(Known):

@@ -12,10 +12,12 @@ import pytest
 from bench.records.record import Record
 from bench.records.store import Store
 from bench.train import conditions as module_of_conditions
-from bench.train import resumption
+from bench.train import resumption, training
+from bench.train import unfinished as module_of_unfinished
 from bench.train.clocks import Stopwatch
 from bench.train.gathered import Training
 from bench.train.resumption import Resumption
+from bench.train.unfinished import unfinished
 from impls.contract import Batch, StepResult
 from tests.bench.train.conftest import RunKnown
 from tests.bench.train.known import Known, KnownLearner, known_trial, outcomes
@@ -121,8 +123,6 @@ def test_the_first_step_of_each_process_counts_as_compilation() -> None:
 def test_stopped_in_the_test_only_the_test_is_run_again(
     run_known: RunKnown, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.train import training
-
     def stop(*_: Any, **__: Any) -> None:
         raise Stopped
 
@@ -172,6 +172,7 @@ def test_what_was_left_stays_while_the_trial_goes_on(stopped: None, run_known: R
         (module_of_conditions, "processor", "another processor"),
         (module_of_conditions, "code_checksum", "another code"),
         (module_of_conditions, "package_versions", {"torch": "0.1"}),
+        (training, "task_code", "another_package 0123456789abcdef"),
     ],
 )
 def test_other_conditions_start_anew_and_the_log_says_so(
@@ -186,7 +187,7 @@ def test_other_conditions_start_anew_and_the_log_says_so(
 ) -> None:
     events = folder / "tensorboard" / "of-before"
     events.touch()
-    monkeypatch.setattr(place, name, lambda: value)
+    monkeypatch.setattr(place, name, lambda *_: value)
     record = run_known(learner(), protocol=PROTOCOL)
     assert [stretch.start_step for stretch in record.stretches] == [0]
     said = capsys.readouterr().out.splitlines()
@@ -194,6 +195,20 @@ def test_other_conditions_start_anew_and_the_log_says_so(
     assert said[1].startswith("checkpoint-2.npz was written under other conditions (")
     assert said[2:] == ["the trial starts anew"]
     assert not events.exists()
+
+
+@pytest.mark.parametrize(("code", "steps"), [("", 4), ("another_package 0123456789abcdef", None)])
+def test_a_run_that_did_not_come_to_train_left_no_steps_of_other_code(
+    code: str, steps: int | None, run_known: RunKnown, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (training, module_of_unfinished):
+        monkeypatch.setattr(module, "task_code", lambda task: "")
+    with pytest.raises(Stopped):
+        run_known(learner(stopped_at=6), protocol=PROTOCOL)
+    monkeypatch.setattr(module_of_unfinished, "task_code", lambda task: code)
+    trial = known_trial(protocol=PROTOCOL)
+    record = unfinished(trial, folder=folder, conditions=None, status="failed", error="MemoryError")
+    assert (record.status, record.steps) == ("failed", steps)
 
 
 class Edited(Known):
