@@ -8,9 +8,11 @@ import pandas as pd
 
 ALONE, NOT_TOLD = "alone", "not told"
 MIXED = "mixed"
-# Behind a mean of trials in mixed company.
+# Behind a mean of trials in mixed company, or on unlike machines.
 MARK = " †"
-MIXED_TIMES = "† a mean over trials that ran beside different numbers of other trials: not to be compared."
+MIXED_TIMES = (
+    "† a mean over trials that ran beside different numbers of other trials, or on unlike machines: not to be compared."
+)
 
 
 def company(beside: float | None) -> str:

@@ -18,6 +18,7 @@ from bench.records.record import Record, identity, unasked
 from bench.records.store import QUARANTINE, Store, Survey
 from bench.report.company import company
 from bench.report.labels import problem_names, variant_names
+from bench.report.machines import conditions_of
 from bench.report.names import configuration_name
 from impls.contract import Array
 from impls.kinds import cells
@@ -126,9 +127,9 @@ def trials_frame(
 
     `options` becomes text such as `length=50`, `units` text such as `32` or `16x24`; the protocol and environment
     are spread over columns such as `protocol.batch_size` and `environment.threads`. `company` tells from `beside`
-    whether a trial ran alone. Three columns are added for people: `problem` (the task at its length, and what else
-    tells it apart), `variant` (what sets a trial apart from others of its cell and problem) and `label` (cell and
-    variant).
+    whether a trial ran alone, `machine` under which conditions. Three columns are added for people: `problem` (the task
+    at its length, and what else tells it apart), `variant` (what sets a trial apart from others of its cell and
+    problem) and `label` (cell and variant).
     """
     contents = [record.model_dump(mode="json") for record in records]
     known = problems or {}
@@ -144,6 +145,7 @@ def trials_frame(
     if MEMORY in frame:
         frame[MEMORY] = pd.to_numeric(frame[MEMORY], errors="coerce")
     frame["company"] = frame["beside"].map(company)
+    frame["machine"] = ["; ".join(conditions_of(row).values()) for row in rows_of(frame)]
     if "solved" not in frame:
         frame["solved"] = None
     frame["solved"] = frame["solved"].astype(object).where(frame["solved"].notna(), None)

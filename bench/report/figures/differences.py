@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -99,6 +100,8 @@ def _scale(axes: Axes, measure: str, *, metric: str, ratio: bool) -> None:
     words = PANELS[measure].format(metric=metric_name(metric))
     if ratio:
         axes.set_xscale("log")
+        if not np.ptp(axes.dataLim.intervalx):  # else the points would stand at the border
+            axes.set_xlim(0.5 * axes.dataLim.x0, 2.0 * axes.dataLim.x0)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())

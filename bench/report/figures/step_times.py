@@ -35,7 +35,7 @@ def step_times(trials: pd.DataFrame) -> list[Picture]:
     """Median milliseconds of a training step: a figure for some configurations of a problem, bars by framework.
 
     Trials that ran alone and trials that ran beside others stand in figures of their own; where the others were not as
-    many for all, the figure says that its bars are not to be compared.
+    many for all, or machines were unlike, the figure says that its bars are not to be compared.
     """
     pictures: list[Picture] = []
     timed = trials[(trials["status"] == "ok") & trials["step_milliseconds"].notna()]
@@ -62,7 +62,9 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     _draw_bars(axes, drawn, labels=list(part.labels), frameworks=frameworks, colours=colours)
     figure.suptitle(wrapped(part.title(problem), width=TITLE_LINE), fontsize=11)
     mixed = _mixed(trials)
-    axes.set(xlabel="\n".join(filter(None, ("milliseconds of a training step (median)", mixed))), ylabel="")
+    axes.set_ylabel("")
+    words = "\n".join(filter(None, ("milliseconds of a training step (median)", mixed)))
+    axes.set_xlabel(words, loc="right")  # from there it has the figure's whole width
     axes.set_yticks(range(len(names)), names)
     axes.margins(x=0.12)
     handles = [
@@ -84,11 +86,13 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
 
 
 def _mixed(trials: pd.DataFrame) -> str:
-    """What is to be known of trials that ran beside different numbers of others; empty where these are the same."""
-    fewest, most = trials["beside"].min(), trials["beside"].max()
-    if trials["company"].nunique() == 1:
-        return ""
-    return f"beside {fewest:.0f} to {most:.0f} other trials, so bars are not to be compared"
+    """What is to be known of trials in mixed company, or on unlike machines; empty where all are alike."""
+    found = []
+    if trials["company"].nunique() > 1:
+        found.append(f"beside {trials['beside'].min():.0f} to {trials['beside'].max():.0f} other trials")
+    if trials["machine"].nunique() > 1:
+        found.append("on unlike machines")
+    return f"{' and '.join(found)}, so bars are not to be compared" if found else ""
 
 
 def _draw_bars(

@@ -38,7 +38,8 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
 
     The standard deviation is the sample's (divisor n − 1); one seed has none. `solved` counts trials that met
     the task's criterion, out of `solved_of` finished (ok or diverged) ones; both are empty for tasks without one.
-    `company` tells whether those that ended ok ran alone; where it is `mixed`, means of times are of neither.
+    `company` tells whether those that ended ok ran alone; where it is `mixed`, or they ran on unlike machines, means of
+    times are of neither.
     `trial_ids` are all of the row's, ended well or not, with spaces between.
     """
     names = [*LABELS, *CORE, *varying_fields(trials), "quality_metric", "higher_is_better"]
@@ -53,8 +54,9 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     solved = trials["solved"].map(lambda value: value is True) & finished
     for name, counted in (("solved", solved), ("solved_of", finished)):
         table[name] = counted.groupby(place).sum().astype(float).where(criterion)
-    ended = trials["company"].where(trials["status"] == "ok")
-    table["company"] = ended.groupby(place).agg(lambda each: common_company(each.dropna()))
+    ended = trials[["company", "machine"]].where(trials["status"] == "ok").groupby(place)
+    table["company"] = ended["company"].agg(lambda each: common_company(each.dropna()))
+    table.loc[ended["machine"].nunique() > 1, "company"] = MIXED
     measured = trials[list(MEASURES)].where(trials["status"] == "ok").groupby(place)
     for measure in MEASURES:
         table[f"{measure}_mean"] = measured[measure].mean()
@@ -127,7 +129,7 @@ def status_text(row: Mapping[str, Any]) -> str:
 
 
 def time_mark(row: Mapping[str, Any]) -> str:
-    """What stands behind a mean time where some of its trials ran alone and some beside others."""
+    """What stands behind a mean time of trials in mixed company, or on unlike machines."""
     return MARK if row["company"] == MIXED else ""
 
 

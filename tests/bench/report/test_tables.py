@@ -235,6 +235,24 @@ def test_a_mean_over_mixed_company_is_marked_and_said():
     assert sorted(group["step (ms)"]) == ["8.50 ± 0.71", "8.50 ± 0.71 †"]
 
 
+def test_a_mean_over_unlike_machines_is_marked_and_its_bars_say_so():
+    """As where the shards of a sweep ran on two machines and were merged."""
+
+    def of_machines(*processors: str) -> pd.DataFrame:
+        return trials_frame(
+            ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, milliseconds=1.0 + seed).model_copy(
+                update={"environment": {"processor": processor}}
+            )
+            for seed, processor in enumerate(processors)
+        )
+
+    alike, unlike = of_machines("fast", "fast"), of_machines("fast", "slow")
+    assert readable(aggregate(alike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71"]
+    assert readable(aggregate(unlike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71 †"]
+    words = [step_times.step_times(frame)[0].figure.axes[0].get_xlabel() for frame in (alike, unlike)]
+    assert ["on unlike machines, so bars are not to be compared" in each for each in words] == [False, True]
+
+
 @pytest.mark.parametrize(("besides", "told"), [((1, 1), False), ((1, 3), True)])
 def test_bars_of_trials_beside_different_numbers_of_others_say_that_they_do_not_compare(besides, told):
     records = [
