@@ -55,7 +55,8 @@ class Cell(Described, NamedParameters):
         parameters = self.parameters_by_name()
         like = next(iter(parameters.values()))
         flat = initial_flat_state(self.spec, parameters, batch=batch_size, like=like)
-        return states.pack_state(self.spec, flat, stacked=self.stacked)
+        own = tuple(tuple(leaf.clone() for leaf in layer) for layer in flat.layers)  # not views of the learned rows
+        return states.pack_state(self.spec, flat._replace(layers=own), stacked=self.stacked)
 
     def forward(
         self,

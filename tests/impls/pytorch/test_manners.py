@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,19 @@ def test_state_has_the_authors_structure(cell: nn.Module, structure: Any) -> Non
     assert cell.output_size == Outputs(cell.spec.units[-1], 1)
     _, state = cell(X[:, 0])
     assert [leaf.shape[1] for leaf in leaves(state)] == leaves(structure)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_initial_state_may_be_changed_in_place(batch_size: int) -> None:
+    """It is the caller's: the learned rows stay what they are, and still get their gradient."""
+    cell = LSTMCell(5, input_size=3, seed=1)
+    learned = cell.export_parameters()["layers.0.initial_c"]
+    state = cell.trainable_initial_state(batch_size)
+    with torch.no_grad():
+        state.c[0] = 0
+    np.testing.assert_array_equal(cell.export_parameters()["layers.0.initial_c"], learned)
+    state.c.sum().backward()
+    assert cell.get_parameter("layers.0.initial_c").grad.tolist() == [[batch_size] * 5]
 
 
 @pytest.mark.parametrize("units", [5, (2, 5)])
