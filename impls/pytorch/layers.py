@@ -29,7 +29,7 @@ class Layer(Described, NamedParameters):
     def __init__(self, units: Any, **options: Any) -> None:
         given = self._complete(options)
         seed, dtype, engine = given.pop("seed"), given.pop("dtype"), given.pop("engine")
-        batch_first, every_step = given.pop("batch_first"), given.pop("every_step")
+        batch_first, every_step = (checks.check_flag(name, given.pop(name)) for name in ("batch_first", "every_step"))
         spec = checks.cell_spec(cell=self._cell, units=units, **given)
         super().__init__(initial_parameters(spec, seed=seed_or_drawn(seed)), dtype=dtype)
         self.spec: CellSpec = spec

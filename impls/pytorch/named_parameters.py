@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from impls.checks import check_seed
+from impls.checks import CELL_DTYPES, check_seed, dtype_name, wrong_dtype
 from impls.contract import Array, Parameters
 from impls.errors import CellError, ParameterError
 from impls.parameters import check_parameters
 
 
 def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """A floating dtype from its name or itself; raises `CellError` for any other."""
+    """A dtype that cells compute in, from its name or itself; raises `CellError` for any other."""
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise CellError(f"dtype={dtype!r} is not a floating-point type such as 'float32' or 'float64'")
+    if not isinstance(found, torch.dtype) or dtype_name(found) not in CELL_DTYPES:
+        raise CellError(wrong_dtype(dtype))
     return found
 
 

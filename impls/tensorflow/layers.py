@@ -38,6 +38,9 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
         given = self._complete(options)
         of_cell = {name: given.pop(name) for name in _CELL_OPTIONS.intersection(given)}
         engine, seed = given.pop("engine"), given.pop("seed")
+        for name in ("return_sequences", "return_state", "trainable", "autocast"):
+            if name != "return_sequences" or given[name] is not None:
+                given[name] = checks.check_flag(name, given[name])
         return_sequences, return_state = given.pop("return_sequences"), given.pop("return_state")
         spec = checks.cell_spec(cell=self._cell, units=units, sized=False, **of_cell)
         super().__init__(**given)

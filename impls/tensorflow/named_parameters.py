@@ -7,20 +7,20 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from impls.checks import check_seed
+from impls.checks import CELL_DTYPES, check_seed, wrong_dtype
 from impls.contract import Array, Parameters
 from impls.errors import CellError
 from impls.parameters import check_parameters
 
 
 def as_dtype(dtype: str | tf.DType) -> tf.DType:
-    """A floating dtype from its name or itself; raises `CellError` for any other."""
+    """A dtype that cells compute in, from its name or itself; raises `CellError` for any other."""
     try:
         found = tf.as_dtype(dtype)
     except TypeError:
         found = None
-    if found is None or not found.is_floating:
-        raise CellError(f"dtype={dtype!r} is not a floating-point type such as 'float32' or 'float64'")
+    if found is None or found.name not in CELL_DTYPES:
+        raise CellError(wrong_dtype(dtype))
     return found
 
 
