@@ -84,12 +84,7 @@ class NamedParameters(nn.Module):
         and nested lists do.
         """
         mine = self.parameters_by_name()
-        given = {name: _as_tensor(value, name=name) for name, value in parameters.items()}
-        check_parameters(
-            given,
-            {name: tuple(value.shape) for name, value in mine.items()},
-            where=type(self).__name__,
-        )
+        given = values_for(mine, parameters, where=type(self).__name__)
         first: dict[int, str] = {}
         for name, value in mine.items():
             if not isinstance(value, nn.Parameter):
@@ -105,6 +100,13 @@ class NamedParameters(nn.Module):
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(given[name])
+
+
+def values_for(mine: Mapping[str, Tensor], parameters: Mapping[str, Any], *, where: str) -> dict[str, Tensor]:
+    """New values of all parameters, of their types; `ParameterError` where one is wrong, before any is replaced."""
+    given = {name: _as_tensor(value, name=name) for name, value in parameters.items()}
+    check_parameters(given, {name: tuple(value.shape) for name, value in mine.items()}, where=where)
+    return {name: given[name].to(value.dtype) for name, value in mine.items()}
 
 
 def _as_tensor(value: Any, *, name: str) -> Tensor:
