@@ -15,12 +15,13 @@ from impls.parameters import initial_parameters
 from impls.pytorch import options
 from impls.pytorch.calls import checked_call
 from impls.pytorch.engines import unroll
+from impls.pytorch.hooks import NestedOutputs
 from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
 from impls.pytorch.packed_sequences import packed_like, padded
 from impls.states import Outputs
 
 
-class Layer(Described, NamedParameters):
+class Layer(Described, NestedOutputs, NamedParameters):
     """What all four layers share.
 
     A public class names its cell and its options; `options.py` tells these.

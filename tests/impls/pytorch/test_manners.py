@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from impls.contract import CellSpec
-from impls.errors import ParameterError
+from impls.errors import CellError, ParameterError
 from impls.kinds import LSTMState, SkipGRUState, SkipLSTMState, cells
 from impls.parameters import cell_shapes
 from impls.pytorch import (
@@ -264,6 +264,18 @@ def test_inputs_may_be_a_view_that_changes_signs() -> None:
     layer = SkipGRU(3, input_size=3, seed=0)
     imaginary = torch.complex(X, X).conj().imag
     assert_same(layer(imaginary), layer(imaginary.clone()))
+
+
+@pytest.mark.parametrize("register", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+@pytest.mark.parametrize("module", [SkipGRU(3, input_size=3), LSTMCell(3, input_size=3)], ids=["layer", "cell"])
+def test_hooks_that_would_never_run_are_refused(module: nn.Module, register: str) -> None:
+    with pytest.raises(CellError, match=f"{register}: .*; use outputs.h.register_hook on what a call returns$"):
+        getattr(module, register)(lambda *_: None)
+    seen: list[Tensor] = []
+    outputs, _ = module(X if isinstance(module, SkipGRU) else X[:, 0])
+    outputs.h.register_hook(seen.append)
+    outputs.h.sum().backward()
+    assert seen[0].shape == outputs.h.shape
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])
