@@ -28,6 +28,8 @@ from impls.errors import CellError, nearest
 from impls.kinds import cells
 
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+# Frameworks have narrower ones too, in which they multiply nothing.
+CELL_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
@@ -45,6 +47,23 @@ def _check_whole(name: str, value: Any) -> int:
     if not _is_whole(value) or value < 1:
         raise CellError(f"{name} must be a whole number of at least 1, got {value!r}")
     return int(value)
+
+
+def _check_number(name: str, value: Any) -> float:
+    try:
+        number = float(value) if _is_whole(value) or isinstance(value, (float, np.floating)) else math.nan
+    except OverflowError:
+        raise CellError(f"{name} is a whole number too large for floating point") from None
+    if math.isnan(number):
+        raise CellError(f"{name} must be a number, got {value!r}")
+    return number
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """The value as a bool, or `CellError`: a text such as "False" is true to Python."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise CellError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def check_units(units: Any, *, stacked: bool | None) -> tuple[int, ...]:
@@ -91,9 +110,6 @@ def cell_spec(
     """
     check_choice("cell", cell, cells())
     layers = check_units(units, stacked=stacked)
-    for name, value in (("forget_bias", forget_bias), ("update_bias", update_bias)):
-        if not (_is_whole(value) or isinstance(value, (float, np.floating))) or math.isnan(value):
-            raise CellError(f"{name} must be a number, got {value!r}")
     if not _is_whole(gate_layer) or not -len(layers) <= gate_layer < len(layers):
         raise CellError(f"gate_layer={gate_layer!r}: the stack has layers 0 to {len(layers) - 1} (or -1, the top)")
     return CellSpec(
@@ -101,9 +117,9 @@ def cell_spec(
         input_size=0 if input_size is None and not sized else _check_whole("input_size", input_size),
         units=layers,
         activation=check_choice("activation", activation_name(activation), ACTIVATIONS),
-        forget_bias=float(forget_bias),
-        layer_norm=bool(layer_norm),
-        update_bias=float(update_bias),
+        forget_bias=_check_number("forget_bias", forget_bias),
+        layer_norm=check_flag("layer_norm", layer_norm),
+        update_bias=_check_number("update_bias", update_bias),
         initial_state=check_choice("initial_state", initial_state, INITIAL_STATES),
         gate=check_choice("gate", gate, GATES),
         gate_layer=int(gate_layer),
@@ -246,6 +262,11 @@ def check_mask(shape: Sequence[int | None], *, inputs: Sequence[int | None]) -> 
     """Raises `CellError` unless a mask has a value for each step."""
     if not _fits(shape, inputs[:2]):
         raise CellError(f"mask has shape {list(shape)} where {list(inputs[:2])} is needed")
+
+
+def wrong_dtype(dtype: object) -> str:
+    """What is said of a type of parameters that cells do not compute in."""
+    return f"dtype={dtype!r} is not one of {', '.join(CELL_DTYPES)}"
 
 
 def wrong_lengths(time: object) -> str:

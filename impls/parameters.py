@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from impls.checks import dtype_name
 from impls.contract import Array, CellSpec, ModelSpec, Parameters, as_float32
 from impls.errors import ParameterError, nearest
 from impls.kinds import Kind
@@ -133,7 +134,7 @@ def initial_parameters(spec: CellSpec | ModelSpec, *, seed: int) -> Parameters:
 
 
 def check_parameters(parameters: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
-    """Raises `ParameterError` unless `parameters` has exactly these names and shapes."""
+    """Raises `ParameterError` unless `parameters` has exactly these names and shapes, and holds real numbers."""
     for name in parameters:
         if name not in shapes:
             raise ParameterError(f"{where} has no parameter {name!r}{nearest(name, shapes)}")
@@ -143,6 +144,10 @@ def check_parameters(parameters: Mapping[str, Any], shapes: Mapping[str, tuple[i
         given = tuple(np.shape(parameters[name]))
         if given != tuple(shape):
             raise ParameterError(f"{where}: {name!r} has shape {list(given)} where {list(shape)} is needed")
+        value = parameters[name]
+        kind = dtype_name(value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype)
+        if "float" not in kind and "int" not in kind:
+            raise ParameterError(f"{where}: {name!r} is {kind} where real numbers are needed")
 
 
 def checksum(arrays: Mapping[str, Array]) -> str:

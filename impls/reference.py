@@ -67,11 +67,13 @@ def product(spec: CellSpec, left: Array, right: Array) -> Array:
 def layer_norm(x: Array, *, gains: Array, biases: Array) -> Array:
     """Normalises each gate's pre-activation on its own; `x` is `[batch, gates * units]`.
 
-    The epsilon is added to the standard deviation, as in the released code.
+    The epsilon is added to the standard deviation, as in the released code. One that overflows makes all NaN.
     """
     parts = x.reshape(x.shape[0], *gains.shape)
-    mean = parts.mean(axis=2, keepdims=True)
-    deviation = parts.std(axis=2, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = parts.mean(axis=2, keepdims=True)
+        deviation = parts.std(axis=2, keepdims=True)
+    deviation = np.where(deviation < np.inf, deviation, np.nan)
     return np.asarray((gains * (parts - mean) / (deviation + LAYER_NORM_EPSILON) + biases).reshape(x.shape))
 
 

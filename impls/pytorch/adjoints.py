@@ -18,6 +18,7 @@ from torch import Tensor
 from impls.contract import CellSpec
 from impls.pytorch.equations import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, LayerState, layer_norm
 from impls.pytorch.products import product
+from impls.pytorch.skip_gate import gate_dtype
 
 Parameters = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
@@ -83,24 +84,24 @@ def layer_norm_backward(x: Tensor, g: Tensor, *, gains: Tensor) -> Tensor:
     """The adjoint of `equations.layer_norm` at `x` for the cotangent `g`, both `[…, gates * units]`."""
     centred, deviation = _centred(x, gains=gains)
     scale = 1.0 / (deviation + LAYER_NORM_EPSILON)
-    inner = g.reshape(-1, *gains.shape) * gains
+    inner = g.to(centred.dtype).reshape(-1, *gains.shape) * gains.to(centred.dtype)
     # A deviation of 0 (one unit, equal units) has gradient 0, as in the reference.
     spread = torch.where(deviation == 0, torch.ones_like(deviation), deviation)
     slope = (inner * centred).mean(dim=2, keepdim=True) * scale * scale / spread
     inner = inner * scale - centred * slope
-    return (inner - inner.mean(dim=2, keepdim=True)).reshape(x.shape)
+    return (inner - inner.mean(dim=2, keepdim=True)).reshape(x.shape).to(x.dtype)
 
 
 def layer_norm_gradients(x: Tensor, g: Tensor, *, gains: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of the gains and of the biases, `[gates, units]`; arguments as for `layer_norm_backward`."""
+    """The gradients of gains and biases, `[gates, units]`, float32 at least; arguments as for `layer_norm_backward`."""
     centred, deviation = _centred(x, gains=gains)
-    g = g.reshape(-1, *gains.shape)
+    g = g.to(centred.dtype).reshape(-1, *gains.shape)
     return (g * centred / (deviation + LAYER_NORM_EPSILON)).sum(dim=0), g.sum(dim=0)
 
 
 def _centred(x: Tensor, *, gains: Tensor) -> tuple[Tensor, Tensor]:
-    """Each gate's pre-activations less their mean, `[rows, gates, units]`, and their deviation."""
-    parts = x.reshape(-1, *gains.shape)
+    """Each gate's pre-activations less their mean, `[rows, gates, units]`, and their deviation; float32 at least."""
+    parts = x.to(gate_dtype(x.dtype)).reshape(-1, *gains.shape)
     centred = parts - parts.mean(dim=2, keepdim=True)
     return centred, (centred * centred).mean(dim=2, keepdim=True).sqrt()
 

@@ -65,8 +65,9 @@ def checked_call(
         _tensor("gate_noise", gate_noise),
         _tensor("lengths", lengths),
     )
-    kind = next(iter(parameters.values())).dtype
-    if inputs.is_floating_point() and autocasts(inputs):
+    kind = _one_type(parameters)
+    autocast = autocasts(inputs)
+    if inputs.is_floating_point() and autocast:
         inputs = inputs.to(kind)
     dtype, shape = checks.dtype_name(inputs.dtype), tuple(inputs.shape)
     checks.check_inputs(spec, shape, dtype=dtype, parameters_dtype=checks.dtype_name(kind), time=time)
@@ -98,6 +99,11 @@ def checked_call(
             tuple(tuple(_tensor("state", leaf) for leaf in layer) for layer in given.layers),
             tuple(_tensor("state", leaf) for leaf in given.gate),
         )
+        if autocast:  # what came from an operator there has that operator's type
+            flat = FlatState(
+                tuple(tuple(_as_floating(leaf, kind) for leaf in layer) for layer in flat.layers),
+                tuple(_as_floating(leaf, gate_dtype(kind)) for leaf in flat.gate),
+            )
         states.check_state(spec, flat, batch=shape[0], dtype=dtype)
     return Call(inputs, flat, updates, gate_noise, lengths)
 
@@ -111,6 +117,21 @@ def with_checked_values(value: Tensor, right: Tensor, *, message: str) -> Tensor
     if right.device.type != "meta" and not right.all():
         raise CellError(message)
     return value
+
+
+def _one_type(parameters: Mapping[str, Tensor]) -> torch.dtype:
+    """The type of all parameters; `CellError` where one has another."""
+    (first, value), *others = parameters.items()
+    for name, other in others:
+        if other.dtype != value.dtype:
+            found, wanted = checks.dtype_name(other.dtype), checks.dtype_name(value.dtype)
+            raise CellError(f"parameter {name!r} is {found} where {first!r} is {wanted}: convert one of them")
+    return value.dtype
+
+
+def _as_floating(leaf: Tensor, kind: torch.dtype) -> Tensor:
+    """The tensor in this type, unless it is of whole numbers, which a state has not."""
+    return leaf.to(kind) if leaf.is_floating_point() else leaf
 
 
 def _tensor(name: str, value: Any) -> Any:

@@ -14,13 +14,14 @@ from impls.pytorch import options
 from impls.pytorch.calls import checked_call
 from impls.pytorch.equations import initial_state as initial_flat_state
 from impls.pytorch.equations import stack_step
+from impls.pytorch.hooks import NestedOutputs
 from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
 from impls.pytorch.precision import own_precision
 from impls.pytorch.random_skip import without_gradient
 from impls.states import Outputs
 
 
-class Cell(Described, NamedParameters):
+class Cell(Described, NestedOutputs, NamedParameters):
     """What all eight cells share.
 
     A public class names its cell and its options; `options.py` tells these.
@@ -55,7 +56,8 @@ class Cell(Described, NamedParameters):
         parameters = self.parameters_by_name()
         like = next(iter(parameters.values()))
         flat = initial_flat_state(self.spec, parameters, batch=batch_size, like=like)
-        return states.pack_state(self.spec, flat, stacked=self.stacked)
+        own = tuple(tuple(leaf.clone() for leaf in layer) for layer in flat.layers)  # not views of the learned rows
+        return states.pack_state(self.spec, flat._replace(layers=own), stacked=self.stacked)
 
     def forward(
         self,

@@ -5,6 +5,7 @@ Parameters come as mappings from the canonical names of `impls/parameters.py`, s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -29,18 +30,24 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def layer_norm(x: Tensor, *, gains: Tensor, biases: Tensor) -> Tensor:
-    """Normalises each gate's pre-activation on its own; `x` is `[batch, gates * units]`."""
-    parts = x.reshape(-1, *gains.shape)
+    """Normalises each gate's pre-activation on its own; `x` is `[batch, gates * units]`.
+
+    In float32 at least: the square of 256 is no float16. Where the sum of squares is beyond the type, all is NaN.
+    """
+    dtype = skip_gate.gate_dtype(x.dtype)
+    parts = x.to(dtype).reshape(-1, *gains.shape)
     centred = parts - parts.mean(dim=2, keepdim=True)
     variance = (centred * centred).mean(dim=2, keepdim=True)
     deviation = _safe_sqrt(variance)
-    return (gains * centred / (deviation + LAYER_NORM_EPSILON) + biases).reshape(x.shape)
+    normed = gains.to(dtype) * centred / (deviation + LAYER_NORM_EPSILON) + biases.to(dtype)
+    return normed.reshape(x.shape).to(x.dtype)
 
 
 def _safe_sqrt(x: Tensor) -> Tensor:
-    """`√x` with gradient 0, not NaN, at 0: the variance of a layer of one unit."""
+    """`√x` with gradient 0, not NaN, at 0: the variance of a layer of one unit. Of infinity, which overflowed, NaN."""
     positive = x > 0
-    return torch.where(positive, torch.sqrt(torch.where(positive, x, torch.ones_like(x))), x)
+    root = torch.where(positive, torch.sqrt(torch.where(positive, x, torch.ones_like(x))), x)
+    return torch.where(x < math.inf, root, math.nan)
 
 
 def lstm_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) -> LayerState:

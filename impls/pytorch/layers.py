@@ -15,12 +15,13 @@ from impls.parameters import initial_parameters
 from impls.pytorch import options
 from impls.pytorch.calls import checked_call
 from impls.pytorch.engines import unroll
+from impls.pytorch.hooks import NestedOutputs
 from impls.pytorch.named_parameters import NamedParameters, seed_or_drawn
 from impls.pytorch.packed_sequences import packed_like, padded
 from impls.states import Outputs
 
 
-class Layer(Described, NamedParameters):
+class Layer(Described, NestedOutputs, NamedParameters):
     """What all four layers share.
 
     A public class names its cell and its options; `options.py` tells these.
@@ -29,7 +30,7 @@ class Layer(Described, NamedParameters):
     def __init__(self, units: Any, **options: Any) -> None:
         given = self._complete(options)
         seed, dtype, engine = given.pop("seed"), given.pop("dtype"), given.pop("engine")
-        batch_first, every_step = given.pop("batch_first"), given.pop("every_step")
+        batch_first, every_step = (checks.check_flag(name, given.pop(name)) for name in ("batch_first", "every_step"))
         spec = checks.cell_spec(cell=self._cell, units=units, **given)
         super().__init__(initial_parameters(spec, seed=seed_or_drawn(seed)), dtype=dtype)
         self.spec: CellSpec = spec

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from impls.checks import check_seed
+from impls.checks import CELL_DTYPES, check_seed, dtype_name, wrong_dtype
 from impls.contract import Array, Parameters
 from impls.errors import CellError, ParameterError
 from impls.parameters import check_parameters
 
 
 def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """A floating dtype from its name or itself; raises `CellError` for any other."""
+    """A dtype that cells compute in, from its name or itself; raises `CellError` for any other."""
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise CellError(f"dtype={dtype!r} is not a floating-point type such as 'float32' or 'float64'")
+    if not isinstance(found, torch.dtype) or dtype_name(found) not in CELL_DTYPES:
+        raise CellError(wrong_dtype(dtype))
     return found
 
 
@@ -84,12 +84,7 @@ class NamedParameters(nn.Module):
         and nested lists do.
         """
         mine = self.parameters_by_name()
-        given = {name: _as_tensor(value, name=name) for name, value in parameters.items()}
-        check_parameters(
-            given,
-            {name: tuple(value.shape) for name, value in mine.items()},
-            where=type(self).__name__,
-        )
+        given = values_for(mine, parameters, where=type(self).__name__)
         first: dict[int, str] = {}
         for name, value in mine.items():
             if not isinstance(value, nn.Parameter):
@@ -105,6 +100,13 @@ class NamedParameters(nn.Module):
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(given[name])
+
+
+def values_for(mine: Mapping[str, Tensor], parameters: Mapping[str, Any], *, where: str) -> dict[str, Tensor]:
+    """New values of all parameters, of their types; `ParameterError` where one is wrong, before any is replaced."""
+    given = {name: _as_tensor(value, name=name) for name, value in parameters.items()}
+    check_parameters(given, {name: tuple(value.shape) for name, value in mine.items()}, where=where)
+    return {name: given[name].to(value.dtype) for name, value in mine.items()}
 
 
 def _as_tensor(value: Any, *, name: str) -> Tensor:

@@ -18,6 +18,7 @@ from tensorflow import Tensor
 from impls.contract import CellSpec
 from impls.tensorflow.equations import ACTIVATION_FUNCTIONS, LAYER_NORM_EPSILON, LayerState, layer_norm
 from impls.tensorflow.products import product
+from impls.tensorflow.skip_gate import gate_dtype
 
 Parameters = Mapping[str, Tensor]
 Gradients = dict[str, Tensor]
@@ -85,23 +86,23 @@ def layer_norm_backward(x: Tensor, g: Tensor, *, gains: Tensor) -> Tensor:
     """The adjoint of `equations.layer_norm` at `x` for the cotangent `g`, both `[…, gates * units]`."""
     centred, deviation = _centred(x, gains=gains)
     scale = 1.0 / (deviation + LAYER_NORM_EPSILON)
-    inner = tf.reshape(g, [-1, *gains.shape]) * gains
+    inner = tf.reshape(tf.cast(g, centred.dtype), [-1, *gains.shape]) * tf.cast(gains, centred.dtype)
     # A deviation of 0 (one unit, equal units) has gradient 0, as in the reference.
     slope = tf.math.divide_no_nan(tf.reduce_mean(inner * centred, axis=2, keepdims=True) * scale * scale, deviation)
     inner = inner * scale - centred * slope
-    return tf.reshape(inner - tf.reduce_mean(inner, axis=2, keepdims=True), tf.shape(x))
+    return tf.cast(tf.reshape(inner - tf.reduce_mean(inner, axis=2, keepdims=True), tf.shape(x)), x.dtype)
 
 
 def layer_norm_gradients(x: Tensor, g: Tensor, *, gains: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of the gains and of the biases, `[gates, units]`; arguments as for `layer_norm_backward`."""
+    """The gradients of gains and biases, `[gates, units]`, float32 at least; arguments as for `layer_norm_backward`."""
     centred, deviation = _centred(x, gains=gains)
-    g = tf.reshape(g, [-1, *gains.shape])
+    g = tf.reshape(tf.cast(g, centred.dtype), [-1, *gains.shape])
     return tf.reduce_sum(g * centred / (deviation + LAYER_NORM_EPSILON), axis=0), tf.reduce_sum(g, axis=0)
 
 
 def _centred(x: Tensor, *, gains: Tensor) -> tuple[Tensor, Tensor]:
-    """Each gate's pre-activations less their mean, `[rows, gates, units]`, and their deviation."""
-    parts = tf.reshape(x, [-1, *gains.shape])
+    """Each gate's pre-activations less their mean, `[rows, gates, units]`, and their deviation; float32 at least."""
+    parts = tf.reshape(tf.cast(x, gate_dtype(x.dtype)), [-1, *gains.shape])
     centred = parts - tf.reduce_mean(parts, axis=2, keepdims=True)
     return centred, tf.sqrt(tf.reduce_mean(centred * centred, axis=2, keepdims=True))
 

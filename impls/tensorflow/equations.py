@@ -5,6 +5,7 @@ Parameters come as mappings from the canonical names of `impls/parameters.py`, s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import tensorflow as tf
@@ -29,18 +30,24 @@ ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def layer_norm(x: Tensor, *, gains: Tensor, biases: Tensor) -> Tensor:
-    """Normalises each gate's pre-activation on its own; `x` is `[batch, gates * units]`."""
-    parts = tf.reshape(x, [-1, *gains.shape])
+    """Normalises each gate's pre-activation on its own; `x` is `[batch, gates * units]`.
+
+    In float32 at least: the square of 256 is no float16. Where the sum of squares is beyond the type, all is NaN.
+    """
+    dtype = skip_gate.gate_dtype(x.dtype)
+    parts = tf.reshape(tf.cast(x, dtype), [-1, *gains.shape])
     centred = parts - tf.reduce_mean(parts, axis=2, keepdims=True)
     variance = tf.reduce_mean(centred * centred, axis=2, keepdims=True)
     deviation = _safe_sqrt(variance)
-    return tf.reshape(gains * centred / (deviation + LAYER_NORM_EPSILON) + biases, tf.shape(x))
+    normed = tf.cast(gains, dtype) * centred / (deviation + LAYER_NORM_EPSILON) + tf.cast(biases, dtype)
+    return tf.cast(tf.reshape(normed, tf.shape(x)), x.dtype)
 
 
 def _safe_sqrt(x: Tensor) -> Tensor:
-    """`√x` with gradient 0, not NaN, at 0: the variance of a layer of one unit."""
+    """`√x` with gradient 0, not NaN, at 0: the variance of a layer of one unit. Of infinity, which overflowed, NaN."""
     positive = x > 0
-    return tf.where(positive, tf.sqrt(tf.where(positive, x, tf.ones_like(x))), x)
+    root = tf.where(positive, tf.sqrt(tf.where(positive, x, tf.ones_like(x))), x)
+    return tf.where(x < math.inf, root, math.nan)
 
 
 def lstm_step(spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState) -> LayerState:

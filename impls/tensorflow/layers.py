@@ -14,13 +14,13 @@ from impls import checks, states
 from impls.contract import Array, CellSpec, Parameters
 from impls.errors import CellError
 from impls.options import Described, OneLayerOrMore
-from impls.parameters import cell_shapes, check_parameters, initial_value
+from impls.parameters import cell_shapes, initial_value
 from impls.states import FlatState, Outputs
 from impls.tensorflow import options
 from impls.tensorflow.calls import checked_call
 from impls.tensorflow.engines import unroll
 from impls.tensorflow.masks import lengths_of
-from impls.tensorflow.named_parameters import seed_or_drawn
+from impls.tensorflow.named_parameters import seed_or_drawn, values_for
 from impls.tensorflow.skip_gate import gate_dtype
 
 _CELL_OPTIONS = {field.name for field in fields(CellSpec)} - {"cell", "units"}
@@ -38,6 +38,9 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
         given = self._complete(options)
         of_cell = {name: given.pop(name) for name in _CELL_OPTIONS.intersection(given)}
         engine, seed = given.pop("engine"), given.pop("seed")
+        for name in ("return_sequences", "return_state", "trainable", "autocast"):
+            if name != "return_sequences" or given[name] is not None:
+                given[name] = checks.check_flag(name, given[name])
         return_sequences, return_state = given.pop("return_sequences"), given.pop("return_state")
         spec = checks.cell_spec(cell=self._cell, units=units, sized=False, **of_cell)
         super().__init__(**given)
@@ -80,10 +83,9 @@ class Layer(Described, keras.layers.Layer):  # type: ignore[misc]
     def load_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Replaces every parameter. Raises `ParameterError` where names or shapes differ, `CellError` before any."""
         mine = self._built_parameters()
-        shapes = {name: tuple(value.shape) for name, value in mine.items()}
-        check_parameters(parameters, shapes, where=type(self).__name__)
+        given = values_for(mine, parameters, where=type(self).__name__)
         for name, value in mine.items():
-            value.assign(parameters[name])
+            value.assign(given[name])
 
     def _built_parameters(self) -> dict[str, keras.Variable]:
         if self.spec.input_size == 0:

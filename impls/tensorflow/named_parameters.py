@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from impls.checks import check_seed
+from impls.checks import CELL_DTYPES, check_seed, wrong_dtype
 from impls.contract import Array, Parameters
-from impls.errors import CellError
+from impls.errors import CellError, ParameterError
 from impls.parameters import check_parameters
 
 
 def as_dtype(dtype: str | tf.DType) -> tf.DType:
-    """A floating dtype from its name or itself; raises `CellError` for any other."""
+    """A dtype that cells compute in, from its name or itself; raises `CellError` for any other."""
     try:
         found = tf.as_dtype(dtype)
     except TypeError:
         found = None
-    if found is None or not found.is_floating:
-        raise CellError(f"dtype={dtype!r} is not a floating-point type such as 'float32' or 'float64'")
+    if found is None or found.name not in CELL_DTYPES:
+        raise CellError(wrong_dtype(dtype))
     return found
 
 
@@ -64,18 +66,33 @@ class NamedParameters(tf.Module):  # type: ignore[misc]
         A graph's are replaced in its default session.
         """
         mine = self.parameters_by_name()
-        check_parameters(
-            parameters,
-            {name: tuple(value.shape) for name, value in mine.items()},
-            where=type(self).__name__,
-        )
+        given = values_for(mine, parameters, where=type(self).__name__)
         if tf.executing_eagerly():
             for name, value in mine.items():
-                value.assign(tf.cast(parameters[name], value.dtype))
+                value.assign(given[name])
         else:  # run the initializers with other values, which adds nothing to the graph
             initializers = {name: value.initializer for name, value in mine.items()}
-            values = {initializers[name].inputs[1]: parameters[name] for name in mine}
+            values = {initializers[name].inputs[1]: given[name] for name in mine}
             _default_session().run(initializers, values)
+
+
+def values_for(mine: Mapping[str, Any], parameters: Mapping[str, Any], *, where: str) -> Parameters:
+    """New values of all parameters, of their types; `ParameterError` where one is wrong, before any is replaced."""
+    given = {name: _as_array(value, name=name) for name, value in parameters.items()}
+    check_parameters(given, {name: tuple(value.shape) for name, value in mine.items()}, where=where)
+    with np.errstate(over="ignore"):  # an infinity, as of any conversion
+        return {name: given[name].astype(tf.as_dtype(value.dtype).as_numpy_dtype) for name, value in mine.items()}
+
+
+def _as_array(value: Any, *, name: str) -> Array:
+    """An array, a tensor or nested lists as an array."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ParameterError(f"{name!r} holds no numbers of one shape: {error}") from None
+    if array.dtype.kind in "OSU":
+        raise ParameterError(f"{name!r} holds no numbers of one shape, but {array.dtype.name}")
+    return array
 
 
 def _default_session() -> tf.compat.v1.Session:

@@ -100,6 +100,13 @@ def random_case(
     )
 
 
+def with_large_inputs(spec: CellSpec, sizes: Array) -> Case:
+    """A sequence for each size, whose first step, always an update, is as large as that; the last is ordinary."""
+    case = random_case(spec, batch=len(sizes) + 1, time=3, seed=5, fresh=True)
+    case.inputs[:-1, 0] = sizes[:, None] * [1.0, -1.0]
+    return case
+
+
 def run_engine(framework: str, engine: str, case: Case, *, dtype: str = "float64", call: str = "graph") -> Results:
     """Runs one engine on a case and differentiates `Σ output · cotangent`.
 

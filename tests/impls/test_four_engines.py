@@ -20,6 +20,7 @@ from tests.impls.engines import (
     random_case,
     relative_differences,
     run_engine,
+    with_large_inputs,
 )
 
 few = settings(max_examples=15, deadline=None, derandomize=True, phases=(Phase.generate,))
@@ -150,3 +151,37 @@ def test_tensorflow_in_low_precision(cell: str, dtype: str) -> None:
         np.testing.assert_allclose(found.h, exact.h, rtol=0, atol=0.05 if dtype == "bfloat16" else 5e-3)
         off = relative_differences(found.gradients, exact.gradients)
         assert {name: far for name, far in off.items() if not far <= (0.1 if dtype == "bfloat16" else 0.02)} == {}
+
+
+@pytest.mark.parametrize(
+    ("cell", "dtype", "sizes"),
+    [
+        ("lstm", "float32", [*np.logspace(17.5, 20.5, 30), 1e30, 3e38]),
+        ("skip_gru", "float32", [*np.logspace(17.5, 20.5, 30), 1e30, 3e38]),
+        ("skip_lstm", "float64", [*np.logspace(152.5, 155.5, 30), 1e200, 1e308]),
+    ],
+)
+def test_layer_norm_of_what_has_no_square_is_nan(cell: str, dtype: str, sizes: list[float]) -> None:
+    """In every engine from the same size on, with its gradients; a smaller one is normalised, however large."""
+    case = with_large_inputs(CellSpec(cell=cell, input_size=2, units=(9,), layer_norm=True), np.array(sizes))
+    expected = run_engine("pytorch", "reference", case, dtype=dtype)
+    lost = np.isnan(expected.h[:, 0]).all(axis=1)
+    assert lost.tolist() == [*sorted(lost[:-1].tolist()), False]
+    assert 5 < lost.sum() < 30
+    for framework, engine in (*ENGINES[1:], OPERATIONS):
+        found = run_engine(framework, engine, case, dtype=dtype)
+        np.testing.assert_allclose(found.h, expected.h, rtol=0, atol=1e-5)
+        for name in case.parameters:
+            assert np.isnan(found.gradients[name]).all(), (framework, engine, name)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_layer_norm_of_float16_is_taken_in_float32(cell: str) -> None:
+    """Pre-activations of some thousands, whose squares are no float16."""
+    case = with_large_inputs(CellSpec(cell=cell, input_size=2, units=(9,), layer_norm=True), np.array([900.0, 4000.0]))
+    expected = run_engine("pytorch", "reference", case)
+    for framework, engine in (*ENGINES, OPERATIONS):
+        found = run_engine(framework, engine, case, dtype="float16")
+        np.testing.assert_allclose(found.h, expected.h, rtol=0, atol=0.005)
+        differences = relative_differences(found.gradients, expected.gradients)
+        assert max(differences.values()) < 0.02, (framework, engine, differences)

@@ -42,6 +42,13 @@ def draws_for(name: str, spec: CellSpec) -> dict[str, Array]:
     return {}
 
 
+def test_layer_norm_whose_deviation_overflows_is_nan() -> None:
+    x, gains = np.array([[1.0, -1.0, 3.0, 2.0, 0.0, 1.0]]), np.ones((2, 3))
+    some, more, most = (reference.layer_norm(size * x, gains=gains, biases=gains) for size in (1e9, 1e150, 1e155))
+    np.testing.assert_allclose(more, some, rtol=1e-10)
+    assert np.isnan(most).all()
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("name", SPECS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,22 @@ def test_exported_parameters_are_a_copy(framework: str, form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize(
+    "given_as",
+    [np.float64, np.float16, lambda value: np.rint(value).astype(np.int64), lambda value: value.tolist()],
+    ids=["wider", "narrower", "whole", "lists"],
+)
+def test_parameters_are_converted_to_the_types_that_they_have(framework: str, form: str, given_as: Any) -> None:
+    module = build(framework, form, SPEC, seed=1)
+    given = {name: given_as(value) for name, value in initial_parameters(SPEC, seed=2).items()}
+    module.load_parameters(given)
+    for name, value in module.export_parameters().items():
+        assert value.dtype == np.float32
+        np.testing.assert_array_equal(value, np.asarray(given[name], np.float32))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (
@@ -105,12 +123,19 @@ def test_exported_parameters_are_a_copy(framework: str, form: str) -> None:
         ),
         ({"update_gate.biases": None}, r"needs the parameter 'update_gate.biases' \[1\], which is not given"),
         ({"update_gate.biases": np.zeros(2)}, r"'update_gate.biases' has shape \[2\] where \[1\] is needed"),
+        ({"update_gate.biases": np.array(["a"])}, "'update_gate.biases' holds no numbers of one shape"),
+        ({"layers.1.norm_gains": [[1.0], [1.0, 2.0]]}, "'layers.1.norm_gains' holds no numbers of one shape"),
+        ({"update_gate.biases": [None]}, "'update_gate.biases' holds no numbers of one shape"),
+        ({"update_gate.biases": np.array([2j])}, "'update_gate.biases' is complex128 where real numbers are needed"),
+        ({"update_gate.biases": np.array([True])}, "'update_gate.biases' is bool where real numbers are needed"),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(framework: str, form: str, change: dict, message: str) -> None:
+    """And none of the others is taken."""
     module = build(framework, form, SPEC, seed=1)
     before = checksum(module.export_parameters())
-    given = {name: value for name, value in {**module.export_parameters(), **change}.items() if value is not None}
+    others = {name: 2 * value for name, value in module.export_parameters().items()}
+    given = {name: value for name, value in {**others, **change}.items() if value is not None}
     with pytest.raises(ParameterError, match=message):
         module.load_parameters(given)
     assert checksum(module.export_parameters()) == before

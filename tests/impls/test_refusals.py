@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from impls.checks import dtype_name
 from impls.contract import ENGINES, FRAMEWORKS
 from impls.errors import CellError
 from tests.impls.frameworks import FORMS, array, tensor
@@ -51,6 +52,17 @@ CONSTRUCTIONS = {
     ),
     "forget bias": ({"forget_bias": "1"}, "forget_bias must be a number, got '1'"),
     "update bias": ({"update_bias": float("nan")}, "update_bias must be a number, got nan"),
+    "forget bias beyond floats": (
+        {"forget_bias": 10**400},
+        "forget_bias is a whole number too large for floating point",
+    ),
+    "update bias beyond floats": (
+        {"update_bias": -(10**5000)},
+        "update_bias is a whole number too large for floating point",
+    ),
+    "layer norm": ({"layer_norm": "False"}, "layer_norm must be True or False, got 'False'"),
+    "layer norm of a number": ({"layer_norm": 1}, "layer_norm must be True or False, got 1"),
+    "layer norm of nothing": ({"layer_norm": None}, "layer_norm must be True or False, got None"),
     "seed": ({"seed": -1}, "seed must be a whole number from 0 to 2**64 - 1, or None, got -1"),
     "seed too large": ({"seed": 2**64}, f"seed must be a whole number from 0 to 2**64 - 1, or None, got {2**64}"),
 }
@@ -65,6 +77,21 @@ def test_constructor_refuses(mistake: str, framework: str, form: str) -> None:
     several = isinstance(arguments["units"], tuple)
     name = "SkipLSTM" if form == "layer" else "MultiSkipLSTMCell" if several else "SkipLSTMCell"
     assert refusal(lambda: cell_class(framework, name)(**arguments)) == message
+
+
+FLAGS = {
+    "pytorch": ("batch_first", "every_step"),
+    "tensorflow": ("return_sequences", "return_state", "trainable", "autocast"),
+}
+
+
+@pytest.mark.parametrize(("framework", "name"), [(framework, name) for framework in FLAGS for name in FLAGS[framework]])
+def test_a_flag_is_a_truth_and_no_text(framework: str, name: str) -> None:
+    layer = cell_class(framework, "SkipGRU")
+    for value in ("False", "no", 0):
+        message = refusal(lambda value=value: layer(4, input_size=3, **{name: value}))
+        assert message == f"{name} must be True or False, got {value!r}"
+    assert getattr(layer(4, input_size=3, **{name: np.bool_(False)}), name) is False
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -105,10 +132,13 @@ def test_unknown_engine_is_refused(framework: str) -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_parameters_have_a_floating_type(framework: str) -> None:
-    for dtype in ("int32", "float23"):
+def test_parameters_have_a_type_that_is_computed_in(framework: str) -> None:
+    for dtype in ("int32", "float23", "float8_e4m3fn", None):
         message = refusal(lambda dtype=dtype: cell_class(framework, "SkipGRUCell")(4, input_size=3, dtype=dtype))
-        assert message == f"dtype={dtype!r} is not a floating-point type such as 'float32' or 'float64'"
+        assert message == f"dtype={dtype!r} is not one of float16, bfloat16, float32, float64"
+    for dtype in ("float16", "bfloat16", "float32", "float64"):
+        parameters = cell_class(framework, "SkipGRUCell")(4, input_size=3, dtype=dtype).parameters_by_name()
+        assert {dtype_name(value.dtype) for value in parameters.values()} == {dtype}
 
 
 def zeros(*shape: int, dtype: str = "float32") -> np.ndarray:

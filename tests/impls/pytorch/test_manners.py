@@ -6,13 +6,14 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 from impls.contract import CellSpec
-from impls.errors import ParameterError
+from impls.errors import CellError, ParameterError
 from impls.kinds import LSTMState, SkipGRUState, SkipLSTMState, cells
 from impls.parameters import cell_shapes
 from impls.pytorch import (
@@ -71,6 +72,19 @@ def test_state_has_the_authors_structure(cell: nn.Module, structure: Any) -> Non
     assert cell.output_size == Outputs(cell.spec.units[-1], 1)
     _, state = cell(X[:, 0])
     assert [leaf.shape[1] for leaf in leaves(state)] == leaves(structure)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_initial_state_may_be_changed_in_place(batch_size: int) -> None:
+    """It is the caller's: the learned rows stay what they are, and still get their gradient."""
+    cell = LSTMCell(5, input_size=3, seed=1)
+    learned = cell.export_parameters()["layers.0.initial_c"]
+    state = cell.trainable_initial_state(batch_size)
+    with torch.no_grad():
+        state.c[0] = 0
+    np.testing.assert_array_equal(cell.export_parameters()["layers.0.initial_c"], learned)
+    state.c.sum().backward()
+    assert cell.get_parameter("layers.0.initial_c").grad.tolist() == [[batch_size] * 5]
 
 
 @pytest.mark.parametrize("units", [5, (2, 5)])
@@ -250,6 +264,18 @@ def test_inputs_may_be_a_view_that_changes_signs() -> None:
     layer = SkipGRU(3, input_size=3, seed=0)
     imaginary = torch.complex(X, X).conj().imag
     assert_same(layer(imaginary), layer(imaginary.clone()))
+
+
+@pytest.mark.parametrize("register", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+@pytest.mark.parametrize("module", [SkipGRU(3, input_size=3), LSTMCell(3, input_size=3)], ids=["layer", "cell"])
+def test_hooks_that_would_never_run_are_refused(module: nn.Module, register: str) -> None:
+    with pytest.raises(CellError, match=f"{register}: .*; use outputs.h.register_hook on what a call returns$"):
+        getattr(module, register)(lambda *_: None)
+    seen: list[Tensor] = []
+    outputs, _ = module(X if isinstance(module, SkipGRU) else X[:, 0])
+    outputs.h.register_hook(seen.append)
+    outputs.h.sum().backward()
+    assert seen[0].shape == outputs.h.shape
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -53,6 +54,32 @@ def test_layer_between_others_takes_what_autocast_made_of_them(engine: str) -> N
         outputs, _ = layer(low)
     assert outputs.h.dtype == torch.float32
     torch.testing.assert_close(outputs.h, layer(low.float())[0].h, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("layer_class", LAYERS)
+def test_layer_starts_from_a_state_that_autocast_made(layer_class: type, engine: str) -> None:
+    layer = layer_class(5, input_size=3, seed=1, engine=engine)
+    _, state = layer(X)
+    low = torch.utils._pytree.tree_map(lambda leaf: leaf.bfloat16(), state)
+    with pytest.raises(CellError, match=r"^state: \w of layer 0 is bfloat16 where float32 is needed$"):
+        layer(X, low)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, _ = layer(X, low)
+    wide = torch.utils._pytree.tree_map(lambda leaf: leaf.float(), low)
+    torch.testing.assert_close(outputs.h, layer(X, wide)[0].h, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", ["layers.1.candidate_biases", "update_gate.weights"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_parameters_have_one_type(engine: str, name: str, dtype: torch.dtype) -> None:
+    layer = SkipGRU((4, 5), input_size=3, engine=engine)
+    parameter = layer.get_parameter(name)
+    parameter.data = parameter.data.to(dtype)
+    message = f"parameter '{name}' is {str(dtype)[6:]} where 'layers.0.gate_weights' is float32: convert one of them"
+    with pytest.raises(CellError, match=f"^{re.escape(message)}$"):
+        layer(X)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -20,7 +20,7 @@ from impls.errors import CellError
 from impls.kinds import cells, skip_cells
 from impls.pytorch import SkipGRU, SkipLSTM
 from impls.pytorch.engines import fast
-from tests.impls.engines import assert_agree, random_case, run_engine
+from tests.impls.engines import assert_agree, random_case, run_engine, with_large_inputs
 from tests.impls.test_fast_pytorch import case_for, compare
 
 
@@ -71,6 +71,17 @@ def test_options_from_any_state(cell: str, options: dict[str, Any]) -> None:
 )
 def test_activations(cell: str, activation: str) -> None:
     compare(case_for(CellSpec(cell=cell, input_size=1, units=(3,), activation=activation), batch=3, time=5))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, in which the interpreter computes
+def test_layer_norm_of_what_has_no_square_is_nan() -> None:
+    """From the same size on as in the reference, and with its gradients."""
+    spec = CellSpec(cell="skip_gru", input_size=2, units=(5,), layer_norm=True)
+    case = with_large_inputs(spec, np.array([*np.logspace(17.5, 20.5, 7), 1e30]))
+    found, expected = (run_engine("pytorch", engine, case, dtype="float32") for engine in ("fast", "reference"))
+    assert 0.0 < np.isnan(expected.h).mean() < 1.0
+    np.testing.assert_allclose(found.h, expected.h, rtol=0, atol=1e-5)
+    assert all(np.isnan(found.gradients[name]).all() for name in case.parameters)
 
 
 @pytest.mark.parametrize("updates", [None, 0.3])

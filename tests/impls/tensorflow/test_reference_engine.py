@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from impls.contract import CellSpec
 from impls.parameters import initial_parameters
+from impls.tensorflow import MultiSkipLSTMCell
 from impls.tensorflow.engines import unroll
 from impls.tensorflow.equations import initial_state
 
@@ -88,3 +89,34 @@ def test_a_gradient_can_be_differentiated(cell: str, every_step: bool, mode: str
     ahead, behind = (np.sum(gradient(tf.constant(place)).numpy() ** 2) for place in (x + step, x - step))
     second = MODES[mode](of_gradient)(tf.constant(x)).numpy()
     assert np.sum(second * direction) == pytest.approx((ahead - behind) / 2e-5, rel=1e-7)
+
+
+def test_jacobian_adds_up_to_the_gradient() -> None:
+    spec = CellSpec(cell="skip_gru", input_size=2, units=(3,))
+    parameters = {name: tf.constant(value, tf.float64) for name, value in initial_parameters(spec, seed=0).items()}
+    x = tf.constant(np.random.default_rng(1).standard_normal((2, 4, 2)))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        h = unrolled(spec, parameters, x).h
+        total = tf.reduce_sum(h)
+    added = tf.reduce_sum(tape.jacobian(h, x), axis=(0, 1, 2))
+    np.testing.assert_allclose(added, tape.gradient(total, x), rtol=0, atol=1e-12)
+
+
+def test_forward_mode_of_a_cell_is_its_gradient() -> None:
+    cell = MultiSkipLSTMCell((3, 2), input_size=2, seed=0, layer_norm=True, dtype="float64")
+    x, direction = (tf.constant(value) for value in np.random.default_rng(1).standard_normal((2, 4, 3, 2)))
+
+    def total() -> Any:
+        state, steps = None, []
+        for step in tf.unstack(x):
+            outputs, state = cell(step, state)
+            steps.append(outputs.h)
+        return tf.reduce_sum(tf.stack(steps) ** 2)
+
+    with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
+        slope = accumulator.jvp(total())
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        gradient = tape.gradient(total(), x)
+    assert float(slope) == pytest.approx(float(tf.reduce_sum(gradient * direction)), rel=1e-12)

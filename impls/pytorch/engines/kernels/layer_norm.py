@@ -14,15 +14,18 @@ from impls.reference import LAYER_NORM_EPSILON
 
 @compiled()
 def _moments(pre, units):
-    """Mean and deviation, summed in float64."""
-    mean = np.float64(0)
+    """Mean and deviation, summed in float64; where a sum is beyond the type of `pre`, the deviation is NaN."""
+    total = np.float64(0)
     for index in range(units):
-        mean += np.float64(pre[index])
-    mean /= units
-    variance = np.float64(0)
+        total += np.float64(pre[index])
+    mean = total / units
+    squares = np.float64(0)
     for index in range(units):
-        variance += (np.float64(pre[index]) - mean) * (np.float64(pre[index]) - mean)
-    return pre.dtype.type(mean), pre.dtype.type(np.sqrt(variance / units))
+        squares += (np.float64(pre[index]) - mean) * (np.float64(pre[index]) - mean)
+    deviation = np.sqrt(squares / units)
+    if np.isinf(pre.dtype.type(total)) or np.isinf(pre.dtype.type(squares)):
+        deviation = np.nan
+    return pre.dtype.type(mean), pre.dtype.type(deviation)
 
 
 @compiled()

@@ -13,7 +13,7 @@ EPSILON = tl.constexpr(LAYER_NORM_EPSILON)
 
 @triton.jit
 def statistics(rows, rows_at, live, units, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
-    """Mean and deviation of each row `[rows]`, over its first `units` elements."""
+    """Mean and deviation of each row `[rows]`, over its first `units` elements; NaN where the squares overflow."""
     total = zeros(rows_at, rows)
     for start in range(0, WIDTH, BLOCK):
         along = start + tl.arange(0, BLOCK)
@@ -26,7 +26,7 @@ def statistics(rows, rows_at, live, units, WIDTH: tl.constexpr, BLOCK: tl.conste
         inside = live[:, None] & (along < units)[None, :]
         centred = tl.load(rows + rows_at[:, None] + along[None, :], mask=inside, other=0.0) - mean[:, None]
         squares += tl.sum(tl.where(inside, centred * centred, 0.0), axis=1)
-    return mean, tl.sqrt(squares / units)
+    return mean, tl.where(squares < float("inf"), tl.sqrt(squares / units), float("nan"))
 
 
 @triton.jit
