@@ -178,7 +178,7 @@ def inputs_gradient(spec: CellSpec, layer: Parameters, changes: Changes) -> Tens
 def weight_gradients(
     spec: CellSpec, layer: Parameters, x: Tensor, state: LayerState, activated: Activated, changes: Changes
 ) -> Gradients:
-    """The layer's gradients under short names."""
+    """The layer's gradients under short names, each one product."""
     gradients: Gradients = {}
     reads = pieces_of(spec).reads(state, activated.gates)
     for matrix, read, change in zip(spec.kind.matrices, reads, changes.products, strict=True):

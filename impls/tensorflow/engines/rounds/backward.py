@@ -57,7 +57,6 @@ def backward_rounds(
     spec, inputs = program.spec, sequences.inputs
     steps = tf.shape(inputs)[0]
     weights = weights_of(spec, parameters)
-    nothing = tf.zeros_like(adjoint.update_prob)
     times = tf.minimum(kept.position.time, steps - 1)
     inputs_at, gates_at = at_times(inputs, times), at_times(cotangents.gates, times)
 
@@ -73,7 +72,7 @@ def backward_rounds(
             row = k + tf.minimum(turn, 1)
             return tuple(tuple(part[row] for part in record[: len(spec.kind.normalised)]) for record in kept.records)
 
-        run = SkipRun(before.time, nothing, after, recurrent_after)
+        run = SkipRun(before.time, tf.zeros_like(adjoint.update_prob), after, recurrent_after)
         adjoint, cumulatives = backward_skips(program, weights, sequences, run, cotangents, adjoint, cumulatives)
         adjoint = adjoint._replace(layers=with_outputs(adjoint.layers, cotangents, updates, times[k]))
         turn = Turn(before, after, updates, records, inputs_at[k], gates_at[k])

@@ -50,7 +50,7 @@ class Placed(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """The compiled pieces of one program, in the order in which they run."""
+    """The pieces of one program, in the order in which they run."""
 
     begin: Callable[[Sequences, FlatState], Position]
     forward: Callable[[Parameters, Sequences, Position], tuple[Position, Tensor, Kept]]
@@ -85,7 +85,11 @@ def _rounds_for(program: Program, sequences: Sequences) -> Any:
 
 @functools.cache
 def compiled_blocks(program: Program) -> Blocks:
-    """The pieces of one program; each is compiled once a shape."""
+    """The pieces of one program: each is compiled once a shape, or is a part of what the caller compiles.
+
+    What is compiled is kept on disk by its text, which has to be the same in every process. TensorFlow numbers the
+    constants that a loop is given and leaves as they are, in no fixed order: beside its bound there is none.
+    """
 
     def begin(sequences: Sequences, state: FlatState) -> Position:
         prob, stored = gate_scalars(program.spec, state, like=sequences.inputs)
@@ -133,8 +137,10 @@ def compiled_blocks(program: Program) -> Blocks:
         adjoint, _ = backward_skips(program, weights, sequences, run, cotangents, adjoint, room)
         return adjoint
 
-    compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
-    return Blocks(compiled(begin), compiled(forward), compiled(place), compiled(backward), compiled(begin_backward))
+    pieces = Blocks(begin, forward, place, backward, begin_backward)
+    if program.whole:  # the caller compiles them, as parts of one program
+        return pieces
+    return Blocks(*(tf.function(piece, jit_compile=True, autograph=False) for piece in pieces))
 
 
 def _place(times: Tensor, sequences: Sequences, *, lost: Tensor | None) -> Placed:

@@ -109,9 +109,11 @@ def gate_scalars(spec: CellSpec, state: FlatState, *, like: Tensor) -> tuple[Ten
     """The gate's Δũ and stored ũ, each `[batch]`; of plain cells 1 and 0, which nothing reads."""
     if spec.skips:
         return state.gate[0][:, 0], state.gate[1][:, 0]
-    one = tf.ones(tf.shape(like)[1:2], gate_dtype(like.dtype))
-    one.set_shape(like.shape[1:2])
-    return one, tf.zeros_like(one)
+    size, dtype = tf.shape(like)[1:2], gate_dtype(like.dtype)
+    scalars = tf.ones(size, dtype), tf.zeros(size, dtype)
+    for scalar in scalars:
+        scalar.set_shape(like.shape[1:2])
+    return scalars
 
 
 def select(mask: Tensor, new: Layers, old: Layers) -> Layers:
