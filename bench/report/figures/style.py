@@ -114,6 +114,11 @@ def label_height(labels: Sequence[str]) -> float:
     return LINE_HEIGHT * max(label.count("\n") + 1 for label in labels)
 
 
+# In an SVG: attributes that are places, and numbers there that are longer than anybody sees.
+PLACES = re.compile(rb' (d|x|y|points)="[^"]*"')
+LONG = re.compile(rb"-?\d+\.\d{3,}")
+
+
 def save(picture: Picture, *, folder: Path) -> None:
     """Writes `<name>.svg`, `.png`, `.pdf` and `.csv`; the same picture gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,11 +133,16 @@ def save(picture: Picture, *, folder: Path) -> None:
 
 
 def _save_svg(figure: Figure, path: Path) -> None:
-    """Without its metadata and indentation, a tenth of the bytes."""
+    """Without its metadata and indentation, and with places to a hundredth of a point: an eighth of the bytes."""
     drawn = io.BytesIO()
     nothing: Mapping[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(drawn, format="svg", metadata=nothing)
-    path.write_bytes(re.sub(rb"\s*\n\s*", b"\n", drawn.getvalue()))
+    rounded = PLACES.sub(lambda places: LONG.sub(_hundredths, places[0]), drawn.getvalue())
+    path.write_bytes(re.sub(rb"\s*\n\s*", b"\n", rounded))
+
+
+def _hundredths(number: re.Match[bytes]) -> bytes:
+    return f"{float(number[0]):.2f}".encode()
 
 
 def _save_png(figure: Figure, path: Path) -> None:

@@ -80,13 +80,14 @@ def test_the_small_sister_says_what_it_shrinks(table: int):
     full, small = sweeps.load(f"table{table}").trials[0], sweeps.load(f"table{table}-cpu").trials[0]
     assert str(small.units[0]) in description
     assert str(full.units[0]) in description
-    assert f"rate {small.protocol.learning_rate:.0e}".replace("e-0", "e-") in description
+    rate = f"{small.protocol.learning_rate:.0e}".replace("e-0", "e-")
+    assert f"rate {rate}" in description or f"rate of {rate}" in description
     length = small.protocol.steps or small.protocol.epochs
     assert f"{length:,} {'steps' if small.protocol.steps else 'epochs'}" in description
     if small.protocol.batch_size != full.protocol.batch_size:
-        assert f"batch {small.protocol.batch_size} for {full.protocol.batch_size}" in description
+        assert f"batch {small.protocol.batch_size} instead of {full.protocol.batch_size}" in description
     if small.build_task().length != full.build_task().length:
-        assert f"T = {small.build_task().length} for {full.build_task().length}" in description
+        assert f"T = {small.build_task().length} instead of {full.build_task().length}" in description
 
 
 def computed_flops(row) -> float:
