@@ -65,7 +65,7 @@ def programs_kept(configuration: str, *, threads: int) -> Iterator[None]:
             own = stack.enter_context(scratch_folder(cache / "running" / _name_of(machine_name())))
             kept = cache / "tensorflow" / _key(configuration, threads=threads)
             _hand_out(kept, own)
-        except DiskError as error:
+        except (DiskError, OSError) as error:  # a cache costs no trial
             print(f"compiled programs are not kept: {error}", flush=True)
             yield
             return
@@ -77,7 +77,7 @@ def programs_kept(configuration: str, *, threads: int) -> Iterator[None]:
             os.environ[PROGRAMS_VARIABLE] = flags
             try:
                 _take_in(own, kept)
-            except DiskError as error:
+            except (DiskError, OSError) as error:  # a cache costs no trial
                 print(f"compiled programs are not kept: {error}", flush=True)
 
 
@@ -126,7 +126,8 @@ def _take_in(own: Path, kept: Path) -> None:
 def _make_room(folder: Path) -> None:
     """Removes keys, those first that were used longest ago; others may do the same at the same time."""
     with suppress(FileNotFoundError):
-        used = {key: sum(file.stat().st_size for file in key.iterdir()) for key in folder.iterdir()}
+        keys = [path for path in folder.iterdir() if path.is_dir()]
+        used = {key: sum(file.stat().st_size for file in key.iterdir()) for key in keys}
         for key in sorted(used, key=lambda key: key.stat().st_mtime):
             if sum(used.values()) <= MOST_BYTES:
                 return

@@ -162,6 +162,21 @@ def test_a_disk_that_fills_up_meanwhile_costs_no_trial(
     assert "compiled programs are not kept: " in capsys.readouterr().out
 
 
+def test_whatever_else_stands_in_the_cache_costs_no_trial(
+    process: Callable[..., dict[str, bytes]], cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cache / "tensorflow").mkdir(parents=True, mode=0o700)
+    cache.chmod(0o700)
+    (cache / "tensorflow" / "notes").touch()
+    process({PROGRAM: b"code"})
+    assert process() == {PROGRAM: b"code"}
+    (kept,) = cache.glob("tensorflow/*/*")
+    kept.unlink()
+    kept.mkdir()
+    process()
+    assert "compiled programs are not kept: " not in capsys.readouterr().out
+
+
 def test_a_user_who_keeps_programs_elsewhere_or_nowhere_is_obeyed(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

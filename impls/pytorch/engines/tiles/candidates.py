@@ -79,19 +79,9 @@ def wait_for_reset(
         here = work + work_at[:, None] + columns[None, :]
         total = tl.load(here + 2 * WIDTH, mask=inside, other=0.0)
         total = product(
-            total,
-            work,
-            work_at + 3 * WIDTH,
-            live,
-            WIDTH,
-            weights,
-            GATES * WIDTH,
-            columns,
-            WIDTH,
-            BLOCK_K,
-            PRECISION,
+            total, work, work_at + 3 * WIDTH, live, WIDTH, weights, GATES * WIDTH, columns, WIDTH, BLOCK_K, PRECISION,
             CACHE,
-        )
+        )  # fmt: skip
         tl.store(here + 4 * WIDTH, total, mask=inside)
 
 
