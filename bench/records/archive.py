@@ -187,10 +187,7 @@ def _origins(
             archived.skipped.append(record.trial_id)
         return None
     first = best.get(_configuration(record))
-    spared = (
-        have == record and first is not None and not _has_parameters(first, store) and _has_parameters(record, store)
-    )
-    with_parameters = spared or (first is not None and first.trial_id == record.trial_id)
+    with_parameters = first is not None and (first.trial_id == record.trial_id or _stands_in(record, first, store))
     kept = (*OF_ALL, PARAMETERS_OF[record.reported]) if with_parameters else OF_ALL
     origins: dict[FileName, Path] = {}
     for name in names:
