@@ -37,7 +37,9 @@ def cache_folder() -> Path | None:
     told = os.environ.get(FOLDER_VARIABLE)
     if told is not None:
         return Path(told).absolute() if told else None
-    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(caches):  # nobody heeds another one
+        caches = os.path.expanduser("~/.cache")
     return Path(caches, "skiprnn-bench") if os.path.isabs(caches) else None  # else the user has no home
 
 

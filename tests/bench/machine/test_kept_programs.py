@@ -216,6 +216,8 @@ def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", "/home/ada")
     assert cache_folder() == Path("/home/ada/.cache/skiprnn-bench")
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    assert cache_folder() == Path("/home/ada/.cache/skiprnn-bench")
     monkeypatch.setenv("XDG_CACHE_HOME", "/fast/cache")
     assert cache_folder() == Path("/fast/cache/skiprnn-bench")
     monkeypatch.setenv("SKIPRNN_BENCH_CACHE", "/elsewhere")
