@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
+from bench.report.figures.vector import vector_drawing
 from bench.report.names import cell_name, framework_name, metric_unit
 from impls.kinds import cells as known_cells
 
@@ -114,35 +115,17 @@ def label_height(labels: Sequence[str]) -> float:
     return LINE_HEIGHT * max(label.count("\n") + 1 for label in labels)
 
 
-# In an SVG: attributes that are places, and numbers there that are longer than anybody sees.
-PLACES = re.compile(rb' (d|x|y|points)="[^"]*"')
-LONG = re.compile(rb"-?\d+\.\d{3,}")
-
-
 def save(picture: Picture, *, folder: Path) -> None:
     """Writes `<name>.svg`, `.png`, `.pdf` and `.csv`; the same picture gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     # Laying out is most of the work, and once is enough.
     picture.figure.draw_without_rendering()
     picture.figure.set_layout_engine("none")
-    _save_svg(picture.figure, folder / f"{picture.name}.svg")
+    (folder / f"{picture.name}.svg").write_bytes(vector_drawing(picture.figure))
     _save_png(picture.figure, folder / f"{picture.name}.png")
     undated: Any = {"CreationDate": None, "Creator": None, "Producer": None}
     picture.figure.savefig(folder / f"{picture.name}.pdf", dpi=2 * DOTS_PER_INCH, metadata=undated)
     picture.data.to_csv(folder / f"{picture.name}.csv", index=False)
-
-
-def _save_svg(figure: Figure, path: Path) -> None:
-    """Without its metadata and indentation, and with places to a hundredth of a point, for fewer bytes."""
-    drawn = io.BytesIO()
-    nothing: Mapping[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(drawn, format="svg", metadata=nothing)
-    rounded = PLACES.sub(lambda places: LONG.sub(_hundredths, places[0]), drawn.getvalue())
-    path.write_bytes(re.sub(rb"\s*\n\s*", b"\n", rounded))
-
-
-def _hundredths(number: re.Match[bytes]) -> bytes:
-    return f"{float(number[0]):.2f}".encode()
 
 
 def _save_png(figure: Figure, path: Path) -> None:
