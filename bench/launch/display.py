@@ -121,7 +121,9 @@ def where_time_went(records: Sequence[Record], *, workers: int) -> str:
     parts = {
         "imports": imports,
         "training": sum(record.train_seconds or 0.0 for record in told),
+        "waiting for data": sum((record.wait_milliseconds or 0.0) * (record.steps or 0) / 1e3 for record in told),
         "evaluation": sum(record.evaluate_seconds or 0.0 for record in told),
+        "timed passes": sum(record.timing_seconds or 0.0 for record in told),
         "compilation": sum(record.compile_seconds or 0.0 for record in told),
     }
     if not imports:  # each trial's own, and in the rest

@@ -145,16 +145,23 @@ def _is_about(error: OSError, path: Path) -> bool:
     return named.is_relative_to(wanted.parent) or wanted.is_relative_to(named)
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], None], *, durable: bool = True) -> None:
     """Writes a file under a temporary name beside it, syncs, and renames: readers see all of it or none.
 
     Its folder must be there: one that is gone while a trial runs is not to be made anew. What somebody left who was
     killed while he wrote the same file is removed. Raises `DiskError` where the disk does not take the file.
+
+    Args:
+        path: of the file.
+        write: writes it under another name.
+        durable: whether it is to outlive the machine, not only the process: then it is synced, which takes time.
     """
     with disk_explained(path):
         _remove_abandoned(path)
-        while not _written(path, write):
+        while not _written(path, write, durable=durable):
             pass
+        if not durable:
+            return
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             with _answer():
@@ -163,7 +170,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             os.close(folder)
 
 
-def _written(path: Path, write: Callable[[Path], None]) -> bool:
+def _written(path: Path, write: Callable[[Path], None], *, durable: bool) -> bool:
     """Writes a file under a name of its own, and renames it; False where another took it for abandoned meanwhile.
 
     It is locked for as long as it is written, and gone whenever this ends: its name is known before there is a file,
@@ -179,8 +186,9 @@ def _written(path: Path, write: Callable[[Path], None]) -> bool:
             return False
         with _answer():
             write(temporary)
-        with _answer(), temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with _answer(), temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         with _answer():
             temporary.chmod(0o644)
             temporary.replace(path)

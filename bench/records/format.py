@@ -15,7 +15,7 @@ from bench.records.older import FLAT, UNSEALED, today
 from bench.records.record import Record
 
 # A field that is added to a record or a trial raises it: a version from before the field then leaves the record alone.
-SCHEMA = 3
+SCHEMA = 4
 AGAIN = "delete it, or run its sweep again, which sets it aside"
 
 

@@ -83,6 +83,9 @@ class Record(BaseModel):
     evaluate_seconds: float | None = Field(
         default=None, description="all evaluations: the learner's part, without making batches, scoring and files"
     )
+    timing_seconds: float | None = Field(
+        default=None, description="passes timed after training, with what is compiled for them alone"
+    )
     total_seconds: float | None = Field(
         default=None, description="the trial's processes; without import_seconds, where those are told"
     )

@@ -40,15 +40,15 @@ EVENTS, CHECKPOINTS = "tensorboard", "checkpoint-*.npz"
 SO_FAR = ("curve.csv", "best.npz")
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """A compressed `.npz`, atomically."""
+def write_arrays(path: Path, arrays: Mapping[str, Array], *, durable: bool = True) -> None:
+    """A compressed `.npz`, atomically; `durable` as `write_atomically` has it."""
     # NumPy's stub takes the first keyword for a flag.
     save: Callable[..., None] = np.savez_compressed
-    write_atomically(path, lambda temporary: save(temporary, **arrays))
+    write_atomically(path, lambda temporary: save(temporary, **arrays), durable=durable)
 
 
-def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A CSV with one row an evaluation, atomically."""
+def write_curve(path: Path, rows: Sequence[Mapping[str, Any]], *, durable: bool = True) -> None:
+    """A CSV with one row an evaluation, atomically; `durable` as `write_atomically` has it."""
 
     def write(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as file:
@@ -56,7 +56,7 @@ def write_curve(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             writer.writeheader()
             writer.writerows(rows)
 
-    write_atomically(path, write)
+    write_atomically(path, write, durable=durable)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,10 @@ def better(one: Evaluated, other: Evaluated, *, task: Task) -> bool:
 
 
 def write_so_far(training: Training, *, folder: Path, new_best: bool) -> None:
-    """Writes the curve and, where they are new, the best parameters: what a trial leaves however it ends."""
-    write_curve(folder / "curve.csv", training.curve)
+    """Writes the curve and, where they are new, the best parameters: what a trial leaves however it ends.
+
+    Both are in the checkpoint too, which outlives the machine: whoever goes on from it writes them again.
+    """
+    write_curve(folder / "curve.csv", training.curve, durable=False)
     if new_best and training.best_parameters is not None:
-        write_arrays(folder / "best.npz", training.best_parameters)
+        write_arrays(folder / "best.npz", training.best_parameters, durable=False)

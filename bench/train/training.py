@@ -17,7 +17,7 @@ from bench.records.record import START, Record, identity
 from bench.records.store import EVENTS, SO_FAR, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
 from bench.tasks.declarations import steps_per_epoch
-from bench.train.clocks import process_peak_memory_bytes
+from bench.train.clocks import Stopwatch, process_peak_memory_bytes
 from bench.train.conditions import conditions, task_code
 from bench.train.events import Events
 from bench.train.gathered import DivergedError, Training, write_so_far
@@ -130,9 +130,12 @@ def run_trial(
             )
             alive(Life(computing=True))
             outcome |= final_results(trial, task, learner, training, folder=folder)
-            outcome |= inference_times(trial, task, learner)
-            batches = [train_batch(trial, task, step) for step in range(CHECKED_BATCHES)]
-            outcome["reported_step_milliseconds"] = reported_step_milliseconds(learner, batches)
+            timing = Stopwatch()
+            with timing.running():
+                outcome |= inference_times(trial, task, learner)
+                batches = [train_batch(trial, task, step) for step in range(CHECKED_BATCHES)]
+                outcome["reported_step_milliseconds"] = reported_step_milliseconds(learner, batches)
+            outcome["timing_seconds"] = timing.seconds
         except DivergedError as error:
             outcome |= {"status": "diverged", "error": str(error)}
         training.look(neighbours)

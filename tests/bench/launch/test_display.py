@@ -19,19 +19,23 @@ def record(**fields: object) -> Record:
 
 def test_shares_add_up_over_trials_and_the_rest_is_what_is_left() -> None:
     records = [
-        record(total_seconds=10.0, train_seconds=5.0, evaluate_seconds=1.0, compile_seconds=2.0),
-        record(total_seconds=30.0, train_seconds=15.0, evaluate_seconds=3.0, compile_seconds=2.0),
+        record(total_seconds=10.0, train_seconds=5.0, evaluate_seconds=1.0, compile_seconds=2.0, timing_seconds=1.0),
+        record(
+            total_seconds=30.0, train_seconds=15.0, evaluate_seconds=3.0, compile_seconds=2.0, timing_seconds=3.0
+        ).model_copy(update={"steps": 50, "wait_milliseconds": 40.0}),
         failure(TRIAL, status="failed", error="ended before it could tell its times"),
     ]
     assert where_time_went(records, workers=1) == (
-        "where the time of 2 trials went (40 s): training 50%, evaluation 10%, compilation 10%, the rest 30%"
+        "where the time of 2 trials went (40 s): training 50%, waiting for data 5%, evaluation 10%, timed passes 10%, "
+        "compilation 10%, the rest 15%"
     )
 
 
 def test_an_import_that_trials_share_is_counted_once() -> None:
     shared = record(total_seconds=6.0, train_seconds=6.0, import_seconds=3.0)
     assert where_time_went([shared, shared], workers=1) == (
-        "where the time of 2 trials went (15 s): imports 20%, training 80%, evaluation 0%, compilation 0%, the rest 0%"
+        "where the time of 2 trials went (15 s): imports 20%, training 80%, waiting for data 0%, evaluation 0%, "
+        "timed passes 0%, compilation 0%, the rest 0%"
     )
 
 

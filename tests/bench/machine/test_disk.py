@@ -27,6 +27,10 @@ def write_saved(path: Path) -> None:
     write_atomically(path, lambda temporary: np.save(temporary, NOISE))
 
 
+def write_for_now(path: Path) -> None:
+    write_atomically(path, lambda temporary: np.save(temporary, NOISE), durable=False)
+
+
 def write_compressed(path: Path) -> None:
     write_arrays(path, {"noise": NOISE})
 
@@ -43,6 +47,7 @@ def write_rows(path: Path) -> None:
 WRITERS = {
     "checkpoint-1.npz": write_state,
     "array.npy": write_saved,
+    "for_now.npy": write_for_now,
     "arrays.npz": write_compressed,
     "curve.csv": write_rows,
 }
@@ -176,3 +181,21 @@ def test_a_folder_is_copied_whole_or_not_at_all(small_disk: SmallDisk, tmp_path:
     copy_folder(source, target, leaving_out="record.json")
     assert sorted(str(path.relative_to(target)) for path in target.rglob("*")) == ["inner", "inner/two", "link", "one"]
     assert (target / "link").is_symlink(), "what it leads to is not copied"
+
+
+@pytest.mark.parametrize(("write", "synced"), [(write_saved, ["content", "folder"]), (write_for_now, [])])
+def test_what_is_to_outlive_the_machine_is_synced_before_it_has_its_name_and_its_folder_after(
+    write: Callable[[Path], None], synced: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, told = tmp_path / "array.npy", []
+
+    def sync(handle: int) -> None:
+        of_folder = os.fstat(handle).st_ino == tmp_path.stat().st_ino
+        assert path.exists() == of_folder
+        assert of_folder or os.fstat(handle).st_size > NOISE.nbytes
+        told.append("folder" if of_folder else "content")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write(path)
+    assert np.array_equal(np.load(path), NOISE)
+    assert told == synced

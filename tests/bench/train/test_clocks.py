@@ -124,6 +124,8 @@ def test_inference_is_of_a_batch_and_of_single_sequences_at_the_reported_paramet
     record = run_known(learner)
     assert record.inference_milliseconds == 1000 * 4 / 8
     assert record.inference_milliseconds_batch_1 == 1000 / 8
+    of_passes = 3 * 4 / 8 + 9 / 8
+    assert record.timing_seconds == 4 * MADE + of_passes, "the making of four batches too; steps take no time here"
     timed = learner.batches[-(2 + 8 + 2) :]
     assert [batch.size for batch in timed] == [4] * 3 + [1] * 9, "a warm-up, then a second of passes"
     assert {part_of(batch) for batch in timed} == {"test"}

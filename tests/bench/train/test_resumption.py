@@ -27,7 +27,7 @@ OUTCOMES = outcomes("validation", 0.1, 0.2, 0.3, 0.9, 0.5, 0.6) | outcomes("test
 LOSSES = {step: step / 7 for step in range(1, 7)}
 CLOCKS = {"compile_seconds", "train_seconds", "evaluate_seconds", "total_seconds", "step_milliseconds"}
 CLOCKS |= {"batch_milliseconds", "sequences_per_second", "peak_memory_bytes", "finished", "stretches"}
-CLOCKS |= {"attempts", "import_seconds", "reported_step_milliseconds", "beside"}
+CLOCKS |= {"timing_seconds", "attempts", "import_seconds", "reported_step_milliseconds", "beside"}
 CLOCKS |= {"processor_load", "wait_milliseconds", "inference_milliseconds", "inference_milliseconds_batch_1"}
 CLOCKS |= {"files"}  # checksums, of files with times too; what the others hold is compared itself
 
