@@ -17,13 +17,17 @@ from bench.machine.graphics import graphics_card
 from bench.machine.variables import library_settings
 
 PROJECT = "skiprnn-bench"
-PACKAGES = ("torch", "tensorflow", "keras", "numpy", "scikit-learn")
+PACKAGES = ("torch", "numba", "llvmlite", "tensorflow", "keras", "numpy", "scikit-learn")
+# A cloud sells processors of several generations under one name, which these numbers tell apart.
+GENERATION = ("cpu family", "model", "stepping")
 
 
 @cache
 def processor() -> str:
-    """The processor's model name."""
-    return _told_of_processor("model name") or platform.processor()
+    """The processor's model name, and its generation where the system tells it."""
+    name = _told_of_processor("model name") or platform.processor()
+    generation = [f"{word} {told}" for word in GENERATION if (told := _told_of_processor(word))]
+    return f"{name} ({', '.join(generation)})" if generation else name
 
 
 def processor_features() -> str:

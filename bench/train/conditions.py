@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from bench.machine.environment import package_versions, processor
+from bench.machine.environment import package_versions, processor, processor_features
 from bench.machine.variables import library_settings
 from bench.tasks.base import Task
 
 ROOT = Path(__file__).resolve().parents[2]
 # The code that makes a trial's numbers.
-SOURCES = ("impls", "bench/train", "bench/tasks", "bench/data")
+SOURCES = ("impls", "bench/train", "bench/tasks", "bench/data", "bench/plan/trial.py")
 # Of a task of another package.
 TASK_CODE = "the task's code"
 
@@ -35,7 +36,9 @@ def conditions(*, threads: int, checksums: str, card: str = "", of_task: str = "
         "code": code_checksum(),
         **({TASK_CODE: of_task} if of_task else {}),
         "packages": ", ".join(f"{name} {version}" for name, version in package_versions().items()),
+        "python": platform.python_version(),
         "processor": processor(),
+        "instructions": hashlib.sha256(processor_features().encode()).hexdigest()[:16],
         "threads": str(threads),
         "parameters and batches": checksums,
         **({"graphics card": card} if card else {}),
@@ -51,7 +54,9 @@ def code_checksum() -> str:
 
 def code_checksum_now(root: Path = ROOT) -> str:
     """SHA-256 over the names and contents of the Python files of `SOURCES`; 16 hexadecimal digits."""
-    return _checksum([path for folder in SOURCES for path in sorted((root / folder).rglob("*.py"))], root=root)
+    places = [root / name for name in SOURCES]
+    found = [[place] if place.suffix else sorted(place.rglob("*.py")) for place in places]
+    return _checksum([path for paths in found for path in paths], root=root)
 
 
 def task_code(task: type[Task]) -> str:

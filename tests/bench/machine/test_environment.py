@@ -70,3 +70,20 @@ def test_linear_algebra_is_named_with_its_threads():
     np.linalg.inv(np.eye(2))
     with threadpool_limits(limits=1, user_api="blas"):
         assert ", threads 1" in environment.blas()
+
+
+def test_processors_of_one_name_are_told_apart_by_their_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cloud sells several under one name; their speed, and the last bits of their numbers, differ."""
+
+    def told(**numbers: str) -> str:
+        known = {"model name": "AMD EPYC"} | {name.replace("_", " "): number for name, number in numbers.items()}
+        monkeypatch.setattr(environment, "_told_of_processor", lambda name: known.get(name, ""))
+        environment.processor.cache_clear()
+        return environment.processor()
+
+    try:
+        assert told() == "AMD EPYC"
+        assert told(cpu_family="25", model="1", stepping="1") == "AMD EPYC (cpu family 25, model 1, stepping 1)"
+        assert told(cpu_family="25", model="17", stepping="1") != told(cpu_family="25", model="1", stepping="1")
+    finally:
+        environment.processor.cache_clear()
