@@ -18,7 +18,7 @@ from bench.records.record import Record, identity, unasked
 from bench.records.store import QUARANTINE, Store, Survey
 from bench.report.company import company
 from bench.report.labels import problem_names, variant_names
-from bench.report.machines import conditions_of
+from bench.report.machines import conditions_of, moved
 from bench.report.names import configuration_name
 from impls.contract import Array
 from impls.kinds import cells
@@ -145,6 +145,7 @@ def trials_frame(
     if MEMORY in frame:
         frame[MEMORY] = pd.to_numeric(frame[MEMORY], errors="coerce")
     frame["company"] = frame["beside"].map(company)
+    frame["moved"] = pd.Series([moved(content.get("stretches", ())) for content in contents], dtype=object)
     frame["machine"] = ["; ".join(conditions_of(row).values()) for row in rows_of(frame)]
     if "solved" not in frame:
         frame["solved"] = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ CONDITIONS = {
     "environment.memory_bytes": "memory", "environment.gpu": "GPUs", "environment.system": "systems",
     "environment.python": "Python versions", "environment.threads": "numbers of threads",
     "threads": "numbers of threads in use", "environment.variables": "environment variables",
-    "workers": "numbers of trials at a time",
+    "workers": "numbers of trials at a time", "moved": "machines on the way",
 }  # fmt: skip
 # Told as they are shown: machines of one kind differ by a page of memory.
 SHOWN = {"environment.memory_bytes": gibibytes}
@@ -24,6 +24,27 @@ SHOWN = {"environment.memory_bytes": gibibytes}
 def conditions_of(row: Mapping[str, Any]) -> dict[str, str]:
     """A trial's conditions as they are told, by column."""
     return {name: _told(name, row.get(name)) for name in CONDITIONS}
+
+
+def moved(stretches: Sequence[Mapping[str, Any]]) -> str:
+    """What each part of a trial ran on, where it went on elsewhere than it began: its times are of all of them."""
+    parts = [(stretch["end_step"], _told_of(stretch["environment"])) for stretch in stretches]
+    if all(told == parts[0][1] for _, told in parts):
+        return "one"
+    differing = [name for name in parts[0][1] if len({told[name] for _, told in parts}) > 1]
+    return ", ".join(f"{' '.join(told[name] for name in differing)} to step {end}" for end, told in parts)
+
+
+def _told_of(environment: Mapping[str, Any]) -> dict[str, str]:
+    """The same of a stretch's environment, in which anything may stand where somebody else wrote the record."""
+    told = {}
+    for column in CONDITIONS:
+        place, _, name = column.rpartition(".")
+        if place == "environment":
+            value = environment.get(name)
+            odd = isinstance(value, dict | list | tuple) or (column in SHOWN and not isinstance(value, int | float))
+            told[column] = str(value) if odd else _told(column, value)
+    return told
 
 
 def _told(name: str, value: Any) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.report.frames import configuration_fields, options_of
+from bench.report.frames import configuration_fields, options_of, rows_of
+from bench.report.machines import conditions_of
 from bench.report.names import field_name
 from bench.report.paper.claims.catalogue import Row
 from bench.report.paper.published import BY_LENGTH
@@ -16,11 +17,6 @@ from bench.report.paper.published import BY_LENGTH
 OF_A_ROW = ("cell", "p_skip", "period", "budget", "budget_cost", "budget_target")
 # Where a row chooses its length, what stands for it among the options.
 LENGTHS = ("length", "sample_milliseconds")
-# What times depend on beside the trial.
-CONDITIONS = (
-    "environment.processor", "environment.cores", "environment.gpu", "environment.threads", "threads", "workers",
-    "environment.variables",
-)  # fmt: skip
 
 
 class Standing:
@@ -57,8 +53,10 @@ class Standing:
         """What makes a setting, and its number, a row a trial."""
         if (timed, by_length) not in self._settings:
             columns = [name for name in configuration_fields(self.frame) if name not in OF_A_ROW]
-            columns += [name for name in CONDITIONS if timed and name in self.frame]
             values = self.frame[columns]
+            if timed:
+                told = [conditions_of(row) for row in rows_of(self.frame)]
+                values = values.join(pd.DataFrame(told, index=self.frame.index))
             if by_length:
                 options = [_without_length(text) for text in values["options"]]
                 values = values.drop(columns="length").assign(options=options)

@@ -216,6 +216,21 @@ def test_memory_is_compared_as_it_is_shown():
     assert "the two sides ran with other memory (8 GiB and 16 GiB)" in unlike(found)[0]
 
 
+def test_a_trial_that_went_on_elsewhere_is_like_no_other_in_its_times():
+    def stretches(*cores: int) -> dict[str, object]:
+        parts = [
+            {"start_step": 50 * place, "end_step": 50 * (place + 1), "seconds": 1.0}
+            | {"environment": ENVIRONMENT | {"cores": count}}
+            for place, count in enumerate(cores)
+        ]
+        return {"stretches": parts, "environment": parts[-1]["environment"]}
+
+    _, found = pairs_of("adding", "lstm", [stretches(4)], [stretches(4, 4)])
+    assert unlike(found) == []
+    _, found = pairs_of("adding", "lstm", [stretches(4)], [stretches(16, 4)])
+    assert "machines on the way (one and 16 to step 50, 4 to step 100)" in unlike(found)[0]
+
+
 def test_the_same_machine_needs_no_note(comparison):
     assert unlike(comparison) == []
 
