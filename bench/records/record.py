@@ -121,7 +121,9 @@ class Record(BaseModel):
     command: str = Field(default="", description="the command line that ran the trial")
     workers: int | None = Field(default=None, description="trials at a time of that command")
     processor_load: float | None = Field(
-        default=None, description="processes that ran or waited to, mean of the minute before the trial started"
+        default=None,
+        description="processes that ran or waited to, mean of the minute before the trial started; of several "
+        "stretches the most",
     )
     beside: int | None = Field(
         default=None, description="the most other trials that ran on the machine at the same time; 0 is alone"

@@ -14,7 +14,7 @@ import numpy as np
 from bench.machine.neighbours import Neighbours
 from bench.records.store import write_arrays, write_curve
 from bench.tasks.base import Task
-from bench.train.clocks import Stopwatch
+from bench.train.clocks import Stopwatch, process_peak_memory_bytes
 from bench.train.evaluation import Evaluated
 from impls.contract import Learner, Parameters
 
@@ -45,6 +45,8 @@ class Training:
     best_step: int = 0
     best_parameters: Parameters | None = None
     beside: int | None = 0  # the most trials that were seen to run at the same time; None where that was not seen
+    processor_load: float = 0.0  # the most before any of the trial's processes
+    peak_memory_bytes: int = 0  # the most in any of them
     # Since the last row of the curve.
     recent_losses: list[float] = field(default_factory=list)
 
@@ -55,6 +57,17 @@ class Training:
             self.beside = max(self.beside or 0, now)
         elif now is None and not self.beside:
             self.beside = None
+
+    def note_memory(self, of_device: int | None) -> None:
+        """Notes the most memory so far: of the device where it tells, else of this process."""
+        now = process_peak_memory_bytes() if of_device is None else of_device
+        self.peak_memory_bytes = max(self.peak_memory_bytes, now)
+
+    def best_so_far(self) -> dict[str, Any]:
+        """The record's fields of the best validation; none before the first."""
+        if self.best is None:
+            return {}
+        return {"best_step": self.best_step, "validation_quality": self.best.quality}
 
     @property
     def steps(self) -> int:

@@ -91,6 +91,7 @@ def train(
                     events.add_scalar(f"validation/{name}", value, step)
             if evaluates or resumption.due():
                 events.flush()
+                training.note_memory(learner.device_memory_bytes())
                 resumption.write(training, learner, step=step)
                 alive(Life(computing=False))
             if report is not None and (step == steps or time.monotonic() - told > PROGRESS_SECONDS):

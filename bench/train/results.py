@@ -49,8 +49,7 @@ def final_results(trial: Trial, task: Task, learner: Learner, training: Training
     return {
         **fields,
         "solved": None if solved is None else bool(solved),
-        "validation_quality": training.best.quality,
-        "best_step": training.best_step,
+        **training.best_so_far(),
         **tested["best_validation"].fields_of_both("best"),
         **tested["last"].fields_of_both("final"),
         **work(

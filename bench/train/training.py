@@ -13,11 +13,12 @@ import numpy as np
 from bench.machine.environment import environment, processor_load
 from bench.machine.neighbours import Neighbours
 from bench.plan.trial import Trial
+from bench.records.files import FILES
 from bench.records.record import START, Record, identity
-from bench.records.store import EVENTS, SO_FAR, Store, write_arrays, write_curve
+from bench.records.store import EVENTS, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
 from bench.tasks.declarations import steps_per_epoch
-from bench.train.clocks import Stopwatch, process_peak_memory_bytes
+from bench.train.clocks import Stopwatch
 from bench.train.conditions import conditions, task_code
 from bench.train.events import Events
 from bench.train.gathered import DivergedError, Training, write_so_far
@@ -87,7 +88,6 @@ def run_trial(
         "parameters_checksum": checksum_of(parameters),
         "batches_checksum": batches_checksum(trial, task),
         "data_fingerprint": task.data_fingerprint(),
-        "processor_load": load,
         "import_seconds": import_seconds,
         "environment": environment(threads=threads, device=trial.device) | of_task,
     }
@@ -109,8 +109,9 @@ def run_trial(
         write_so_far(training, folder=folder, new_best=True)
     else:
         shutil.rmtree(folder / EVENTS, ignore_errors=True)
-        for name in SO_FAR:
+        for name in FILES:  # the record is to vouch for none of another run
             (folder / name).unlink(missing_ok=True)
+    training.processor_load = max(training.processor_load, load)
     outcome: dict[str, Any] = {"status": "ok"}
     # Events of steps that are done again are taken back.
     purge_step = training.steps + 1 if training.steps else None
@@ -137,7 +138,7 @@ def run_trial(
                 outcome["reported_step_milliseconds"] = reported_step_milliseconds(learner, batches)
             outcome["timing_seconds"] = timing.seconds
         except DivergedError as error:
-            outcome |= {"status": "diverged", "error": str(error)}
+            outcome |= {"status": "diverged", "error": str(error), **training.best_so_far()}
         training.look(neighbours)
 
     write_curve(folder / "curve.csv", training.curve)
@@ -151,13 +152,14 @@ def run_trial(
             "batch_milliseconds": 1e3 * np.asarray(training.batch_seconds),
         },
     )
-    memory = learner.device_memory_bytes()
+    training.note_memory(learner.device_memory_bytes())
     record = Record(
         **facts,
         **outcome,
         **training.times(batch_size=protocol.batch_size, starts=starts),
         beside=training.beside,
-        peak_memory_bytes=process_peak_memory_bytes() if memory is None else memory,
+        peak_memory_bytes=training.peak_memory_bytes,
+        processor_load=training.processor_load,
         stretches=stretches,
         total_seconds=sum(stretch.seconds for stretch in stretches),
     )

@@ -52,9 +52,8 @@ def _so_far(trial: Trial, *, folder: Path, conditions: Mapping[str, str] | None)
     training = Training(**gathered_in(checkpoint))
     stretches = checkpoint.header.stretches
     facts = training.times(batch_size=trial.protocol.batch_size, starts=[stretch.start_step for stretch in stretches])
-    if training.best is not None:
-        facts |= {"best_step": training.best_step, "validation_quality": training.best.quality}
     return facts | {
+        **training.best_so_far(),
         "stretches": stretches,
         "total_seconds": sum(stretch.seconds for stretch in stretches),
         "environment": stretches[-1].environment,

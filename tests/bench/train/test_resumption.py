@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from bench.records.record import Record
 from bench.records.store import Store
 from bench.train import conditions as module_of_conditions
-from bench.train import resumption, training
+from bench.train import gathered, resumption, training
 from bench.train import unfinished as module_of_unfinished
 from bench.train.clocks import Stopwatch
 from bench.train.gathered import Training
@@ -108,6 +109,25 @@ def test_times_add_up_and_each_stretch_tells_its_environment(stopped: None, run_
     assert record.total_seconds == first.seconds + second.seconds
 
 
+def test_load_and_memory_are_the_most_of_all_processes(
+    run_known: RunKnown, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times are of all of them: a quiet end does not make them those of a quiet machine."""
+
+    def runs(known: KnownLearner, *, load: float, memory: int) -> Record:
+        monkeypatch.setattr(training, "processor_load", lambda: load)
+        monkeypatch.setattr(gathered, "process_peak_memory_bytes", lambda: memory)
+        return run_known(known, protocol=PROTOCOL)
+
+    with pytest.raises(Stopped):
+        runs(learner(stopped_at=4), load=32.0, memory=700)
+    with pytest.raises(Stopped):
+        runs(learner(stopped_at=6), load=0.5, memory=300)
+    record = runs(learner(), load=2.0, memory=500)
+    assert [stretch.start_step for stretch in record.stretches] == [0, 2, 4]
+    assert (record.processor_load, record.peak_memory_bytes) == (32.0, 700)
+
+
 def test_the_first_step_of_each_process_counts_as_compilation() -> None:
     training = Training(steps_per_epoch=1)
     training.first_step = Stopwatch(seconds=19.0, laps=[10.0, 9.0])
@@ -152,9 +172,18 @@ def test_whatever_ends_a_trial_leaves_its_curve_and_best_parameters(at: int, run
 def test_a_diverged_trial_leaves_them_too_and_no_checkpoint(run_known: RunKnown, folder: Path) -> None:
     record = run_known(KnownLearner(outcomes=OUTCOMES, train_losses={6: float("nan")}), protocol=PROTOCOL)
     assert record.status == "diverged"
+    assert (record.best_step, record.validation_quality) == (4, OUTCOMES["validation", 4].quality)
     assert (folder / "best.npz").exists()
     assert len((folder / "curve.csv").read_text().splitlines()) == 3
     assert not list(folder.glob("checkpoint-*"))
+
+
+def test_a_trial_that_starts_anew_vouches_for_no_file_of_another_run(run_known: RunKnown, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in ("final.npz", "gates.npz", "best.npz"):
+        (folder / name).write_bytes(b"of a run that was killed")
+    run_known(KnownLearner(outcomes=OUTCOMES, train_losses={1: float("nan")}), protocol=PROTOCOL)
+    assert not [name for name in ("final.npz", "gates.npz", "best.npz") if (folder / name).exists()]
 
 
 def test_what_was_left_stays_while_the_trial_goes_on(stopped: None, run_known: RunKnown, folder: Path) -> None:
@@ -170,6 +199,8 @@ def test_what_was_left_stays_while_the_trial_goes_on(stopped: None, run_known: R
     ("place", "name", "value"),
     [
         (module_of_conditions, "processor", "another processor"),
+        (module_of_conditions, "processor_features", "other instructions"),
+        (platform, "python_version", "4.0"),
         (module_of_conditions, "code_checksum", "another code"),
         (module_of_conditions, "package_versions", {"torch": "0.1"}),
         (training, "task_code", "another_package 0123456789abcdef"),
