@@ -31,7 +31,13 @@ def _fields(trial: Trial) -> dict[str, Any]:
 
 def _apart(content: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        f"{name}={_number(value)}" if isinstance(value, float) else f"{name}={value}"
         for name, value in content.items()
         if value is not None and any(other[name] != value for other in others)
     ]
+
+
+def _number(value: float) -> str:
+    """As short as can be: two numbers that differ have two texts."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)

@@ -242,6 +242,9 @@ def build_trial(content: Mapping[str, Any], *, where: str) -> Trial:
     fields = dict(content)
     if "task" not in fields:
         raise SweepError(f"{where}: the key 'task' is missing")
+    for name in ("options", "protocol"):
+        if not isinstance(fields.get(name, {}), Mapping):
+            raise SweepError(f"{where}: {name} must be a table, not {fields[name]!r}")
     try:
         of_task = task_class(str(fields["task"]))
         options = task_options(of_task.name, dict(fields.get("options", {})))

@@ -21,6 +21,8 @@ Verdict = Literal[
 ]
 REPRODUCED: tuple[Verdict, ...] = ("identical", "the same numbers", "within the seeds' spread")
 OUTCOME = ("quality", "loss", "update_ratio")
+# Of a trial that did not come to one.
+END = ("steps", "error")
 # Beside the record: the trained parameters and the gates of shown sequences.
 FILES: tuple[FileName, ...] = ("final.npz", "gates.npz")
 # A second training of one seed may be as far from the first as this many standard deviations over seeds.
@@ -67,6 +69,7 @@ def compared(first: Record, again: Record, *, seeds: Sequence[Record]) -> Reprod
     told = [name for name in START if getattr(first, name) and getattr(again, name)]
     of_start = [name for name in told if getattr(first, name) != getattr(again, name)]
     of_outcome = [name for name in OUTCOME if getattr(first, name) != getattr(again, name)]
+    of_end = [] if first.status == "ok" else [name for name in END if getattr(first, name) != getattr(again, name)]
     both = [name for name in FILES if name in first.files and name in again.files]
     other_files = [name for name in both if first.files[name] != again.files[name]]
     verdict: Verdict
@@ -74,6 +77,8 @@ def compared(first: Record, again: Record, *, seeds: Sequence[Record]) -> Reprod
         verdict = "ended otherwise"
     elif of_start:
         verdict = "started otherwise"
+    elif of_end:
+        verdict = "ended otherwise"
     elif not of_outcome and not other_files:
         verdict = "identical" if both else "the same numbers"
     else:
@@ -82,7 +87,7 @@ def compared(first: Record, again: Record, *, seeds: Sequence[Record]) -> Reprod
         first=first,
         again=again,
         verdict=verdict,
-        differing=(*of_start, *of_outcome, *other_files),
+        differing=(*of_start, *of_outcome, *of_end, *other_files),
         conditions=tuple(_conditions(first, again)),
     )
 

@@ -13,6 +13,7 @@ from impls.errors import nearest
 Count = Annotated[int, Field(strict=True, le=10**9)]
 # What is measured: whole numbers too, but neither true nor text.
 Number = Annotated[float, Field(strict=True)]
+LARGEST = 1e9  # what is measured stays far from what float32 cannot hold, its squares too
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -32,11 +33,11 @@ class Protocol(BaseModel):
     steps: Count | None = Field(default=None, ge=1)
     epochs: Count | None = Field(default=None, ge=1)
     batch_size: Count = Field(default=256, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0, le=LARGEST)
     learning_rate_schedule: str = "constant"
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     beta_2: float = Field(default=0.999, ge=0, lt=1)
-    epsilon: float = Field(default=1e-8, gt=0)
+    epsilon: float = Field(default=1e-8, gt=0, le=LARGEST)
     clip_norm: float = Field(default=1.0, ge=0)
     evaluate_every: Count = Field(default=1, ge=1)
     evaluation_sequences: Count = Field(default=3840, ge=1)
@@ -47,6 +48,13 @@ class Protocol(BaseModel):
     def _known(cls, value: str) -> str:
         if value not in SCHEDULES:
             raise ValueError(f"not one of {', '.join(SCHEDULES)}{nearest(value, SCHEDULES)}")
+        return value
+
+    @field_validator("clip_norm")
+    @classmethod
+    def _clips(cls, value: float) -> float:
+        if value > LARGEST:
+            raise ValueError(f"more than {LARGEST:g} clips nothing; 0 turns clipping off")
         return value
 
     @model_validator(mode="after")

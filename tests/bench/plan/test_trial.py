@@ -209,6 +209,17 @@ def test_pairs_differ_in_the_framework_alone() -> None:
         ({"protocol": {"epsilon": 0}}, "here: protocol: epsilon = 0: Input should be greater than 0"),
         ({"protocol": {"clip_norm": -1}}, "here: protocol: clip_norm = -1: Input should be greater than or equal to 0"),
         ({"protocol": {"clip_norm": float("inf")}}, "protocol: clip_norm = inf: Input should be a finite number"),
+        (
+            {"protocol": {"clip_norm": 1e300}},
+            "clip_norm = 1e+300: more than 1e+09 clips nothing; 0 turns clipping off",
+        ),
+        (
+            {"protocol": {"learning_rate": 1e39}},
+            "learning_rate = 1e+39: Input should be less than or equal to 1000000000",
+        ),
+        ({"protocol": None}, "here: protocol must be a table, not None"),
+        ({"protocol": [["steps", 3]]}, "here: protocol must be a table, not [['steps', 3]]"),
+        ({"options": "length"}, "here: options must be a table, not 'length'"),
         ({"protocol": {"epsilon": float("inf")}}, "protocol: epsilon = inf: Input should be a finite number"),
         ({"protocol": {"learning_rate": float("inf")}}, "learning_rate = inf: Input should be a finite number"),
         (

@@ -92,6 +92,23 @@ def test_another_end_is_no_reproduction() -> None:
     assert (found.verdict, found.reproduced) == ("ended otherwise", False)
 
 
+@pytest.mark.parametrize(
+    ("changes", "verdict", "differing"),
+    [
+        ({}, "the same numbers", ()),
+        ({"steps": 2}, "ended otherwise", ("steps",)),
+        ({"error": "the budget loss became inf at step 9"}, "ended otherwise", ("error",)),
+    ],
+)
+def test_two_trials_that_diverged_are_one_only_where_they_did_so_at_the_same_step_for_the_same_reason(
+    changes: dict[str, Any], verdict: str, differing: tuple[str, ...]
+) -> None:
+    ended = dict.fromkeys(OUTCOME) | {"status": "diverged", "steps": 9, "files": {"curve.csv": "c"}}
+    ended |= {"error": "the training loss became nan at step 9"}
+    found = compared(told(**ended), told(**(ended | changes)), seeds=SEEDS)
+    assert (found.verdict, found.differing, found.reproduced) == (verdict, differing, not changes)
+
+
 def test_what_rounding_depends_on_is_named_where_it_differs() -> None:
     here = {
         "processor": "A",
