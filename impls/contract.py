@@ -227,7 +227,7 @@ class Learner(Protocol):
 class DeviceReport:
     """What a framework sees on this machine. `problem` is empty where CUDA is usable.
 
-    `libraries` names the versions of CUDA and cuDNN that it was built with.
+    `libraries` names the versions of CUDA and cuDNN that it was built with, and of the compiler of its kernels.
     """
 
     framework: str

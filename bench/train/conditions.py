@@ -17,6 +17,8 @@ from bench.tasks.base import Task
 ROOT = Path(__file__).resolve().parents[2]
 # The code that makes a trial's numbers.
 SOURCES = ("impls", "bench/train", "bench/tasks", "bench/data", "bench/plan/trial.py")
+# Of an environment: what computes on a card.
+CARD = ("gpu", "gpu_driver", "gpu_libraries")
 # Of a task of another package.
 TASK_CODE = "the task's code"
 
@@ -28,7 +30,7 @@ def conditions(*, threads: int, checksums: str, card: str = "", of_task: str = "
         threads: how many the framework's operators may use.
         checksums: of the initial parameters and first batches, and of the data set where there is one: batches that
             agree at first may be of data that differ later.
-        card: the graphics card's name, where one computes.
+        card: the graphics card, its driver and libraries (`CARD`), where one computes.
         of_task: `task_code`, where the task is of another package.
     """
     settings = library_settings()

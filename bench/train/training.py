@@ -19,7 +19,7 @@ from bench.records.store import EVENTS, Store, write_arrays, write_curve
 from bench.tasks import DEFAULT_DATA
 from bench.tasks.declarations import steps_per_epoch
 from bench.train.clocks import Stopwatch
-from bench.train.conditions import conditions, task_code
+from bench.train.conditions import CARD, conditions, task_code
 from bench.train.events import Events
 from bench.train.gathered import DivergedError, Training, write_so_far
 from bench.train.inference import inference_times
@@ -28,7 +28,7 @@ from bench.train.progress import Life
 from bench.train.reported_step import reported_step_milliseconds
 from bench.train.results import final_results
 from bench.train.resumption import Resumption
-from impls.contract import build_learner
+from impls.contract import build_learner, describe_device
 from impls.parameters import checksum as checksum_of
 from impls.parameters import initial_parameters
 
@@ -81,6 +81,7 @@ def run_trial(
         device=trial.device,
         threads=threads,
     )
+    of_card = {"gpu_libraries": describe_device(trial.framework).libraries} if trial.device == "cuda" else {}
     of_task = {"task_code": code} if (code := task_code(type(task))) else {}
     facts: dict[str, Any] = identity(trial, task=task) | {
         "implementation": learner.implementation,
@@ -89,12 +90,12 @@ def run_trial(
         "batches_checksum": batches_checksum(trial, task),
         "data_fingerprint": task.data_fingerprint(),
         "import_seconds": import_seconds,
-        "environment": environment(threads=threads, device=trial.device) | of_task,
+        "environment": environment(threads=threads, device=trial.device) | of_card | of_task,
     }
     under = conditions(
         threads=learner.threads,
         checksums=" ".join(facts[name] for name in START if facts[name]),
-        card=facts["environment"].get("gpu", ""),
+        card=", ".join(facts["environment"][name] for name in CARD if facts["environment"].get(name)),
         of_task=of_task.get("task_code", ""),
     )
     alive(Life(computing=True, conditions=under))

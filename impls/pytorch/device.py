@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 
 import torch
@@ -24,6 +25,9 @@ def describe_device() -> DeviceReport:
     if torch.version.cuda is not None:
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         libraries = f"CUDA {torch.version.cuda}, cuDNN {cudnn}"
+        # Its package has other names too.
+        packages = importlib.metadata.packages_distributions().get("triton", [])
+        libraries += "".join(f", Triton {importlib.metadata.version(name)}" for name in packages[:1])
     return DeviceReport(
         framework="pytorch",
         version=str(torch.__version__),

@@ -19,7 +19,7 @@ from bench.train.clocks import Stopwatch
 from bench.train.gathered import Training
 from bench.train.resumption import Resumption
 from bench.train.unfinished import unfinished
-from impls.contract import Batch, StepResult
+from impls.contract import Batch, DeviceReport, StepResult
 from tests.bench.train.conftest import RunKnown
 from tests.bench.train.known import Known, KnownLearner, known_trial, outcomes
 
@@ -226,6 +226,27 @@ def test_other_conditions_start_anew_and_the_log_says_so(
     assert said[1].startswith("checkpoint-2.npz was written under other conditions (")
     assert said[2:] == ["the trial starts anew"]
     assert not events.exists()
+
+
+@pytest.mark.parametrize("changes", [{}, {"gpu_driver": "581"}, {"gpu_libraries": "CUDA 13.0, Triton 3.9"}])
+def test_on_a_card_its_driver_and_libraries_are_conditions(
+    changes: dict[str, str], run_known: RunKnown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"gpu": "H100", "gpu_driver": "580", "gpu_libraries": "CUDA 13.0, Triton 3.6"}
+
+    def runs(known: KnownLearner, told: dict[str, str]) -> Record:
+        report = DeviceReport(
+            framework="pytorch", version="2", cuda_devices=("H100",), problem="", libraries=told["gpu_libraries"]
+        )
+        monkeypatch.setattr(training, "describe_device", lambda framework: report)
+        monkeypatch.setattr(training, "environment", lambda **_: {name: told[name] for name in ("gpu", "gpu_driver")})
+        return run_known(known, protocol=PROTOCOL, device="cuda")
+
+    with pytest.raises(Stopped):
+        runs(learner(stopped_at=6), told)
+    record = runs(learner(), told | changes)
+    assert record.environment["gpu_libraries"] == (told | changes)["gpu_libraries"]
+    assert [stretch.start_step for stretch in record.stretches] == ([0] if changes else [0, 4])
 
 
 @pytest.mark.parametrize(("code", "steps"), [("", 4), ("another_package 0123456789abcdef", None)])
