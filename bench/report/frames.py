@@ -151,10 +151,15 @@ def trials_frame(
         frame["solved"] = None
     frame["solved"] = frame["solved"].astype(object).where(frame["solved"].notna(), None)
     frame["cell_order"] = [cells().index(cell) if cell in cells() else len(cells()) for cell in frame["cell"]]
-    first = ["task", "length", "options", "cell_order", "cell", "p_skip", "period", "budget", "budget_cost", "units"]
+    sizes = [tuple(content["trial"]["units"]) for content in contents]
+    places = {size: place for place, size in enumerate(sorted(set(sizes)))}
+    frame["units_order"] = [places[size] for size in sizes]  # as text 110 would stand before 16
+    first = ["task", "length", "options", "cell_order", "cell", "p_skip", "period", "budget", "budget_cost"]
+    first += ["units_order", "units"]
     last = ["framework", "engine", "device", "seed", "trial_id"]
     others = [name for name in configuration_fields(frame) if name not in (*first, *last)]
-    return labelled(frame.sort_values([*first, *others, *last]).reset_index(drop=True).drop(columns="cell_order"))
+    frame = frame.sort_values([*first, *others, *last]).reset_index(drop=True)
+    return labelled(frame.drop(columns=["cell_order", "units_order"]))
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:

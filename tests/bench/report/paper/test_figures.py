@@ -89,8 +89,8 @@ def test_configurations_and_frameworks_have_panels_of_their_own(store: Store):
         ("pytorch", "8 units"): 0.2, ("pytorch", "16 units"): 0.8, ("tensorflow", "16 units"): 0.5,
     }  # fmt: skip
     titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
-    assert titles == ["PyTorch, 16 units", "PyTorch, 8 units", "TensorFlow, 16 units"]
-    assert "16 and 8 units instead of 110" in picture.caption
+    assert titles == ["PyTorch, 8 units", "PyTorch, 16 units", "TensorFlow, 16 units"]
+    assert "8 and 16 units instead of 110" in picture.caption
 
 
 def test_an_evaluation_that_one_run_lacks_is_in_no_mean(store: Store):
