@@ -12,19 +12,26 @@ import pytest
 
 from bench.plan.trial import build_trial
 from bench.report.company import MIXED_TIMES
+from bench.report.comparison.paired_differences import compare
 from bench.report.figures import step_times
+from bench.report.figures.style import Picture, house_style
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from bench.report.numbers import exact, number, signed, spread
 from bench.report.page import sections
 from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
 from bench.report.tables.results import aggregate, readable
-from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
+from tests.bench.report.stored import ENVIRONMENT, check_nothing_runs_out, ok_record, trial
 
 
 @pytest.fixture(scope="module")
 def table(stored) -> pd.DataFrame:
     return aggregate(sweep_frame(read_records("stored", results=stored.results), trials=stored.trials))
+
+
+def said_under(picture: Picture) -> str:
+    """What stands under a figure's axis, in one line."""
+    return " ".join(picture.figure.axes[0].get_xlabel().split())
 
 
 def row_of(table: pd.DataFrame, **where: str) -> pd.Series:
@@ -100,6 +107,44 @@ def test_holes_are_counted_and_left_out_of_means(table):
     missing = row_of(table, task="digits", cell="lstm", framework="tensorflow")
     assert (missing["seeds"], missing["ok"], missing["missing"]) == (1, 0, 1)
     assert pd.isna(missing["quality_mean"])
+
+
+def test_a_time_that_only_some_trials_have_tells_of_how_many_it_is():
+    """Older records lack what is timed since."""
+    frame = trials_frame(
+        ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, reported_step_milliseconds=time)
+        for seed, time in enumerate((None, None, None, 7.0, 8.0))
+    )
+    table = aggregate(frame)
+    assert (table["reported_step_milliseconds_trials"].item(), table["ok"].item()) == (2, 5)
+    row = readable(table).text.iloc[0]
+    assert (row["seeds"], row["reported_step_milliseconds"]) == ("5", "7.50 ± 0.71 (2 of 5)")
+    assert row["step_milliseconds"] == "8 ± 0"
+    assert row["inference_milliseconds"] == "–"
+    (group,) = printed(table).values()
+    assert group["as reported (ms)"].tolist() == ["7.50 ± 0.71 (2 of 5)"]
+    assert numeric_columns(group[["as reported (ms)"]]) == [True]
+
+
+def test_a_trial_without_an_outcome_leaves_its_row_without_a_mean():
+    """As in the paper's tables: the mean of the others would hide it."""
+    frame = trials_frame(
+        ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=quality)
+        for seed, quality in enumerate((0.1, 0.2, float("nan")))
+    )
+    table = aggregate(frame)
+    assert pd.isna(table["quality_mean"].item())
+    assert readable(table).text["quality"].tolist() == ["no number"]
+    assert readable(table).text["updates"].tolist() == ["10 ± 0"]
+    (group,) = printed(table).values()
+    assert group["quality"].tolist() == ["no number"]
+    assert numeric_columns(pd.DataFrame({"quality": ["0.1 ± 0.2", "no number"]})) == [True]
+    (best,) = [
+        point
+        for point in sections.summary(frame, compare(frame, apart="framework"), verdicts=()).points
+        if "adding" in point
+    ]
+    assert best.startswith("adding problem, T = 10: no configuration has a finite mean squared error")
 
 
 def test_readable_table_shows_statuses_directions_and_dashes(table):
@@ -249,7 +294,7 @@ def test_a_mean_over_unlike_machines_is_marked_and_its_bars_say_so():
     alike, unlike = of_machines("fast", "fast"), of_machines("fast", "slow")
     assert readable(aggregate(alike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71"]
     assert readable(aggregate(unlike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71 †"]
-    words = [step_times.step_times(frame)[0].figure.axes[0].get_xlabel() for frame in (alike, unlike)]
+    words = [said_under(step_times.step_times(frame)[0]) for frame in (alike, unlike)]
     assert ["on unlike machines, so bars are not to be compared" in each for each in words] == [False, True]
 
 
@@ -261,7 +306,24 @@ def test_bars_of_trials_beside_different_numbers_of_others_say_that_they_do_not_
     ]
     (picture,) = step_times.step_times(trials_frame(records))
     words = "beside 1 to 3 other trials, so bars are not to be compared"
-    assert (words in picture.caption, words in picture.figure.axes[0].get_xlabel()) == (told, told)
+    assert (words in picture.caption, words in said_under(picture)) == (told, told)
+
+
+def test_the_longest_warning_under_bars_lies_inside_of_its_figure():
+    """Trials beside one and beside fifteen others, on two machines: all that can be said of them."""
+    records = [
+        ok_record(trial("adding", cell, "pytorch", seed=seed), quality=0.1, beside=beside).model_copy(
+            update={"environment": {"processor": f"processor {seed}"}}
+        )
+        for cell in ("lstm", "skip_lstm")
+        for seed, beside in enumerate((1, 15))
+    ]
+    with house_style():
+        (picture,) = step_times.step_times(trials_frame(records))
+        words = "beside 1 to 15 other trials and on unlike machines, so bars are not to be compared"
+        assert words in said_under(picture)
+        picture.figure.draw_without_rendering()
+        check_nothing_runs_out(picture)
 
 
 def test_memory_that_is_shown_alike_is_told_once():
