@@ -52,13 +52,22 @@ LATEX_SYMBOLS = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     "λ": r"$\lambda$", "–": "--", "−": "$-$", "×": r"$\times$", "†": r"$\dagger$", "∞": r"$\infty$", "Δ": r"$\Delta$",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "≠": r"$\neq$", "≤": r"$\leq$", "≥": r"$\geq$", "β": r"$\beta$", "…": r"\ldots{}", "“": "``", "”": "''", "’": "'",
     "[": "{[}", "]": "{]}", "*": "{*}",  # these mean something behind a row's end
 }  # fmt: skip
+# What LaTeX's own fonts print as it stands: Western European letters.
+LETTERS = 0x17F
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX typesets as it stands, in one line."""
-    return "".join(LATEX_SYMBOLS.get(character, character) for character in one_line(text))
+    """Text that LaTeX typesets as it stands, in one line; letters of other scripts by their code."""
+    return "".join(map(_latex, one_line(text)))
+
+
+def _latex(character: str) -> str:
+    if character in LATEX_SYMBOLS:
+        return LATEX_SYMBOLS[character]
+    return character if ord(character) <= LETTERS else f"{{[}}U+{ord(character):04X}{{]}}"
 
 
 def to_latex(text: pd.DataFrame, *, caption: str, label: str) -> str:

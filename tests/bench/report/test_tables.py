@@ -18,6 +18,7 @@ from bench.report.figures.style import Picture, house_style
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from bench.report.numbers import exact, number, signed, spread
 from bench.report.page import sections
+from bench.report.paper.latex import typeset
 from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
 from bench.report.tables.results import aggregate, readable
@@ -187,10 +188,18 @@ def test_latex_is_escaped_and_balanced(table):
 
 @pytest.mark.parametrize(
     ("text", "escaped"),
-    [("a_b & 5 %", r"a\_b \& 5 \%"), ("λ ± ↑", r"$\lambda$ $\pm$ $\uparrow$"), ("\\{", r"\textbackslash{}\{")],
+    [
+        ("a_b & 5 %", r"a\_b \& 5 \%"),
+        ("λ ± ↑", r"$\lambda$ $\pm$ $\uparrow$"),
+        ("\\{", r"\textbackslash{}\{"),
+        ("β ≥ 1 ≠ ≤ …", r"$\beta$ $\geq$ 1 $\neq$ $\leq$ \ldots{}"),
+        ("“no number”, the framework’s", "``no number'', the framework's"),
+        ("Giró 数 🙂", "Giró {[}U+6570{]} {[}U+1F642{]}"),
+    ],
 )
 def test_escape_latex(text, escaped):
-    assert escape_latex(text) == escaped
+    """What its fonts have, in words that LaTeX knows; a table of an article is escaped by the same function."""
+    assert escape_latex(text) == typeset(text) == escaped
 
 
 @pytest.mark.parametrize(
