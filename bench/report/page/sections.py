@@ -23,12 +23,12 @@ from bench.report.names import (
     metric_scale,
     metric_unit,
 )
-from bench.report.numbers import NONE, number
+from bench.report.numbers import number
 from bench.report.page.glossary import evaluation_words, glossary
 from bench.report.page.rendering import Details, PageTable, Section
 from bench.report.paper.claims.tables import counted
 from bench.report.paper.claims.verdicts import Verdict
-from bench.report.tables.results import ReadableTable
+from bench.report.tables.results import ReadableTable, said_once
 
 QUALITY_IS = "quality is of the evaluation that stands beside it"
 
@@ -135,12 +135,7 @@ def results(table: ReadableTable) -> Section:
     ]
     if MIXED in set(table.text["company"]):
         prose.append(MIXED_TIMES)
-    same = [f"{head(name)} {value}" for name, value in table.constant.items() if value != NONE]
-    without = [head(name) for name, value in table.constant.items() if value == NONE]
-    if same:
-        prose.append(f"The same in every row: {', '.join(same)}.")
-    if without:
-        prose.append(f"Without a value in every row: {', '.join(without)}.")
+    prose += said_once(table)
     return Section(
         title="Results",
         prose=prose,

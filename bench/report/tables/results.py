@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from bench.plan.trial import Trial
 from bench.records.record import FINISHED
 from bench.report.company import MARK, MIXED, common_company
-from bench.report.frames import CORE, LABELS, STATUSES, configuration_fields, rows_of, varying_fields
-from bench.report.names import cell_name, evaluation_name, framework_name, metric_head, metric_scale, plain
+from bench.report.frames import CORE, LABELS, STATUSES, configuration_fields, rows_of, told_fields
+from bench.report.names import cell_name, evaluation_name, framework_name, head, metric_head, metric_scale, plain
 from bench.report.numbers import NO_NUMBER, NONE, spread
 
 # Record fields that a table aggregates over seeds, in order.
@@ -28,6 +29,9 @@ OUTCOMES = tuple(name for name in MEASURES if name not in TIMES)
 
 # Columns that a readable table leaves to the CSV: the problem's name tells the task, its length and its options.
 UNREAD = (*LABELS, "options", "length")
+
+# Of the core, what labels and problems do not tell where it is the same everywhere.
+SHARED = ("units", "engine", "device", "budget")
 
 # Columns whose values have names for people.
 NAMED = {"cell": cell_name, "framework": framework_name, "reported": evaluation_name}
@@ -47,7 +51,7 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     times are of neither.
     `trial_ids` are all of the row's, ended well or not, with spaces between.
     """
-    names = [*LABELS, *CORE, *varying_fields(trials), "quality_metric", "higher_is_better"]
+    names = [*LABELS, *CORE, *told_fields(trials), "quality_metric", "higher_is_better"]
     with_criterion = set(trials.loc[trials["solved"].notna(), "task"])
     place = trials.groupby(configuration_fields(trials), sort=False, dropna=False).ngroup()
     table = trials.groupby(place)[names].first(skipna=False)
@@ -79,7 +83,8 @@ class ReadableTable:
 
     Attributes:
         text: every column.
-        constant: what is the same in every row, or a dash in every row, and need not be shown there.
+        constant: what is the same in every row, or a dash in every row, and need not be shown there; of one row what
+            is not of the core.
         trial_ids: of each row's trials, with spaces between.
     """
 
@@ -117,12 +122,55 @@ def readable(table: pd.DataFrame) -> ReadableTable:
         cells["company"] = row["company"] or NONE
         rows.append(cells)
     text = pd.DataFrame(rows)
+    settings = {name.removeprefix("protocol.") for name in settings_columns(table)}
     constant = {
         str(name): str(text[name].iloc[0])
         for name in text
-        if name not in ALWAYS and len(text) > 1 and text[name].nunique() == 1
+        if name not in ALWAYS and text[name].nunique() == 1 and (len(text) > 1 or name in settings)
     }
     return ReadableTable(text=text, constant=constant, trial_ids=table["trial_ids"].tolist())
+
+
+def settings_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of an aggregated table that hold fields of a trial beyond the core."""
+    return [name for name in map(str, table) if (name not in CORE and name in Trial.model_fields) or _is_protocol(name)]
+
+
+def _is_protocol(name: str) -> bool:
+    return name.startswith("protocol.")
+
+
+def said_once(table: ReadableTable) -> list[str]:
+    """Sentences on what a readable table need not show in every row; none where there is nothing."""
+    same = {name: value for name, value in table.constant.items() if value != NONE}
+    without = [head(name) for name, value in table.constant.items() if value == NONE]
+    told = [_same(same, where="row")] if same else []
+    return told + ([f"Without a value in every row: {', '.join(without)}."] if without else [])
+
+
+def settings_said(table: pd.DataFrame, *, where: str) -> list[str]:
+    """How the trials of an aggregated table were made: what all share, then what those of one problem do alone.
+
+    For tables whose rows are named by labels, which tell the rest. `where` is what they are called: row or trial.
+    """
+    names = [*SHARED, *settings_columns(table)]
+    everywhere = [name for name in names if table[name].nunique(dropna=False) == 1]
+    told = [_same(_facts(table, everywhere), where=where)]
+    for problem, rows in table.groupby("problem", sort=False):
+        own = [name for name in names if name not in everywhere and rows[name].nunique(dropna=False) == 1]
+        facts = _facts(rows, own)
+        told += [_same(facts, where=f"{where} of {problem}")] if facts else []
+    return told
+
+
+def _facts(table: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
+    first = rows_of(table)[0]
+    values = {name: value_text(name, first[name]) for name in names}
+    return {name: value for name, value in values.items() if value != NONE}
+
+
+def _same(facts: Mapping[str, str], *, where: str) -> str:
+    return f"The same in every {where}: {', '.join(f'{head(name)}: {value}' for name, value in facts.items())}."
 
 
 def status_text(row: Mapping[str, Any]) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 import subprocess
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from bench.plan.trial import build_trial
+from bench.records.record import Record
 from bench.report.company import MIXED_TIMES
 from bench.report.comparison.paired_differences import compare
 from bench.report.figures import step_times
@@ -21,7 +24,7 @@ from bench.report.page import sections
 from bench.report.paper.latex import typeset
 from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
-from bench.report.tables.results import aggregate, readable
+from bench.report.tables.results import aggregate, readable, said_once, settings_said
 from tests.bench.report.stored import ENVIRONMENT, check_nothing_runs_out, ok_record, trial
 
 
@@ -91,6 +94,48 @@ def test_a_precision_is_told_where_it_varies():
     assert set(frame["label"]) == {"LSTM, precision = bfloat16", "LSTM, precision = float32"}
     assert set(readable(aggregate(frame)).varying["precision"]) == {"bfloat16", "float32"}
     assert trials_frame([made("float32")])["label"].tolist() == ["LSTM"]
+
+
+def made(**fields: Any) -> Record:
+    content = {"task": "adding", "cell": "skip_lstm", "framework": "pytorch", "units": 8, **fields}
+    return ok_record(build_trial(content, where="test"), quality=0.1, update_ratio=0.5)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_all_trials_share_and_is_no_default_is_said_once(seeds: int):
+    """With the whole protocol; a field at its default is not."""
+    odd = {"precision": "bfloat16", "gate": "bernoulli", "layer_norm": True, "update_bias": 5.0}
+    cells = ("skip_gru", "skip_lstm")[:seeds]
+    frame = trials_frame([made(**odd, cell=cell, protocol={"learning_rate": 0.5, "steps": 20}) for cell in cells])
+    table = aggregate(frame)
+    (same, *_) = said_once(readable(table))
+    for words in (same, *settings_said(table, where="row")):
+        assert words.startswith("The same in every row: ")
+        for fact in (
+            "precision: bfloat16", "gate: bernoulli", "layer norm: yes", "update bias: 5", "learning rate: 0.5",
+            "steps: 20", "batch size: 256", "learning rate schedule: constant", "dropout: 0", "clip norm: 1",
+        ):  # fmt: skip
+            assert fact in words
+        assert not {"forget bias", "activation", "epochs", "–"} & set(re.split("[:,] ", words))
+    assert not {"precision", "learning_rate"} & set(readable(table).varying)
+    assert same in sections.results(readable(table)).prose
+
+
+def test_what_differs_between_problems_alone_has_a_column_and_is_in_labels_or_said_of_the_problem():
+    frame = trials_frame(
+        made(options={"length": length}, precision=precision, device="cuda", protocol={"steps": steps})
+        for length, precision, steps in ((10, "tf32", 20), (20, "float32", 40))
+    )
+    assert frame["label"].tolist() == ["Skip LSTM, precision = tf32", "Skip LSTM, precision = float32"]
+    table = aggregate(frame)
+    shown = readable(table).varying
+    assert (shown["precision"].tolist(), shown["steps"].tolist()) == (["tf32", "float32"], ["20", "40"])
+    (same, *of_problems) = settings_said(table, where="trial")
+    assert same.startswith("The same in every trial: units: 8, engine: fast, device: cuda, budget: cost per sample, ")
+    assert of_problems == [
+        "The same in every trial of adding problem, T = 10: precision: tf32, steps: 20.",
+        "The same in every trial of adding problem, T = 20: precision: float32, steps: 40.",
+    ]
 
 
 def test_one_seed_has_no_deviation(table):
