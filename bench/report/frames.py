@@ -151,10 +151,15 @@ def trials_frame(
         frame["solved"] = None
     frame["solved"] = frame["solved"].astype(object).where(frame["solved"].notna(), None)
     frame["cell_order"] = [cells().index(cell) if cell in cells() else len(cells()) for cell in frame["cell"]]
-    first = ["task", "length", "options", "cell_order", "cell", "p_skip", "period", "budget", "budget_cost", "units"]
+    sizes = [tuple(content["trial"]["units"]) for content in contents]
+    places = {size: place for place, size in enumerate(sorted(set(sizes)))}
+    frame["units_order"] = [places[size] for size in sizes]  # as text 110 would stand before 16
+    first = ["task", "length", "options", "cell_order", "cell", "p_skip", "period", "budget", "budget_cost"]
+    first += ["units_order", "units"]
     last = ["framework", "engine", "device", "seed", "trial_id"]
     others = [name for name in configuration_fields(frame) if name not in (*first, *last)]
-    return labelled(frame.sort_values([*first, *others, *last]).reset_index(drop=True).drop(columns="cell_order"))
+    frame = frame.sort_values([*first, *others, *last]).reset_index(drop=True)
+    return labelled(frame.drop(columns=["cell_order", "units_order"]))
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -170,11 +175,22 @@ def configuration_fields(frame: pd.DataFrame) -> list[str]:
     return [*CORE, *others, *(name for name in map(str, frame) if name.startswith("protocol."))]
 
 
-def varying_fields(frame: pd.DataFrame) -> list[str]:
-    """The fields of a trial beyond the core that differ between trials of one problem."""
+def told_fields(frame: pd.DataFrame) -> list[str]:
+    """The fields of a trial beyond the core that a table has to tell.
+
+    They are those that differ between any two trials, of one problem or of two, the whole protocol, and what all trials
+    share where it is not what a trial has by default.
+    """
     others = [name for name in configuration_fields(frame) if name not in CORE]
-    counts = frame.groupby(["task", "options"], dropna=False)[others].nunique(dropna=False)
-    return [name for name in others if (counts[name] > 1).any()]
+    return [name for name in others if _has_to_be_told(name, frame[name])]
+
+
+def _has_to_be_told(name: str, values: pd.Series) -> bool:
+    if values.nunique(dropna=False) > 1:
+        return True
+    if name.startswith("protocol."):
+        return bool(values.notna().all())  # of steps and epochs one is none
+    return bool(values.iloc[0] != Trial.model_fields[name].default)
 
 
 def curves_frame(frame: pd.DataFrame, *, store: Store) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.plan.trial import OF_LABELS
 from bench.report.names import configuration_name, cost_name, field_name, problem_name, skip_name
 from impls.kinds import skip_cells
 
@@ -37,22 +38,29 @@ def problem_names(problems: Sequence[tuple[str, Mapping[str, Any], int]]) -> lis
 def variant_names(frame: pd.DataFrame, *, fields: Iterable[str]) -> list[str]:
     """Of each trial: its λ and skips, then those of the `fields` that differ within its problem.
 
+    What a trial's own label tells (`OF_LABELS`) is told where it differs within the sweep: two problems that differ in
+    it as well are else compared as though they were of one cell.
     What only skip cells have is told where it differs between skip cells, or between plain ones, and not because plain
     ones do without. Where a label of a problem would come to more than `LONGEST`, a trial there tells only what most
     of the others do not share with it: two that differ still have different names.
     """
     others = [name for name in fields if name not in TOLD]
     variants: dict[Any, str] = {}
+    skipping = frame["cell"].isin(skip_cells())
     for _, group in frame.groupby("problem", sort=False):
-        skips = group["cell"].isin(skip_cells())
+        skips = skipping[group.index]
         costs = group.groupby("cell")["budget_cost"].transform("nunique") > 1
-        everywhere = set(_varying(group, others)) - set(OF_SKIP_CELLS)
+        everywhere = {*_varying(group, others), *_varying(frame, OF_LABELS)} - set(OF_SKIP_CELLS)
         whole: dict[Any, str] = {}
         unusual: dict[Any, str] = {}
-        for of_kind in (group[skips], group[~skips]):
+        for of_kind, alike in ((group[skips], frame[skipping]), (group[~skips], frame[~skipping])):
             telling = {*everywhere, *_varying(of_kind, OF_SKIP_CELLS)}
+            telling |= set(OF_LABELS) & set(_varying(alike, OF_SKIP_CELLS))
             names = [name for name in others if name in telling]
-            usual = {name: _most_common((of_kind if name in OF_SKIP_CELLS else group)[name]) for name in names}
+            usual = {}
+            for name in names:
+                near, far = (of_kind, alike) if name in OF_SKIP_CELLS else (group, frame)
+                usual[name] = _most_common((near if _varying(near, [name]) else far)[name])
             rows: list[dict[Any, Any]] = of_kind[["p_skip", "period", "budget_cost", *names]].to_dict("records")
             for row, trial, several in zip(of_kind.index, rows, costs[of_kind.index], strict=True):
                 cost = trial["budget_cost"] if several or trial["budget_cost"] else None

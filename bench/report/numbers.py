@@ -10,6 +10,8 @@ import math
 from decimal import Decimal
 
 NONE, INFINITE = "–", "∞"
+# In place of a mean over trials one of which ended ok without the number.
+NO_NUMBER = "no number"
 # Below and above these a number is written with an exponent.
 SMALL, LARGE = 1e-3, 1e7
 # Significant digits of a number whose spread is not known, and the most of any.

@@ -19,8 +19,9 @@ from bench.report.paper.article import article
 from bench.report.paper.claims.sections import write_claims
 from bench.report.paper.regenerated import write_tables
 from bench.report.speed.page import write_speed_tables
-from bench.report.tables.formats import to_long_latex, to_markdown
+from bench.report.tables.formats import escape_markdown, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
+from bench.report.tables.results import said_once, settings_said
 
 
 def write(
@@ -55,10 +56,12 @@ def _write_tables(folder: Path, content: Content) -> None:
     content.trials.drop(columns=list(LABELS)).to_csv(folder / "records.csv", index=False)
     content.table.drop(columns=list(LABELS)).to_csv(folder / "results.csv", index=False)
     markdown = to_markdown(content.text.varying.rename(columns=head))
+    markdown = "".join(f"{escape_markdown(line)}\n\n" for line in said_once(content.text)) + markdown
     (folder / "results.md").write_text(markdown, encoding="utf-8")
     caption = f"Sweep {sweep}: mean ± sample standard deviation over runs, on test data."
     if MIXED in set(content.table["company"]):
         caption += f" {MIXED_TIMES}"
+    caption = " ".join([caption, *settings_said(content.table, where="row")])
     latex = to_long_latex(printed(content.table), caption=caption, label=f"tab:{sweep}")
     (folder / "results.tex").write_text(latex, encoding="utf-8")
     write_comparison(folder, content.compared, sweep=sweep)

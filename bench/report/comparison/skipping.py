@@ -39,10 +39,11 @@ class Skipping:
         trials: one row a skipping trial with a plain cell of the same seed, framework and engine to compare with:
             `update_ratio`, `<time>_ratio` (to the plain cell's; empty where their conditions differ), `unlike` (in what
             they do) and `other_load` (whether what ran beside them is of that).
-        summary: one row a configuration and time: `update_ratio`, `trials`, `ratio` (geometric mean), `low` and `high`
-            (95 %, Student's t, from 5 trials on; the lowest and highest trial below) and `verdict`: *pays* where the
-            whole range lies below 1, *does not pay* where it lies above, *undecided* else, where one trial is all, and
-            where load leaves out as many trials as it leaves.
+        summary: one row a configuration and time, over the trials that are compared in it: how many (`trials`), their
+            mean `update_ratio`, `ratio` (geometric mean), `low` and `high` (95 %, Student's t, from 5 trials on; the
+            lowest and highest trial below) and `verdict`: *pays* where the whole range lies below 1, *does not pay*
+            where it lies above, *undecided* else, where one trial is all, and where load leaves out as many trials as
+            it leaves.
         alone: configurations that skip and have no plain cell beside them.
     """
 
@@ -92,8 +93,9 @@ def _summary(trials: pd.DataFrame) -> pd.DataFrame:
     naming = ["problem", "configuration", "cell", "framework", "engine", "implementation", "device"]
     for key, group in trials.groupby(naming, sort=False):
         for time in TIMES:
-            ratios = group[f"{time}_ratio"].to_numpy(float)
-            ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
+            measured = group[f"{time}_ratio"].to_numpy(float)
+            compared = group[np.isfinite(measured) & (measured > 0)]  # whose updates these times are to be held against
+            ratios = compared[f"{time}_ratio"].to_numpy(float)
             if not len(ratios):
                 continue
             low, high = float(ratios.min()), float(ratios.max())
@@ -103,7 +105,7 @@ def _summary(trials: pd.DataFrame) -> pd.DataFrame:
                 dict(zip(naming, key, strict=True))
                 | {
                     "time": time,
-                    "update_ratio": float(group["update_ratio"].mean()),
+                    "update_ratio": float(compared["update_ratio"].mean()),
                     "trials": len(ratios),
                     "ratio": float(np.exp(np.log(ratios).mean())),
                     "low": low,

@@ -14,7 +14,7 @@ from bench.report.comparison.null_pairs import NullComparison
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.skipping import TIMES, Skipping
 from bench.report.frames import rows_of
-from bench.report.names import evaluation_name, framework_name, metric_name, metric_unit
+from bench.report.names import evaluation_name, framework_name, many, metric_name, metric_unit
 from bench.report.numbers import NONE, number, signed
 
 NAMES = ["problem", "configuration", "left", "right"]
@@ -143,7 +143,11 @@ def _parting(row: dict[str, Any], side: str) -> str:
 
 
 def skipping_table(skipping: Skipping) -> pd.DataFrame:
-    """Times of trials that skip, against the plain cell's; one row a configuration, framework and engine."""
+    """Times of trials that skip, against the plain cell's; one row a configuration, framework and engine.
+
+    A row's trials and update ratio are those of the time that most trials were compared in; a time of others says of
+    how many it is, and how much these update.
+    """
     rows: list[dict[str, str]] = []
     if skipping.summary.empty:
         return pd.DataFrame(rows)
@@ -151,20 +155,30 @@ def skipping_table(skipping: Skipping) -> pd.DataFrame:
     for key, group in skipping.summary.groupby(naming, sort=False):
         problem, configuration, framework, engine, implementation = map(str, key)
         by_time = {row["time"]: row for row in rows_of(group)}
+        most = max(by_time.values(), key=lambda row: row["trials"])
         row = {
             "task": problem,
             "configuration": configuration,
             "framework": framework_name(framework),
             "engine": f"{engine} ({implementation})" if implementation not in ("", engine) else engine,
-            "trials": str(group["trials"].max()),
-            "update_ratio": number(100 * group["update_ratio"].iloc[0], digits=3),
+            "trials": str(most["trials"]),
+            "update_ratio": _updates(most),
         }
         for time, words in TIMES.items():
-            row[words] = _payment(by_time[time]) if time in by_time else NONE
+            row[words] = _payment(by_time[time], most) if time in by_time else NONE
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _payment(row: dict[str, Any]) -> str:
+def _updates(row: dict[str, Any]) -> str:
+    return number(100 * row["update_ratio"], digits=3)
+
+
+def _payment(row: dict[str, Any], most: dict[str, Any]) -> str:
     bounds = f" [{number(row['low'], digits=2)}, {number(row['high'], digits=2)}]" if row["trials"] > 1 else ""
-    return f"×{number(row['ratio'], digits=2)}{bounds} {row['verdict']}"
+    others = (
+        ""
+        if (row["trials"], row["update_ratio"]) == (most["trials"], most["update_ratio"])
+        else (f" ({many(row['trials'], 'trial')}, {_updates(row)} % of the updates)")
+    )
+    return f"×{number(row['ratio'], digits=2)}{bounds} {row['verdict']}{others}"

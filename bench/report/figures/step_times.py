@@ -13,6 +13,7 @@ from bench.report.company import ALONE, NOT_TOLD
 from bench.report.figures.parts import Part, parts
 from bench.report.figures.style import (
     FRAMEWORK_HATCHES,
+    LINE_HEIGHT,
     TITLE_LINE,
     Picture,
     cell_colours,
@@ -57,13 +58,15 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     drawn = data[data["label"].isin(part.labels)]
     frameworks = sorted(drawn["framework"].unique())
     names = list(map(wrapped, part.labels))
-    figure = new_figure(height=1.2 + len(names) * max(0.24 * max(2, len(frameworks)), label_height(names)))
+    mixed = _mixed(trials)
+    told = wrapped(mixed, width=TITLE_LINE)
+    bars = len(names) * max(0.24 * max(2, len(frameworks)), label_height(names))
+    figure = new_figure(height=1.2 + bars + LINE_HEIGHT * told.count("\n"))
     axes = figure.subplots()
     _draw_bars(axes, drawn, labels=list(part.labels), frameworks=frameworks, colours=colours)
     figure.suptitle(wrapped(part.title(problem), width=TITLE_LINE), fontsize=11)
-    mixed = _mixed(trials)
     axes.set_ylabel("")
-    words = "\n".join(filter(None, ("milliseconds of a training step (median)", mixed)))
+    words = "\n".join(filter(None, ("milliseconds of a training step (median)", told)))
     axes.set_xlabel(words, loc="right")  # from there it has the figure's whole width
     axes.set_yticks(range(len(names)), names)
     axes.margins(x=0.12)

@@ -15,7 +15,7 @@ MEANINGS = {
     "precision": "of the matrix products: float32, or their operands rounded to TF32 or bfloat16; all else is float32",
     "p_skip": "the random-skip baseline: each step is skipped with this probability",
     "period": "the periodic-skip baseline: the first step updates, then every period-th after it; 1 is every step",
-    "seeds": "trials behind a row; “2 of 3” where only two ended ok",
+    "seeds": "trials behind a row; “2 of 3” where only two ended ok, and behind a time where only two of these have it",
     "status": "ok, diverged (a loss or the quality stopped being finite), failed, timeout, or missing (no record yet)",
     "quality": "the metric on test data, at the evaluation that stands beside it; accuracies and precisions in percent",
     "metric": "what quality is; ↑ where higher is better, ↓ where lower is",

@@ -23,12 +23,12 @@ from bench.report.names import (
     metric_scale,
     metric_unit,
 )
-from bench.report.numbers import NONE, number
+from bench.report.numbers import number
 from bench.report.page.glossary import evaluation_words, glossary
 from bench.report.page.rendering import Details, PageTable, Section
 from bench.report.paper.claims.tables import counted
 from bench.report.paper.claims.verdicts import Verdict
-from bench.report.tables.results import ReadableTable
+from bench.report.tables.results import ReadableTable, said_once
 
 QUALITY_IS = "quality is of the evaluation that stands beside it"
 
@@ -51,7 +51,7 @@ def _best(problem: str, rows: pd.DataFrame, *, asked: pd.DataFrame) -> str:
     first = rows_of(rows)[0]
     metric, higher = str(first["quality_metric"]), bool(first["higher_is_better"])
     means = rows.groupby(["label", "framework"], sort=False).agg(
-        quality=("quality", "mean"),
+        quality=("quality", lambda each: each.mean(skipna=False)),  # no mean of the seeds that came to something
         update_ratio=("update_ratio", "mean"),
         updates=("updates", "mean"),
         seeds=("seed", "count"),
@@ -64,7 +64,8 @@ def _best(problem: str, rows: pd.DataFrame, *, asked: pd.DataFrame) -> str:
         solved = f"{sum(value is True for value in rows['solved'])} of {ended} solved the task"
         solved += f", {missing} not run" if missing else ""
     if ranked.empty:
-        return f"{problem}: no trial has a finite {metric_name(metric)}" + (f"; {solved}." if solved else ".")
+        some = "no configuration" if rows["quality"].notna().any() else "no trial"
+        return f"{problem}: {some} has a finite {metric_name(metric)}" + (f"; {solved}." if solved else ".")
     best = rows_of(ranked)[0]
     value = " ".join(filter(None, (number(metric_scale(metric) * best["quality"]), metric_unit(metric))))
     over = f", the mean of {many(best['seeds'], 'seed')}," if best["seeds"] > 1 else ""
@@ -134,12 +135,7 @@ def results(table: ReadableTable) -> Section:
     ]
     if MIXED in set(table.text["company"]):
         prose.append(MIXED_TIMES)
-    same = [f"{head(name)} {value}" for name, value in table.constant.items() if value != NONE]
-    without = [head(name) for name, value in table.constant.items() if value == NONE]
-    if same:
-        prose.append(f"The same in every row: {', '.join(same)}.")
-    if without:
-        prose.append(f"Without a value in every row: {', '.join(without)}.")
+    prose += said_once(table)
     return Section(
         title="Results",
         prose=prose,

@@ -22,6 +22,7 @@ from bench.report.paper.claims.tables import counted, said_framework, said_numbe
 from bench.report.paper.claims.verdicts import Verdict
 from bench.report.paper.latex import Latex, fill, table_line
 from bench.report.paper.tables import RegeneratedTable
+from bench.report.tables.results import settings_said
 
 # Of the comparison's columns, those that an article has room for, and their shares of the line.
 OUTCOMES = {
@@ -65,6 +66,7 @@ def article(content: Content) -> str:
         sweep=content.sweep,
         description=content.description,
         counts=_counts(trials),
+        settings=settings_said(content.table, where="trial"),
         named_frameworks=listed([framework_name(name) for name in sorted(trials["framework"].unique())]),
         tables=paper.tables,
         numbers=_numbers(paper.tables),

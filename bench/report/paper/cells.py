@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.frames import MISSING, STATUSES
-from bench.report.numbers import NONE, exponent
+from bench.report.numbers import NO_NUMBER, NONE, exponent
 from bench.report.paper.layout import PaperTable
 from bench.report.paper.measured import agrees
 from bench.report.paper.published import PublishedRow
@@ -72,7 +72,7 @@ def solved_text(row: Mapping[str, Any]) -> str:
 def _number_cells(row: Mapping[str, Any], name: str, *, decimals: int) -> list[str]:
     mean, deviation, difference = (row[f"{name}_{part}"] for part in ("mean", "std", "difference"))
     if pd.isna(mean) and row["runs"]:
-        return ["no number", NONE]
+        return [NO_NUMBER, NONE]
     return [_spread(mean, deviation, decimals=decimals), _signed(difference, decimals=decimals)]
 
 

@@ -18,7 +18,7 @@ from bench.report.names import SKIP, cell_name, configuration_name, cost_name, f
 from bench.report.paper.layout import PaperTable, paper_tables
 from bench.report.paper.models import model_name
 from bench.report.paper.protocol import described, setting_departures, subject
-from bench.report.paper.published import trials_of
+from bench.report.paper.published import stand_ins, trials_of
 from bench.report.paper.settings import phrase, trial_settings, varying_settings
 
 # Okabe and Ito's, in an order that stays apart in grey; dashes and markers tell lines apart without colour.
@@ -116,8 +116,7 @@ def _of_table(wanted: CurveFigure, table: PaperTable, trials: pd.DataFrame) -> p
 
 
 def _of_stand_in(wanted: CurveFigure, trials: pd.DataFrame) -> pd.DataFrame:
-    rows = trials[(trials["task"] == wanted.stand_in) & trials["cell"].isin(wanted.cells)]
-    rows = rows[(rows["p_skip"] == 0) & (rows["period"] == 1)]
+    rows = pd.concat([stand_ins(trials, task=wanted.stand_in, cell=cell) for cell in wanted.cells])
     names = [
         configuration_name(cell, cost_name(cost) if cell.startswith(SKIP) else "")
         for cell, cost in zip(rows["cell"], rows["budget_cost"], strict=True)
@@ -136,7 +135,8 @@ def _means(curves: pd.DataFrame, *, by: str) -> pd.DataFrame:
 
 
 def _draw(data: pd.DataFrame, *, by: str) -> Figure:
-    panels = list(data.groupby(["framework", "settings"], sort=True))
+    # Settings in the order of the trials, since as text 16 units would stand above 8.
+    panels = list(data.sort_values("framework", kind="stable").groupby(["framework", "settings"], sort=False))
     models = list(dict.fromkeys(data["model"]))
     figure = new_figure(height=2.2 * len(panels) + 0.5 + 0.2 * len(models))
     for axes, ((framework, settings), lines) in zip(

@@ -27,7 +27,9 @@ from bench.report.page.glossary import evaluation_words
 from bench.report.paper.layout import paper_tables
 from bench.report.paper.models import model_name
 from bench.report.paper.protocol import departures, described, subject
-from bench.report.paper.published import PublishedRow, trials_of
+from bench.report.paper.published import PublishedRow, stand_ins, trials_of
+from bench.report.paper.settings import phrase, trial_settings, varying_settings
+from impls.kinds import skip_cells
 
 SIGNALS, IMAGES = 3, 8
 # Images a line; those with more pixels a side than LARGE need room.
@@ -95,10 +97,10 @@ def _candidates(wanted: GateFigure, trials: pd.DataFrame) -> Iterator[Candidate]
     for row in rows:
         words = "" if row is rows[0] else f"{own} is the paper's; this sweep has no sequences of it"
         yield Candidate(model=_words(wanted, row), words=words, trials=trials_of(row, trials))
-    learned = trials[(trials["task"] == wanted.stand_in) & trials["cell"].str.startswith("skip_")]
-    for cell, of_cell in sorted(learned.groupby("cell"), reverse=True):
+    for cell in sorted(skip_cells(), reverse=True):
+        of_cell = stand_ins(trials, task=wanted.stand_in, cell=cell)
         for cost in sorted(of_cell["budget_cost"].unique()):
-            name = configuration_name(str(cell), cost_name(cost))
+            name = configuration_name(cell, cost_name(cost))
             yield Candidate(model=name, words=wanted.stand_in_words, trials=of_cell[of_cell["budget_cost"] == cost])
 
 
@@ -130,7 +132,9 @@ def _picture(wanted: GateFigure, candidate: Candidate, found: list[tuple[dict[st
     rows = [row for row, _ in found]
     departed = described(departures(table, pd.DataFrame(rows))) if rows[0]["task"] == table.task else ""
     sides = " and ".join(dict.fromkeys(f"{examples.side} × {examples.side}" for _, examples in found))
-    seeds = ", ".join(f"seed {row['seed']} in {framework_name(row['framework'])}" for row in rows)
+    seeds = ", ".join(
+        f"seed {row['seed']} in {framework_name(row['framework'])}{_apart(row, candidate)}" for row in rows
+    )
     look = "with a blank edge" if images else "open"
     parts = [
         f"Figure {wanted.number}: test sequences of {candidate.model}; used {kind} red and filled, skipped ones blue "
@@ -153,6 +157,14 @@ def _picture(wanted: GateFigure, candidate: Candidate, found: list[tuple[dict[st
         data=data,
         about=topics(pd.DataFrame(rows)),
     )
+
+
+def _apart(row: dict[str, Any], candidate: Candidate) -> str:
+    """What sets a run apart from others of its model, such as ` (64 units)`; empty where the model is all there is."""
+    settings = trial_settings(row)
+    naming = varying_settings([trial_settings(other) for other in rows_of(candidate.trials)])
+    told = ", ".join(phrase(name, settings[name]) for name in naming if name in settings)
+    return f" ({told})" if told else ""
 
 
 def _shown(examples: Examples) -> int:

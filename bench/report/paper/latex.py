@@ -15,11 +15,6 @@ from bench.report.tables.formats import escape_latex
 
 # Numbers such as 1.33e6 and 1e-5, but not inside of words.
 POWER = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)e(-?\d+)(?!\w)")
-WORDS = {
-    "≠": r"$\neq$", "≤": r"$\leq$", "≥": r"$\geq$", "β": r"$\beta$", "…": r"\ldots{}", "“": "``", "”": "''", "’": "'",
-}  # fmt: skip
-# What LaTeX's own fonts print as it stands: Western European letters.
-LETTERS = 0x17F
 # Shares of the line for model, source and runs; a table of two lengths has less for them.
 WIDTHS, WIDE_WIDTHS = (0.2, 0.13, 0.09), (0.135, 0.09, 0.06)
 
@@ -29,18 +24,10 @@ class Latex(str):
 
 
 def typeset(text: object) -> Latex:
-    """Any value as LaTeX: symbols escaped, powers of ten as such, letters of other scripts by their code."""
+    """Any value as LaTeX: escaped as every table is, with powers of ten and the random skip as formulas."""
     if isinstance(text, Latex):
         return text
-    escaped = "".join(_character(character) for character in str(text))
-    return Latex(POWER.sub(_power, escaped).replace(r"p\_skip", r"$p_\mathrm{skip}$"))
-
-
-def _character(character: str) -> str:
-    escaped = WORDS.get(character) or escape_latex(character)
-    if escaped == character and ord(character) > LETTERS:
-        return f"[U+{ord(character):04X}]"
-    return escaped
+    return Latex(POWER.sub(_power, escape_latex(str(text))).replace(r"p\_skip", r"$p_\mathrm{skip}$"))
 
 
 def _power(match: re.Match[str]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bench.plan.trial import Trial
+from impls.kinds import skip_cells
 
 PAPER = "paper"
 # Tables that have rows of one cell and cost at two lengths.
@@ -25,6 +26,7 @@ BY_LENGTH = (4, 5)
 FREE = (
     "task", "options", "cell", "units", "framework", "engine", "device", "seed", "budget_cost", "p_skip", "protocol",
 )  # fmt: skip
+# The paper's value of every other field.
 PLAIN = {name: field.default for name, field in Trial.model_fields.items() if name not in FREE}
 
 
@@ -97,6 +99,12 @@ def trials_with(trials: pd.DataFrame, **fields: Any) -> pd.DataFrame:
     for name, value in (PLAIN | fields).items():
         fits &= (trials[name] == value).to_numpy()
     return trials[fits]
+
+
+def stand_ins(trials: pd.DataFrame, *, task: str, cell: str) -> pd.DataFrame:
+    """The trials of another task that may stand in for a table's: a cell as the paper has it, at any λ if it skips."""
+    own = trials_with(trials, task=task, cell=cell, p_skip=0.0)
+    return own if cell in skip_cells() else own[own["budget_cost"] == 0]
 
 
 def _row(content: dict[str, str]) -> PublishedRow:

@@ -11,6 +11,7 @@ from bench.report.frames import option_text, options_of
 from bench.report.names import plain
 from bench.report.page.glossary import evaluation_words
 from bench.report.paper.layout import PaperTable
+from bench.report.paper.published import PLAIN
 
 # How a setting is told, around its value; a setting without an entry is told by its name.
 PHRASES = {
@@ -48,12 +49,16 @@ LENGTHS = {"protocol.steps": "training", "protocol.epochs": "training", "protoco
 
 
 def trial_settings(trial: Mapping[str, Any]) -> dict[str, str]:
-    """Every setting of a trial (a frame's row) as text, by name: the data, the size, the training, who computes."""
+    """Every setting of a trial (a frame's row) as text, by name: the data, the size, the training, who computes.
+
+    What names a row (the cell, λ, the random skip) is none; the cell's other fields are the paper's in every row.
+    """
     options: dict[str, str] = {f"option.{name}": value for name, value in options_of(trial["options"]).items()}
     protocol = {name: trial[name] for name in map(str, trial) if name.startswith("protocol.")}
     settings = {"length": f"{trial['length']:,}"} | options | {"units": trial["units"].replace("x", " × ")}
     settings |= _training(protocol)
-    settings |= {name: str(trial[name]) for name in ("engine", "device", "precision", "reported")}
+    settings |= {name: str(trial[name]) for name in ("engine", "device", "reported")}
+    settings |= {name: plain(trial[name]) for name in PLAIN}
     return _worded(settings)
 
 

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from bench.report.numbers import NO_NUMBER, NONE
+
 # Such as 0.12, +3.4e-7, 0.95 ± 0.02, 1,234, 2 of 3, 0.1 [0.05, 0.2], 0.3; 0.1, 12 %, ∞, and ratios: ×1.1; ×0.9, or
 # ×0.5 pays. An id that begins with digits is none.
 SIZE = r"(\d[\d,]*(\.\d+)?(e-?\d+)?|∞)"
 NUMBER = re.compile(rf"×{SIZE}([ ;].*)?|[+−-]?{SIZE}( (%|±|of|†|\[|\().*|;.*)?")
-NOTHING = ("", "–")
+NOTHING = ("", NONE, NO_NUMBER)
 
 
 def numeric_columns(text: pd.DataFrame) -> list[bool]:
-    """Of each column, whether all its cells are numbers, or dashes where there is none."""
+    """Of each column, whether all its cells are numbers, or say that there is none."""
     columns = [text.iloc[:, position].astype(str).tolist() for position in range(len(text.columns))]
     told = [[cell for cell in column if cell not in NOTHING] for column in columns]
     return [bool(cells) and all(NUMBER.fullmatch(cell) for cell in cells) for cells in told]
@@ -50,13 +52,22 @@ LATEX_SYMBOLS = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
     "λ": r"$\lambda$", "–": "--", "−": "$-$", "×": r"$\times$", "†": r"$\dagger$", "∞": r"$\infty$", "Δ": r"$\Delta$",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "≠": r"$\neq$", "≤": r"$\leq$", "≥": r"$\geq$", "β": r"$\beta$", "…": r"\ldots{}", "“": "``", "”": "''", "’": "'",
     "[": "{[}", "]": "{]}", "*": "{*}",  # these mean something behind a row's end
 }  # fmt: skip
+# What LaTeX's own fonts print as it stands: Western European letters.
+LETTERS = 0x17F
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX typesets as it stands, in one line."""
-    return "".join(LATEX_SYMBOLS.get(character, character) for character in one_line(text))
+    """Text that LaTeX typesets as it stands, in one line; letters of other scripts by their code."""
+    return "".join(map(_latex, one_line(text)))
+
+
+def _latex(character: str) -> str:
+    if character in LATEX_SYMBOLS:
+        return LATEX_SYMBOLS[character]
+    return character if ord(character) <= LETTERS else f"{{[}}U+{ord(character):04X}{{]}}"
 
 
 def to_latex(text: pd.DataFrame, *, caption: str, label: str) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from bench.report.frames import rows_of
@@ -15,8 +12,8 @@ from bench.report.names import (
     metric_head,
     metric_scale,
 )
-from bench.report.numbers import NONE, spread
-from bench.report.tables.results import solved_text, status_text, time_mark
+from bench.report.numbers import NONE
+from bench.report.tables.results import mean_text, solved_text, status_text
 
 
 def printed(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -49,20 +46,15 @@ def _of_problem(rows: pd.DataFrame) -> pd.DataFrame:
                 "configuration": row["label"],
                 "framework": framework_name(row["framework"]),
                 "runs": str(row["seeds"]) if ended else status_text(row),
-                "quality": spread(quality * row["quality_mean"], quality * row["quality_std"]),
+                "quality": mean_text(row, "quality", scale=quality),
                 "solved": solved_text(row),
-                "updates": spread(scale * row[f"{updates}_mean"], scale * row[f"{updates}_std"]),
+                "updates": mean_text(row, updates, scale=scale),
                 "FLOPs": _mean(row["flops_per_sequence_mean"]),
-                "step (ms)": _time(row, "step_milliseconds"),
-                "as reported (ms)": _time(row, "reported_step_milliseconds"),
+                "step (ms)": mean_text(row, "step_milliseconds"),
+                "as reported (ms)": mean_text(row, "reported_step_milliseconds"),
             }
         )
     return pd.DataFrame(lines)
-
-
-def _time(row: Mapping[str, Any], measure: str) -> str:
-    text = spread(row[f"{measure}_mean"], row[f"{measure}_std"])
-    return text if text == NONE else text + time_mark(row)
 
 
 def _mean(value: float) -> str:

@@ -9,7 +9,7 @@ import pytest
 from bench import report
 from bench.report import writing
 from bench.report.figures.style import Picture
-from tests.bench.report.stored import SWEEP, Stored, write_stored
+from tests.bench.report.stored import SWEEP, Stored, check_nothing_runs_out, write_stored
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +19,14 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 
 @pytest.fixture
 def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are laid out, as for every report, but not written in each format, which is most of its time."""
+    """Figures are laid out, as for every report, but not written in each format, which is most of its time.
+
+    Nothing runs out of any of them.
+    """
 
     def lay_out(picture: Picture, *, folder: Path) -> None:
         picture.figure.draw_without_rendering()
+        check_nothing_runs_out(picture)
         folder.mkdir(exist_ok=True)
         (folder / f"{picture.name}.svg").write_text("<svg/>")
         for ending in ("png", "pdf", "csv"):

@@ -13,6 +13,7 @@ from bench.plan.trial import Trial, build_trial
 from bench.records.listing import Listing, write_listing
 from bench.records.record import Record, identity
 from bench.records.store import Store, write_arrays, write_curve
+from bench.report.figures.style import Picture
 
 SWEEP = "stored"
 ENVIRONMENT = {
@@ -103,6 +104,13 @@ def write_stored(results: Path) -> Stored:
 def list_sweep(results: Path, trials: Iterable[Trial]) -> None:
     """What a run of the sweep leaves beside its records."""
     write_listing(results, Listing(sweep=SWEEP, trials=tuple(trial.id for trial in trials)))
+
+
+def check_nothing_runs_out(picture: Picture) -> None:
+    """Asserts that all that a laid-out figure holds, its labels too, lies inside of it."""
+    box, page = picture.figure.get_tightbbox(), picture.figure.get_size_inches()
+    assert min(box.x0, box.y0) >= 0, picture.name
+    assert max(box.x1 - page[0], box.y1 - page[1]) <= 0, picture.name
 
 
 def write_run(store: Store, record: Record) -> None:

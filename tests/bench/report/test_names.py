@@ -53,6 +53,14 @@ def test_another_data_set_of_a_task_is_called_by_its_own_name() -> None:
     assert problem_names([("mine", {"variant": "mnist"}, 3)]) == ["mine, T = 3"]
 
 
+def test_units_stand_in_the_order_of_their_numbers() -> None:
+    """Not of their digits, by which 110 units would stand first and a stack of 64 and 32 before 8."""
+    sizes = ([64, 32], 110, 8, 16, [8, 8], [8])
+    frame = trials_frame([made(units=units, seed=seed) for seed, units in enumerate(sizes)])
+    assert frame["units"].tolist() == ["8", "8", "8x8", "16", "64x32", "110"]
+    assert "units_order" not in frame
+
+
 def test_a_configuration_tells_its_cost_and_what_varies() -> None:
     assert labels(made(budget_cost=1e-5)) == ["Skip LSTM, λ = 1e-5"]
     assert labels(made()) == ["Skip LSTM"]

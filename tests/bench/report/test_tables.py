@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 import subprocess
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from bench.plan.trial import build_trial
+from bench.records.record import Record
 from bench.report.company import MIXED_TIMES
+from bench.report.comparison.paired_differences import compare
 from bench.report.figures import step_times
+from bench.report.figures.style import Picture, house_style
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from bench.report.numbers import exact, number, signed, spread
 from bench.report.page import sections
+from bench.report.paper.latex import typeset
 from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
-from bench.report.tables.results import aggregate, readable
-from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
+from bench.report.tables.results import aggregate, readable, said_once, settings_said
+from tests.bench.report.stored import ENVIRONMENT, check_nothing_runs_out, ok_record, trial
 
 
 @pytest.fixture(scope="module")
 def table(stored) -> pd.DataFrame:
     return aggregate(sweep_frame(read_records("stored", results=stored.results), trials=stored.trials))
+
+
+def said_under(picture: Picture) -> str:
+    """What stands under a figure's axis, in one line."""
+    return " ".join(picture.figure.axes[0].get_xlabel().split())
 
 
 def row_of(table: pd.DataFrame, **where: str) -> pd.Series:
@@ -85,6 +96,48 @@ def test_a_precision_is_told_where_it_varies():
     assert trials_frame([made("float32")])["label"].tolist() == ["LSTM"]
 
 
+def made(**fields: Any) -> Record:
+    content = {"task": "adding", "cell": "skip_lstm", "framework": "pytorch", "units": 8, **fields}
+    return ok_record(build_trial(content, where="test"), quality=0.1, update_ratio=0.5)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_all_trials_share_and_is_no_default_is_said_once(seeds: int):
+    """With the whole protocol; a field at its default is not."""
+    odd = {"precision": "bfloat16", "gate": "bernoulli", "layer_norm": True, "update_bias": 5.0}
+    cells = ("skip_gru", "skip_lstm")[:seeds]
+    frame = trials_frame([made(**odd, cell=cell, protocol={"learning_rate": 0.5, "steps": 20}) for cell in cells])
+    table = aggregate(frame)
+    (same, *_) = said_once(readable(table))
+    for words in (same, *settings_said(table, where="row")):
+        assert words.startswith("The same in every row: ")
+        for fact in (
+            "precision: bfloat16", "gate: bernoulli", "layer norm: yes", "update bias: 5", "learning rate: 0.5",
+            "steps: 20", "batch size: 256", "learning rate schedule: constant", "dropout: 0", "clip norm: 1",
+        ):  # fmt: skip
+            assert fact in words
+        assert not {"forget bias", "activation", "epochs", "–"} & set(re.split("[:,] ", words))
+    assert not {"precision", "learning_rate"} & set(readable(table).varying)
+    assert same in sections.results(readable(table)).prose
+
+
+def test_what_differs_between_problems_alone_has_a_column_and_is_in_labels_or_said_of_the_problem():
+    frame = trials_frame(
+        made(options={"length": length}, precision=precision, device="cuda", protocol={"steps": steps})
+        for length, precision, steps in ((10, "tf32", 20), (20, "float32", 40))
+    )
+    assert frame["label"].tolist() == ["Skip LSTM, precision = tf32", "Skip LSTM, precision = float32"]
+    table = aggregate(frame)
+    shown = readable(table).varying
+    assert (shown["precision"].tolist(), shown["steps"].tolist()) == (["tf32", "float32"], ["20", "40"])
+    (same, *of_problems) = settings_said(table, where="trial")
+    assert same.startswith("The same in every trial: units: 8, engine: fast, device: cuda, budget: cost per sample, ")
+    assert of_problems == [
+        "The same in every trial of adding problem, T = 10: precision: tf32, steps: 20.",
+        "The same in every trial of adding problem, T = 20: precision: float32, steps: 40.",
+    ]
+
+
 def test_one_seed_has_no_deviation(table):
     assert pd.isna(row_of(table, task="digits", cell="skip_gru", framework="pytorch")["quality_std"])
 
@@ -100,6 +153,44 @@ def test_holes_are_counted_and_left_out_of_means(table):
     missing = row_of(table, task="digits", cell="lstm", framework="tensorflow")
     assert (missing["seeds"], missing["ok"], missing["missing"]) == (1, 0, 1)
     assert pd.isna(missing["quality_mean"])
+
+
+def test_a_time_that_only_some_trials_have_tells_of_how_many_it_is():
+    """Older records lack what is timed since."""
+    frame = trials_frame(
+        ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, reported_step_milliseconds=time)
+        for seed, time in enumerate((None, None, None, 7.0, 8.0))
+    )
+    table = aggregate(frame)
+    assert (table["reported_step_milliseconds_trials"].item(), table["ok"].item()) == (2, 5)
+    row = readable(table).text.iloc[0]
+    assert (row["seeds"], row["reported_step_milliseconds"]) == ("5", "7.50 ± 0.71 (2 of 5)")
+    assert row["step_milliseconds"] == "8 ± 0"
+    assert row["inference_milliseconds"] == "–"
+    (group,) = printed(table).values()
+    assert group["as reported (ms)"].tolist() == ["7.50 ± 0.71 (2 of 5)"]
+    assert numeric_columns(group[["as reported (ms)"]]) == [True]
+
+
+def test_a_trial_without_an_outcome_leaves_its_row_without_a_mean():
+    """As in the paper's tables: the mean of the others would hide it."""
+    frame = trials_frame(
+        ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=quality)
+        for seed, quality in enumerate((0.1, 0.2, float("nan")))
+    )
+    table = aggregate(frame)
+    assert pd.isna(table["quality_mean"].item())
+    assert readable(table).text["quality"].tolist() == ["no number"]
+    assert readable(table).text["updates"].tolist() == ["10 ± 0"]
+    (group,) = printed(table).values()
+    assert group["quality"].tolist() == ["no number"]
+    assert numeric_columns(pd.DataFrame({"quality": ["0.1 ± 0.2", "no number"]})) == [True]
+    (best,) = [
+        point
+        for point in sections.summary(frame, compare(frame, apart="framework"), verdicts=()).points
+        if "adding" in point
+    ]
+    assert best.startswith("adding problem, T = 10: no configuration has a finite mean squared error")
 
 
 def test_readable_table_shows_statuses_directions_and_dashes(table):
@@ -142,10 +233,18 @@ def test_latex_is_escaped_and_balanced(table):
 
 @pytest.mark.parametrize(
     ("text", "escaped"),
-    [("a_b & 5 %", r"a\_b \& 5 \%"), ("λ ± ↑", r"$\lambda$ $\pm$ $\uparrow$"), ("\\{", r"\textbackslash{}\{")],
+    [
+        ("a_b & 5 %", r"a\_b \& 5 \%"),
+        ("λ ± ↑", r"$\lambda$ $\pm$ $\uparrow$"),
+        ("\\{", r"\textbackslash{}\{"),
+        ("β ≥ 1 ≠ ≤ …", r"$\beta$ $\geq$ 1 $\neq$ $\leq$ \ldots{}"),
+        ("“no number”, the framework’s", "``no number'', the framework's"),
+        ("Giró 数 🙂", "Giró {[}U+6570{]} {[}U+1F642{]}"),
+    ],
 )
 def test_escape_latex(text, escaped):
-    assert escape_latex(text) == escaped
+    """What its fonts have, in words that LaTeX knows; a table of an article is escaped by the same function."""
+    assert escape_latex(text) == typeset(text) == escaped
 
 
 @pytest.mark.parametrize(
@@ -249,7 +348,7 @@ def test_a_mean_over_unlike_machines_is_marked_and_its_bars_say_so():
     alike, unlike = of_machines("fast", "fast"), of_machines("fast", "slow")
     assert readable(aggregate(alike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71"]
     assert readable(aggregate(unlike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71 †"]
-    words = [step_times.step_times(frame)[0].figure.axes[0].get_xlabel() for frame in (alike, unlike)]
+    words = [said_under(step_times.step_times(frame)[0]) for frame in (alike, unlike)]
     assert ["on unlike machines, so bars are not to be compared" in each for each in words] == [False, True]
 
 
@@ -261,7 +360,24 @@ def test_bars_of_trials_beside_different_numbers_of_others_say_that_they_do_not_
     ]
     (picture,) = step_times.step_times(trials_frame(records))
     words = "beside 1 to 3 other trials, so bars are not to be compared"
-    assert (words in picture.caption, words in picture.figure.axes[0].get_xlabel()) == (told, told)
+    assert (words in picture.caption, words in said_under(picture)) == (told, told)
+
+
+def test_the_longest_warning_under_bars_lies_inside_of_its_figure():
+    """Trials beside one and beside fifteen others, on two machines: all that can be said of them."""
+    records = [
+        ok_record(trial("adding", cell, "pytorch", seed=seed), quality=0.1, beside=beside).model_copy(
+            update={"environment": {"processor": f"processor {seed}"}}
+        )
+        for cell in ("lstm", "skip_lstm")
+        for seed, beside in enumerate((1, 15))
+    ]
+    with house_style():
+        (picture,) = step_times.step_times(trials_frame(records))
+        words = "beside 1 to 15 other trials and on unlike machines, so bars are not to be compared"
+        assert words in said_under(picture)
+        picture.figure.draw_without_rendering()
+        check_nothing_runs_out(picture)
 
 
 def test_memory_that_is_shown_alike_is_told_once():

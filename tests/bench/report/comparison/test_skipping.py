@@ -68,6 +68,30 @@ def test_the_few_trials_that_load_leaves_decide_nothing(apart: int, verdict: str
     assert set(skipping_against_plain(trials_frame(records)).summary["verdict"]) == {verdict}
 
 
+def test_a_time_stands_beside_the_updates_of_the_trials_that_it_was_taken_of():
+    """Of three skipping trials one is timed against a plain cell, and one more in inference alone."""
+    records = [timed("lstm", seed=seed, beside=0) for seed in range(3)]
+    records[1] = timed("lstm", seed=1, beside=0, step_milliseconds=None)
+    records += [
+        timed("skip_lstm", seed=seed, beside=0 if seed < 2 else 1, milliseconds=5, update_ratio=ratio)
+        for seed, ratio in enumerate((0.9, 0.5, 0.1))
+    ]
+    found = skipping_against_plain(trials_frame(records))
+    summary = found.summary.set_index("time")
+    assert summary.loc["step_milliseconds", ["trials", "update_ratio"]].tolist() == pytest.approx([1, 0.9])
+    assert summary.loc["inference_milliseconds", ["trials", "update_ratio"]].tolist() == pytest.approx([2, 0.7])
+    (row,) = skipping_table(found).to_dict("records")
+    assert (row["trials"], row["update_ratio"]) == ("2", "70")
+    assert row["inference"] == "×0.50 [0.50, 0.50] pays"
+    assert row["training step"] == "×0.50 undecided (1 trial, 90 % of the updates)"
+    (sentence, *_) = payment(found)
+    assert sentence.endswith("(×0.50 the time at 90 % of the updates).")
+    (picture,) = time_against_updates(found)
+    drawn = {axes.get_title(): axes.lines[-1].get_xdata()[0] for axes in picture.figure.axes}
+    assert drawn["training step"] == pytest.approx(0.9)
+    assert drawn["inference"] == pytest.approx(0.7)
+
+
 def test_random_skips_are_timed_too():
     skipping = trial("adding", "lstm", "pytorch").model_copy(update={"p_skip": 0.5})
     found = skipping_against_plain(

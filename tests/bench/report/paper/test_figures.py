@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,8 +89,8 @@ def test_configurations_and_frameworks_have_panels_of_their_own(store: Store):
         ("pytorch", "8 units"): 0.2, ("pytorch", "16 units"): 0.8, ("tensorflow", "16 units"): 0.5,
     }  # fmt: skip
     titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
-    assert titles == ["PyTorch, 16 units", "PyTorch, 8 units", "TensorFlow, 16 units"]
-    assert "16 and 8 units instead of 110" in picture.caption
+    assert titles == ["PyTorch, 8 units", "PyTorch, 16 units", "TensorFlow, 16 units"]
+    assert "8 and 16 units instead of 110" in picture.caption
 
 
 def test_an_evaluation_that_one_run_lacks_is_in_no_mean(store: Store):
@@ -111,6 +112,50 @@ def test_digits_stand_in_for_mnist_and_are_named(store: Store):
     picture = only(curve_figures(trials_frame(records), store=store))
     assert picture.data["model"].tolist() == ["GRU", "Skip GRU, λ = 0.001"]
     assert "scikit-learn's digits (8 × 8) in place of MNIST" in picture.caption
+
+
+# A field by which a trial is no longer the paper's cell, with a value that is not the paper's.
+ABLATIONS = pytest.mark.parametrize(
+    "ablated",
+    [
+        {"layer_norm": True}, {"update_bias": 0.0}, {"initial_state": "zeros"}, {"gate": "bernoulli"},
+        {"budget": "l1", "budget_target": 9.0}, {"activation": "relu"}, {"forget_bias": 0.0}, {"precision": "bfloat16"},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)  # fmt: skip
+
+
+@ABLATIONS
+def test_an_ablation_is_no_run_of_a_stand_in_s_line(store: Store, ablated: dict[str, Any]):
+    skip = {"cell": "skip_gru", "budget_cost": 1e-3}
+    records = [with_curve(store, made("digits", **fields), [0.9]) for fields in ({"cell": "gru"}, skip)]
+    records += [with_curve(store, made("digits", **skip, **ablated), [0.2])]
+    data = only(curve_figures(trials_frame(records), store=store)).data.set_index("model")
+    assert data["runs"].to_dict() == {"GRU": 1, "Skip GRU, λ = 0.001": 1}
+    assert data["quality_mean"].to_dict() == {"GRU": 0.9, "Skip GRU, λ = 0.001": 0.9}
+
+
+def test_other_units_of_a_stand_in_have_a_panel_of_their_own(store: Store):
+    records = [with_curve(store, made("digits", "gru", units=units), [units / 100]) for units in (8, 16)]
+    data = only(curve_figures(trials_frame(records), store=store)).data
+    assert data.set_index("settings")["quality_mean"].to_dict() == {"8 units": 0.08, "16 units": 0.16}
+
+
+@ABLATIONS
+def test_an_ablation_is_not_drawn_as_the_plain_skip_cell(store: Store, ablated: dict[str, Any]):
+    kept, skipped = [1.0] * 64, [1.0] + [0.0] * 63
+    odd = with_gates(store, made("digits", "skip_lstm", **ablated), skipped)
+    assert gate_figures(trials_frame([odd]), store=store) == []
+    plain = with_gates(store, made("digits", "skip_lstm", seed=1), kept)
+    picture = only(gate_figures(trials_frame([odd, plain]), store=store))
+    assert picture.data["used"].all()
+    assert "seed 1 in PyTorch." in picture.caption
+
+
+def test_a_drawn_run_says_what_sets_it_apart_from_others_of_its_model(store: Store):
+    records = [with_gates(store, made("digits", "skip_lstm", units=units), [1.0] * 64) for units in (8, 16)]
+    caption = only(gate_figures(trials_frame(records), store=store)).caption
+    assert "seed 0 in PyTorch (8 units)" in caption
 
 
 def test_figure_4_has_the_lstm_and_skip_lstm_at_each_cost(store: Store):

@@ -17,7 +17,7 @@ from tests.bench.report.paper.runs import made, run, table_of
         ("b5d5ff725c1ace7f", "b5d5ff725c1ace7f"),
         ("a_b & 5 % ≠ {x}", r"a\_b \& 5 \% $\neq$ \{x\}"),
         ("Giró-i-Nieto", "Giró-i-Nieto"),
-        ("数", "[U+6570]"),
+        ("数", "{[}U+6570{]}"),
         (Latex(r"\LaTeX"), r"\LaTeX"),
     ],
 )
