@@ -14,6 +14,7 @@ import pytest
 
 from bench.plan import sweep as sweeps
 from bench.records.store import Store, write_arrays, write_curve
+from bench.report.comparison.comparisons import null_of
 from bench.report.frames import trials_frame
 from bench.report.paper.claims import verdicts
 from bench.report.paper.claims.catalogue import Claim, claims
@@ -510,16 +511,55 @@ def test_pairs_of_other_parameters_or_batches_are_no_pairs():
     assert verdict("pairs-equal", frame).verdict == "not run"
 
 
+def test_pairs_without_checksums_are_no_pairs():
+    """Of nothing that is not told it is known that it is equal."""
+    frame = twins(across=0.01, null=0.01).assign(parameters_checksum="", batches_checksum="")
+    found = verdict("pairs-equal", frame)
+    assert (found.verdict, found.findings[0].reason) == (
+        "not run", "no seed has four trials that are pairs, both frameworks on both engines, with quality to compare"
+    )  # fmt: skip
+
+
 def test_what_frameworks_change_is_told_seed_by_seed():
+    """In margins of accuracy, which are a hundredth."""
     frame = twins(across=0.01, null=0.004)
-    (found,) = paired_differences(frame, measure="quality")
+    (found,) = paired_differences(null_of(frame), frame, measure="quality")
     seeds = range(frame["seed"].nunique())
-    assert sorted(map(abs, found.differences)) == pytest.approx([0.01 * (1 + 0.1 * seed) for seed in seeds])
-    assert sorted(map(abs, found.null)) == pytest.approx([0.004 * (1 + 0.1 * seed) for seed in seeds])
+    assert sorted(map(abs, found.differences)) == pytest.approx([1.0 * (1 + 0.1 * seed) for seed in seeds])
+    assert sorted(map(abs, found.null)) == pytest.approx([0.4 * (1 + 0.1 * seed) for seed in seeds])
+    assert found.asked == len(found.null)
+
+
+def test_native_layers_beside_the_engines_change_no_claim():
+    """Whatever they come to: a claim and the comparison count the same trials."""
+    frame = twins(across=0.01, null=0.01)
+    native = frame[frame["engine"] == "fast"].assign(engine="native", quality=0.1 * frame["seed"])
+    native["pair_id"] += ", native"
+    beside = pd.concat([frame, native], ignore_index=True)
+    assert list(paired_differences(null_of(beside), beside, measure="quality")) == list(
+        paired_differences(null_of(frame), frame, measure="quality")
+    )
+
+
+def test_seeds_that_lack_a_pair_are_told():
+    frame = twins(across=0.01, null=0.01)
+    gone = (frame["seed"] == 2) & (frame["framework"] == "pytorch") & (frame["engine"] == "fast")
+    found = verdict("pairs-equal", frame.assign(status=frame["status"].mask(gone, "failed")))
+    assert found.verdict == "inconclusive"
+    assert found.findings[0].reason == "3 seeds, 4 needed; 1 of 4 seeds lack one of the four pairs"
+
+
+def test_a_pair_without_a_number_decides_nothing():
+    frame = twins(across=0.01, null=0.01)
+    gone = (frame["seed"] == 2) & (frame["framework"] == "pytorch") & (frame["engine"] == "fast")
+    found = verdict("pairs-equal", frame.assign(quality=frame["quality"].mask(gone, np.nan)))
+    assert found.verdict == "inconclusive"
+    assert found.findings[0].reason == "a pair has no finite quality"
 
 
 def test_the_updates_of_a_plain_cell_are_given_and_compared_with_nothing():
-    assert list(paired_differences(twins(across=0.01, null=0.01), measure="update_ratio")) == []
+    frame = twins(across=0.01, null=0.01)
+    assert list(paired_differences(null_of(frame), frame, measure="update_ratio")) == []
 
 
 @pytest.mark.parametrize(("refuted", "expected"), [(0.0124, "not reproduced"), (0.0126, "inconclusive")])

@@ -106,6 +106,11 @@ class Claim(_Frozen):
     scope: Literal["all", "any"] = "all"
     criteria: tuple[Criterion, ...] = Field(alias="criterion", min_length=1)
 
+    @property
+    def across(self) -> tuple[Criterion, ...]:
+        """The criteria that compare frameworks with each other, which name no rows."""
+        return tuple(criterion for criterion in self.criteria if not criterion.cases)
+
 
 @cache
 def claims() -> tuple[Claim, ...]:

@@ -11,6 +11,7 @@ import pandas as pd
 from bench.records.record import FINISHED
 from bench.records.store import Store
 from bench.report.comparison.conditions import of_like_conditions
+from bench.report.comparison.null_pairs import NullComparison
 from bench.report.frames import MISSING
 from bench.report.paper.claims.catalogue import Claim, Criterion, Row
 from bench.report.paper.claims.criteria import OF_ONE, evidence_of, published_value, samples_of, seeds_in, troubled
@@ -117,29 +118,29 @@ def _case(
     return _at_equal_updates(replace(finding, can_show=True, can_refute=True), trials, store=store)
 
 
-def pair_findings(claim: Claim, criterion: Criterion, frame: pd.DataFrame, both: str) -> Iterator[Finding]:
-    """Every configuration that two frameworks and two engines ran; one finding that there is none."""
-    some = False
-    for found in paired_differences(frame, measure=criterion.measure):
-        if found.differences and found.null:
-            some = True
-            yield _pair(claim, criterion, found, both)
-    if not some:
-        reason = "no configuration ran in two frameworks and, beside them, in two engines"
-        yield Finding(criterion=criterion, rows=(), framework=both, verdict=NOT_RUN, reason=reason)
+def pair_findings(
+    claim: Claim, criterion: Criterion, null: NullComparison, frame: pd.DataFrame, both: str
+) -> Iterator[Finding]:
+    """Every configuration with a seed whose four trials are pairs; one finding that there is none."""
+    found = [_pair(claim, criterion, one, both) for one in paired_differences(null, frame, measure=criterion.measure)]
+    words = criterion.measure.replace("_", " ")
+    reason = f"no seed has four trials that are pairs, both frameworks on both engines, with {words} to compare"
+    yield from found or [Finding(criterion=criterion, rows=(), framework=both, verdict=NOT_RUN, reason=reason)]
 
 
 def _pair(claim: Claim, criterion: Criterion, found: PairedDifferences, both: str) -> Finding:
     finding = Finding(
         criterion=criterion, rows=(f"{found.problem}: {found.label}",), framework=both, verdict=INCONCLUSIVE
     )
-    n = min(len(found.differences), len(found.null))
+    n = len(found.differences)
     enough = n >= claim.least_seeds
-    reason = "" if enough else f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed"
+    words = [] if enough else [_too_few(n, claim)]
+    if n < found.asked:
+        words.append(f"{found.asked - n} of {found.asked} seeds lack one of the four pairs")
     if any(value != value for value in (*found.differences, *found.null)):  # NaN
         return replace(finding, reason=f"a pair has no finite {criterion.measure.replace('_', ' ')}")
     evidence = no_larger(found.differences, found.null, factor=criterion.factor or 1.0)
-    return replace(finding, evidence=evidence, reason=reason, can_show=enough, can_refute=enough)
+    return replace(finding, evidence=evidence, reason="; ".join(words), can_show=enough, can_refute=enough)
 
 
 def _at_equal_updates(finding: Finding, trials: Sequence[pd.DataFrame], *, store: Store) -> Finding:
@@ -181,11 +182,15 @@ def _absence(row: Row, trials: pd.DataFrame) -> str:
     return f"{row_name(row.name)}: {words}"
 
 
+def _too_few(n: int, claim: Claim) -> str:
+    return f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed"
+
+
 def _seeds(n: int, claim: Claim, trials: Sequence[pd.DataFrame], unlike: Mapping[int, str]) -> str:
     asked = max(len(own) for own in trials)
     words = []
     if n < claim.least_seeds:
-        words.append(f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed")
+        words.append(_too_few(n, claim))
     for why, count in Counter(unlike.values()).items():
         words.append(f"{count} of {asked} seeds left out: their sides ran with other {why}")
     if n + len(unlike) < asked:
