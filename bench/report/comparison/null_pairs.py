@@ -38,7 +38,8 @@ class NullComparison:
         ratios: by measure, how many times as large the frameworks' differences are.
         sizes: one row a configuration and measure: root mean squared paired differences, `frameworks_size` and
             `engines_size`, factors for ratios; `frameworks_pairs` and `engines_pairs` behind them;
-            `frameworks_parted` and `engines_parted`, how many of the pairs part, and `…_parting`, their median step.
+            `frameworks_parted` and `engines_parted`, how many of the pairs part, of `…_told`, whose curves tell, and
+            `…_parting`, their median step.
     """
 
     units: pd.DataFrame
@@ -130,7 +131,7 @@ def _sizes(frameworks: pd.DataFrame, engines: pd.DataFrame) -> pd.DataFrame:
 
 def _size(pairs: pd.DataFrame, measure: str) -> dict[str, Any]:
     if pairs.empty:
-        return {"size": np.nan, "pairs": 0, "parted": np.nan, "parting": np.nan}
+        return {"size": np.nan, "pairs": 0, "parted": 0, "told": 0, "parting": np.nan}
     values = np.array([_scaled(row, measure) for row in rows_of(pairs)])
     values = values[np.isfinite(values)]
     size = float(np.sqrt(np.mean(values**2))) if len(values) else np.nan
@@ -141,6 +142,7 @@ def _size(pairs: pd.DataFrame, measure: str) -> dict[str, Any]:
     return {
         "size": size,
         "pairs": len(values),
-        "parted": len(parted) if len(told) else np.nan,
+        "parted": len(parted),
+        "told": len(told),
         "parting": float(parted.median()) if len(parted) else np.nan,
     }
