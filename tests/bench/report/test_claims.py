@@ -535,7 +535,8 @@ def test_native_layers_beside_the_engines_change_no_claim():
     frame = twins(across=0.01, null=0.01)
     native = frame[frame["engine"] == "fast"].assign(engine="native", quality=0.1 * frame["seed"])
     native["pair_id"] += ", native"
-    beside = pd.concat([frame, native], ignore_index=True)
+    more = native.assign(seed=native["seed"] + 10, pair_id=native["pair_id"] + ", more seeds")
+    beside = pd.concat([frame, native, more], ignore_index=True)
     assert list(paired_differences(null_of(beside), beside, measure="quality")) == list(
         paired_differences(null_of(frame), frame, measure="quality")
     )
