@@ -86,6 +86,7 @@ def content_of(
         benchmarks_problem = str(error)
     curves = curves_frame(frame, store=store)
     table = aggregate(frame)
+    compared = compare_all(frame, curves=curves)
     return Content(
         sweep=sweep,
         command=command,
@@ -96,9 +97,9 @@ def content_of(
         curves=curves,
         table=table,
         text=readable(table),
-        compared=compare_all(frame, curves=curves),
+        compared=compared,
         paper=regenerate_paper(frame, store=store),
-        verdicts=judge(frame, store=store),
+        verdicts=judge(frame, store=store, null=compared.null),
         benchmarks=benchmarks,
         benchmarks_problem=benchmarks_problem,
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from bench.report.company import company
-from bench.report.frames import rows_of
 
 # How many times the processes a core of one side may be those of the other. Fewer than one count as one: below that
 # each has a core to itself.
@@ -28,20 +27,6 @@ def like_load(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
     if one is None or other is None:
         return one is other
     return max(one, other) <= LIKE_LOAD * min(one, other)
-
-
-def of_like_load(rows: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Of trials that are compared seed by seed, a frame a side: the seeds whose trials all ran beside like load.
-
-    A seed that one side lacks is left out of every side, unless there is but one.
-    """
-    sides = [{row["seed"]: row for row in rows_of(frame)} for frame in rows]
-    alike = {
-        seed
-        for seed in set.intersection(*map(set, sides))
-        if all(like_load(sides[0][seed], side[seed]) for side in sides[1:])
-    }
-    return [frame[frame["seed"].isin(alike)] for frame in rows]
 
 
 def _processes_a_core(row: Mapping[str, Any]) -> float | None:

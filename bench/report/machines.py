@@ -17,13 +17,30 @@ CONDITIONS = {
     "threads": "numbers of threads in use", "environment.variables": "environment variables",
     "workers": "numbers of trials at a time", "moved": "machines on the way",
 }  # fmt: skip
+# The versions of a trial's own framework. Two frameworks have none in common, so that none of these parts them.
+VERSIONS = {
+    "pytorch": {"environment.packages.torch": "PyTorch versions"},
+    "tensorflow": {
+        "environment.packages.tensorflow": "TensorFlow versions", "environment.packages.keras": "Keras versions",
+    },
+}  # fmt: skip
+# What compiles PyTorch's kernels, which run on a CPU alone.
+COMPILER = {"environment.packages.numba": "Numba versions"}
 # Told as they are shown: machines of one kind differ by a page of memory.
 SHOWN = {"environment.memory_bytes": gibibytes}
 
 
 def conditions_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """A trial's conditions as they are told, by column."""
+    """What a trial ran on, as it is told, by column."""
     return {name: _told(name, row.get(name)) for name in CONDITIONS}
+
+
+def versions_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """The versions of a trial's own framework, and of what compiles its kernels, as they are told, by column."""
+    own = VERSIONS.get(row["framework"], {})
+    if row["framework"] == "pytorch" and row["device"] == "cpu":
+        own = own | COMPILER
+    return {name: _told(name, row.get(name)) for name in own}
 
 
 def moved(stretches: Sequence[Mapping[str, Any]]) -> str:

@@ -33,3 +33,9 @@ def compare_all(trials: pd.DataFrame, *, curves: pd.DataFrame | None = None) -> 
         null=compare_with_null(frameworks, engines),
         skipping=skipping_against_plain(trials),
     )
+
+
+def null_of(trials: pd.DataFrame) -> NullComparison:
+    """Frameworks beside engines alone, without where pairs part."""
+    trials = with_configuration(trials)
+    return compare_with_null(compare(trials, apart="framework"), compare(trials, apart="engine"))

@@ -34,11 +34,12 @@ class NullComparison:
 
     Attributes:
         units: one row a seed, configuration and measure that has all four trials: `frameworks` and `engines`, the two
-            differences in margins.
+            differences in margins; NaN where one of the four has no number that can be compared.
         ratios: by measure, how many times as large the frameworks' differences are.
         sizes: one row a configuration and measure: root mean squared paired differences, `frameworks_size` and
             `engines_size`, factors for ratios; `frameworks_pairs` and `engines_pairs` behind them;
-            `frameworks_parted` and `engines_parted`, how many of the pairs part, and `…_parting`, their median step.
+            `frameworks_parted` and `engines_parted`, how many of the pairs part, of `…_told`, whose curves tell, and
+            `…_parting`, their median step.
     """
 
     units: pd.DataFrame
@@ -62,7 +63,7 @@ def compare_with_null(frameworks: Comparison, engines: Comparison) -> NullCompar
     )
     ratios = {
         str(measure): size_ratio(rows["frameworks"].to_numpy(float), rows["engines"].to_numpy(float))
-        for measure, rows in units.groupby("measure", sort=False)
+        for measure, rows in units.dropna(subset=["frameworks", "engines"]).groupby("measure", sort=False)
     }
     return NullComparison(units=units, ratios=ratios, sizes=_sizes(of_frameworks, of_engines))
 
@@ -73,6 +74,13 @@ def in_margins(pairs: pd.DataFrame, measure: str) -> pd.Series[float]:
     known = margins()
     values = [_scaled(row, measure) / known.of(metric) for row, metric in zip(rows_of(pairs), metrics, strict=True)]
     return pd.Series(values, index=pairs.index, dtype=float)
+
+
+def _is_tested(row: dict[str, Any], measure: str) -> bool:
+    """Not a plain cell's updates, which are given, nor a metric that has no margin to count in."""
+    if measure == "update_ratio":
+        return row["cell"] in skip_cells()
+    return not np.isnan(margins().of(str(row["quality_metric"])))
 
 
 def _scaled(row: dict[str, Any], measure: str) -> float:
@@ -91,10 +99,12 @@ def _units(frameworks: pd.DataFrame, engines: pd.DataFrame, *, measure: str) -> 
     keys = [*NAMES, "seed"]
     sides = []
     for name, pairs in (("frameworks", frameworks), ("engines", engines)):
-        valued = pairs.assign(value=in_margins(pairs, measure)).dropna(subset=["value"])
-        of_seed = valued.groupby([*keys, "left", "right"], sort=False)["value"].agg(["mean", "count"]).reset_index()
-        complete = of_seed[of_seed["count"] == 2].rename(columns={"mean": name})
-        sides.append(complete[[*keys, name]])
+        tested = pairs[[_is_tested(row, measure) for row in rows_of(pairs)]]
+        values = in_margins(tested, measure)
+        valued = tested.assign(value=values.where(np.isfinite(values)))
+        of_seed = valued.groupby([*keys, "left", "right"], sort=False)["value"]
+        table = pd.DataFrame({name: of_seed.sum(min_count=2) / 2, "pairs": of_seed.size()}).reset_index()
+        sides.append(table.loc[table["pairs"] == 2, [*keys, name]])
     return rows_of(sides[0].merge(sides[1], on=keys).assign(measure=measure))
 
 
@@ -121,7 +131,7 @@ def _sizes(frameworks: pd.DataFrame, engines: pd.DataFrame) -> pd.DataFrame:
 
 def _size(pairs: pd.DataFrame, measure: str) -> dict[str, Any]:
     if pairs.empty:
-        return {"size": np.nan, "pairs": 0, "parted": np.nan, "parting": np.nan}
+        return {"size": np.nan, "pairs": 0, "parted": 0, "told": 0, "parting": np.nan}
     values = np.array([_scaled(row, measure) for row in rows_of(pairs)])
     values = values[np.isfinite(values)]
     size = float(np.sqrt(np.mean(values**2))) if len(values) else np.nan
@@ -132,6 +142,7 @@ def _size(pairs: pd.DataFrame, measure: str) -> dict[str, Any]:
     return {
         "size": size,
         "pairs": len(values),
-        "parted": len(parted) if len(told) else np.nan,
+        "parted": len(parted),
+        "told": len(told),
         "parting": float(parted.median()) if len(parted) else np.nan,
     }

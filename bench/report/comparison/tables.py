@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pandas as pd
@@ -134,12 +133,12 @@ def null_table(null: NullComparison) -> pd.DataFrame:
 
 
 def _parting(row: dict[str, Any], side: str) -> str:
-    """Such as `3 of 5, step 80`; a dash where no curve tells."""
-    parted = row[f"{side}_parted"]
-    if math.isnan(parted):
+    """Such as `3 of 5, step 80`, of the pairs whose curves tell; a dash where none does."""
+    parted, told = row[f"{side}_parted"], row[f"{side}_told"]
+    if not told:
         return NONE
     step = f", step {row[f'{side}_parting']:g}" if parted else ""
-    return f"{parted:g} of {row[f'{side}_pairs']}{step}"
+    return f"{parted} of {told}{step}"
 
 
 def skipping_table(skipping: Skipping) -> pd.DataFrame:

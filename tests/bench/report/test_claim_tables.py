@@ -77,6 +77,13 @@ def test_a_shrunk_protocol_is_said_with_what_it_shrinks():
     assert stated_table(judge(as_published("table1"), store=NOWHERE))["protocol"].iloc[0] == "published"
 
 
+def test_a_claim_of_this_project_s_own_has_no_published_protocol():
+    """Whatever it ran at: here it is Table 1's own."""
+    table = stated_table(judge(as_published("table1"), store=NOWHERE)).set_index("claim")
+    assert table.loc["time-follows-updates", ["verdict", "protocol"]].tolist() == ["reproduced", "–"]
+    assert table.loc["adding-half", ["verdict", "protocol"]].tolist() == ["reproduced", "published"]
+
+
 def test_json_has_every_finding_and_no_number_that_json_lacks(verdicts: list[Verdict]):
     content = {entry["claim"]: entry for entry in json.loads(to_json(verdicts))}
     assert len(content) == len(verdicts)

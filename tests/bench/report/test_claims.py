@@ -14,6 +14,7 @@ import pytest
 
 from bench.plan import sweep as sweeps
 from bench.records.store import Store, write_arrays, write_curve
+from bench.report.comparison.comparisons import null_of
 from bench.report.frames import trials_frame
 from bench.report.paper.claims import verdicts
 from bench.report.paper.claims.catalogue import Claim, claims
@@ -320,14 +321,51 @@ def test_a_size_that_lacks_a_row_yields_to_one_that_has_all():
     assert found.verdict == "reproduced"
 
 
-def test_times_of_two_machines_are_never_taken_together():
+def time_findings(frame: pd.DataFrame) -> tuple[str, list[Finding]]:
+    """The verdict on time, and the findings that have trials: four seeds of two rows in two frameworks."""
+    found = verdict("time-follows-updates", frame)
+    return found.verdict, [finding for finding in found.findings if finding.evidence]
+
+
+def test_a_seed_counts_whichever_machine_both_of_its_trials_ran_on():
+    """What is tested is a ratio of two times of one seed: two machines make no two settings."""
     frame = as_published("table1")
-    mixed = frame.assign(**{"environment.processor": ["old" if seed < 2 else "new" for seed in frame["seed"]]})
-    found = verdict("time-follows-updates", mixed)
-    assert found.verdict == "inconclusive"
-    settings = {finding.setting for finding in found.findings if finding.evidence}
-    assert settings == {"processor = old", "processor = new"}
-    assert verdict("adding-half", mixed).verdict == "reproduced"
+    kernels = ["Linux 6.1" if seed < 2 else "Linux 6.2" for seed in frame["seed"]]
+    expected, findings = time_findings(frame.assign(**{"environment.system": kernels}))
+    assert expected == "reproduced"
+    assert {(finding.setting, finding.reason, finding.evidence.n) for finding in findings if finding.evidence} == {
+        ("", "", 4)
+    }
+
+
+def test_a_time_of_another_machine_than_the_plain_cell_s_is_no_evidence():
+    """Of seeds 2 and 3, of which one differs in its load too; two seeds are too few."""
+    frame = as_published("table1")
+    skips = frame["p_skip"] > 0
+    other = skips & (frame["seed"] >= 2)
+    frame = frame.assign(
+        **{"environment.processor": other.map({True: "slow", False: "fast"})},
+        beside=1.0 + (skips & (frame["seed"] == 3)),
+    )
+    expected, findings = time_findings(frame)
+    assert expected == "inconclusive"
+    assert {finding.reason for finding in findings} == {
+        "2 seeds, 3 needed; 1 of 4 seeds left out: their sides ran with other processors (slow and fast); "
+        "1 of 4 seeds left out: their sides ran with other processors (slow and fast), load"
+    }
+    assert verdict("adding-half", frame).verdict == "reproduced"
+
+
+def test_a_failed_seed_has_no_time_and_is_no_machine_of_its_own():
+    """A record of a trial that failed need not tell what it ran on."""
+    frame = as_published("table1")
+    failed = (frame["seed"] == 3).to_numpy()
+    frame = frame.assign(status=frame["status"].mask(failed, "failed"))
+    for column in [name for name in frame if name.startswith("environment.")]:
+        frame[column] = frame[column].astype(object).mask(failed, None)
+    expected, findings = time_findings(frame)
+    assert expected == "reproduced"
+    assert {(finding.setting, finding.reason) for finding in findings} == {("", "1 of 4 seeds have no number")}
 
 
 @pytest.mark.parametrize(("column", "skipping", "plain"), [("beside", 3.0, 1.0), ("processor_load", 9.0, 2.0)])
@@ -335,11 +373,12 @@ def test_a_time_beside_other_load_than_the_plain_cell_s_is_no_evidence(column: s
     """Of seeds 2 and 3; the others ran beside like load, and two seeds are too few."""
     frame = as_published("table1")
     other = (frame["seed"] >= 2) & (frame["p_skip"] > 0)
-    found = verdict("time-follows-updates", frame.assign(**{column: other.map({True: skipping, False: plain})}))
-    assert found.verdict == "inconclusive"
-    told = [finding for finding in found.findings if finding.evidence]
-    assert {finding.evidence.n for finding in told if finding.evidence} == {2}
-    assert {finding.reason for finding in told} == {"2 seeds, 3 needed; 2 of 4 seeds ran beside different load"}
+    expected, findings = time_findings(frame.assign(**{column: other.map({True: skipping, False: plain})}))
+    assert expected == "inconclusive"
+    assert {finding.evidence.n for finding in findings if finding.evidence} == {2}
+    assert {finding.reason for finding in findings} == {
+        "2 seeds, 3 needed; 2 of 4 seeds left out: their sides ran with other load"
+    }
 
 
 @pytest.mark.parametrize(("ratio", "error", "expected"), [
@@ -472,16 +511,56 @@ def test_pairs_of_other_parameters_or_batches_are_no_pairs():
     assert verdict("pairs-equal", frame).verdict == "not run"
 
 
+def test_pairs_without_checksums_are_no_pairs():
+    """Of nothing that is not told it is known that it is equal."""
+    frame = twins(across=0.01, null=0.01).assign(parameters_checksum="", batches_checksum="")
+    found = verdict("pairs-equal", frame)
+    assert (found.verdict, found.findings[0].reason) == (
+        "not run", "no seed has four trials that are pairs, both frameworks on both engines, with quality to compare"
+    )  # fmt: skip
+
+
 def test_what_frameworks_change_is_told_seed_by_seed():
+    """In margins of accuracy, which are a hundredth."""
     frame = twins(across=0.01, null=0.004)
-    (found,) = paired_differences(frame, measure="quality")
+    (found,) = paired_differences(null_of(frame), frame, measure="quality")
     seeds = range(frame["seed"].nunique())
-    assert sorted(map(abs, found.differences)) == pytest.approx([0.01 * (1 + 0.1 * seed) for seed in seeds])
-    assert sorted(map(abs, found.null)) == pytest.approx([0.004 * (1 + 0.1 * seed) for seed in seeds])
+    assert sorted(map(abs, found.differences)) == pytest.approx([1.0 * (1 + 0.1 * seed) for seed in seeds])
+    assert sorted(map(abs, found.null)) == pytest.approx([0.4 * (1 + 0.1 * seed) for seed in seeds])
+    assert found.asked == len(found.null)
+
+
+def test_native_layers_beside_the_engines_change_no_claim():
+    """Whatever they come to: a claim and the comparison count the same trials."""
+    frame = twins(across=0.01, null=0.01)
+    native = frame[frame["engine"] == "fast"].assign(engine="native", quality=0.1 * frame["seed"])
+    native["pair_id"] += ", native"
+    more = native.assign(seed=native["seed"] + 10, pair_id=native["pair_id"] + ", more seeds")
+    beside = pd.concat([frame, native, more], ignore_index=True)
+    assert list(paired_differences(null_of(beside), beside, measure="quality")) == list(
+        paired_differences(null_of(frame), frame, measure="quality")
+    )
+
+
+def test_seeds_that_lack_a_pair_are_told():
+    frame = twins(across=0.01, null=0.01)
+    gone = (frame["seed"] == 2) & (frame["framework"] == "pytorch") & (frame["engine"] == "fast")
+    found = verdict("pairs-equal", frame.assign(status=frame["status"].mask(gone, "failed")))
+    assert found.verdict == "inconclusive"
+    assert found.findings[0].reason == "3 seeds, 4 needed; 1 of 4 seeds lack one of the four pairs"
+
+
+def test_a_pair_without_a_number_decides_nothing():
+    frame = twins(across=0.01, null=0.01)
+    gone = (frame["seed"] == 2) & (frame["framework"] == "pytorch") & (frame["engine"] == "fast")
+    found = verdict("pairs-equal", frame.assign(quality=frame["quality"].mask(gone, np.nan)))
+    assert found.verdict == "inconclusive"
+    assert found.findings[0].reason == "a pair has no finite quality"
 
 
 def test_the_updates_of_a_plain_cell_are_given_and_compared_with_nothing():
-    assert list(paired_differences(twins(across=0.01, null=0.01), measure="update_ratio")) == []
+    frame = twins(across=0.01, null=0.01)
+    assert list(paired_differences(null_of(frame), frame, measure="update_ratio")) == []
 
 
 @pytest.mark.parametrize(("refuted", "expected"), [(0.0124, "not reproduced"), (0.0126, "inconclusive")])

@@ -106,6 +106,16 @@ class Claim(_Frozen):
     scope: Literal["all", "any"] = "all"
     criteria: tuple[Criterion, ...] = Field(alias="criterion", min_length=1)
 
+    @property
+    def is_published(self) -> bool:
+        """Whether it is of rows of the paper, whose protocol is published."""
+        return any(criterion.table is not None for criterion in self.criteria)
+
+    @property
+    def across(self) -> tuple[Criterion, ...]:
+        """The criteria that compare frameworks with each other, which name no rows."""
+        return tuple(criterion for criterion in self.criteria if not criterion.cases)
+
 
 @cache
 def claims() -> tuple[Claim, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from bench.records.record import FINISHED
 from bench.records.store import Store
+from bench.report.comparison.conditions import of_like_conditions
+from bench.report.comparison.null_pairs import NullComparison
 from bench.report.frames import MISSING
-from bench.report.load import of_like_load
 from bench.report.paper.claims.catalogue import Claim, Criterion, Row
 from bench.report.paper.claims.criteria import OF_ONE, evidence_of, published_value, samples_of, seeds_in, troubled
 from bench.report.paper.claims.evidence import Evidence
@@ -67,7 +69,7 @@ def case_findings(
     """Every case of a criterion in every setting; settings that lack a row yield to one that has all."""
     for case in criterion.cases:
         rows = criterion.rows(case)
-        settings = standing.by_setting(rows, timed=criterion.measure in TIMES)
+        settings = standing.by_setting(rows)
         found = [
             _case(claim, criterion, rows, trials, store=store, framework=framework, setting=setting)
             for setting, trials in (settings or {"": [standing.trials(row) for row in rows]}).items()
@@ -100,10 +102,10 @@ def _case(
         ran = all((own["status"] != MISSING).any() for _, own in lacking)
         reason = "; ".join(_absence(row, own) for row, own in lacking)
         return replace(finding, verdict=INCONCLUSIVE if ran else NOT_RUN, reason=reason)
-    compared = of_like_load(trials) if criterion.measure in TIMES else trials
+    compared, unlike = of_like_conditions(trials) if criterion.measure in TIMES else (trials, {})
     samples = samples_of(criterion, compared, store=store)
     n = seeds_in(criterion, samples)
-    finding = replace(finding, verdict=INCONCLUSIVE, reason=_seeds(n, claim, trials, compared))
+    finding = replace(finding, verdict=INCONCLUSIVE, reason=_seeds(n, claim, trials, unlike))
     if trouble := troubled(criterion, samples):
         return replace(finding, reason=trouble)
     if n < (1 if criterion.statistic in OF_ONE else 2):
@@ -116,29 +118,29 @@ def _case(
     return _at_equal_updates(replace(finding, can_show=True, can_refute=True), trials, store=store)
 
 
-def pair_findings(claim: Claim, criterion: Criterion, frame: pd.DataFrame, both: str) -> Iterator[Finding]:
-    """Every configuration that two frameworks and two engines ran; one finding that there is none."""
-    some = False
-    for found in paired_differences(frame, measure=criterion.measure):
-        if found.differences and found.null:
-            some = True
-            yield _pair(claim, criterion, found, both)
-    if not some:
-        reason = "no configuration ran in two frameworks and, beside them, in two engines"
-        yield Finding(criterion=criterion, rows=(), framework=both, verdict=NOT_RUN, reason=reason)
+def pair_findings(
+    claim: Claim, criterion: Criterion, null: NullComparison, frame: pd.DataFrame, both: str
+) -> Iterator[Finding]:
+    """Every configuration with a seed whose four trials are pairs; one finding that there is none."""
+    found = [_pair(claim, criterion, one, both) for one in paired_differences(null, frame, measure=criterion.measure)]
+    words = criterion.measure.replace("_", " ")
+    reason = f"no seed has four trials that are pairs, both frameworks on both engines, with {words} to compare"
+    yield from found or [Finding(criterion=criterion, rows=(), framework=both, verdict=NOT_RUN, reason=reason)]
 
 
 def _pair(claim: Claim, criterion: Criterion, found: PairedDifferences, both: str) -> Finding:
     finding = Finding(
         criterion=criterion, rows=(f"{found.problem}: {found.label}",), framework=both, verdict=INCONCLUSIVE
     )
-    n = min(len(found.differences), len(found.null))
+    n = len(found.differences)
     enough = n >= claim.least_seeds
-    reason = "" if enough else f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed"
+    words = [] if enough else [_too_few(n, claim)]
+    if n < found.asked:
+        words.append(f"{found.asked - n} of {found.asked} seeds lack one of the four pairs")
     if any(value != value for value in (*found.differences, *found.null)):  # NaN
         return replace(finding, reason=f"a pair has no finite {criterion.measure.replace('_', ' ')}")
     evidence = no_larger(found.differences, found.null, factor=criterion.factor or 1.0)
-    return replace(finding, evidence=evidence, reason=reason, can_show=enough, can_refute=enough)
+    return replace(finding, evidence=evidence, reason="; ".join(words), can_show=enough, can_refute=enough)
 
 
 def _at_equal_updates(finding: Finding, trials: Sequence[pd.DataFrame], *, store: Store) -> Finding:
@@ -180,14 +182,17 @@ def _absence(row: Row, trials: pd.DataFrame) -> str:
     return f"{row_name(row.name)}: {words}"
 
 
-def _seeds(n: int, claim: Claim, trials: Sequence[pd.DataFrame], compared: Sequence[pd.DataFrame]) -> str:
+def _too_few(n: int, claim: Claim) -> str:
+    return f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed"
+
+
+def _seeds(n: int, claim: Claim, trials: Sequence[pd.DataFrame], unlike: Mapping[int, str]) -> str:
     asked = max(len(own) for own in trials)
-    apart = min(len(own) - len(left) for own, left in zip(trials, compared, strict=True))
     words = []
     if n < claim.least_seeds:
-        words.append(f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed")
-    if apart:
-        words.append(f"{apart} of {asked} seeds ran beside different load")
-    if n + apart < asked:
-        words.append(f"{asked - n - apart} of {asked} seeds have no number")
+        words.append(_too_few(n, claim))
+    for why, count in Counter(unlike.values()).items():
+        words.append(f"{count} of {asked} seeds left out: their sides ran with other {why}")
+    if n + len(unlike) < asked:
+        words.append(f"{asked - n - len(unlike)} of {asked} seeds have no number")
     return "; ".join(words)

@@ -15,7 +15,7 @@ from bench.report.frames import curves_frame, read_examples
 from bench.report.paper.claims.evidence import constant
 from impls.contract import Array
 
-# Measures that are times: they are compared under one set of conditions alone.
+# Measures that are times: they are compared by the seeds whose trials ran under like conditions.
 TIMES = ("step_milliseconds", "inference_milliseconds")
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.report.frames import configuration_fields, options_of, rows_of
-from bench.report.machines import conditions_of
+from bench.report.frames import configuration_fields, options_of
 from bench.report.names import field_name
 from bench.report.paper.claims.catalogue import Row
 from bench.report.paper.published import BY_LENGTH
@@ -20,12 +19,12 @@ LENGTHS = ("length", "sample_milliseconds")
 
 
 class Standing:
-    """The trials of a sweep by row, apart by setting: size, engine, device, protocol; for times the machine as well."""
+    """The trials of a sweep by row, apart by setting: size, engine, device, protocol."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
         self._found: dict[Row, pd.DataFrame] = {}
-        self._settings: dict[tuple[bool, bool], tuple[pd.DataFrame, pd.Series]] = {}
+        self._settings: dict[bool, tuple[pd.DataFrame, pd.Series]] = {}
 
     def trials(self, row: Row) -> pd.DataFrame:
         """The trials of a row, in every setting."""
@@ -33,14 +32,14 @@ class Standing:
             self._found[row] = row.trials(self.frame)
         return self._found[row]
 
-    def by_setting(self, rows: Sequence[Row], *, timed: bool) -> dict[str, list[pd.DataFrame]]:
+    def by_setting(self, rows: Sequence[Row]) -> dict[str, list[pd.DataFrame]]:
         """The trials of each row, by what their setting has that others of these trials have not.
 
         Trials of two settings are never taken together. Empty where the rows have no trial.
         """
         found = [self.trials(row) for row in rows]
         by_length = any(row.published is not None and row.published.table in BY_LENGTH for row in rows)
-        values, numbers = self._numbered(timed=timed, by_length=by_length)
+        values, numbers = self._numbered(by_length=by_length)
         together = np.concatenate([trials.index for trials in found])
         there = numbers.loc[together].drop_duplicates()
         names = _names(values.loc[there.index])
@@ -49,20 +48,17 @@ class Standing:
             for name, number in zip(names, there, strict=True)
         }
 
-    def _numbered(self, *, timed: bool, by_length: bool) -> tuple[pd.DataFrame, pd.Series]:
+    def _numbered(self, *, by_length: bool) -> tuple[pd.DataFrame, pd.Series]:
         """What makes a setting, and its number, a row a trial."""
-        if (timed, by_length) not in self._settings:
+        if by_length not in self._settings:
             columns = [name for name in configuration_fields(self.frame) if name not in OF_A_ROW]
             values = self.frame[columns]
-            if timed:
-                told = [conditions_of(row) for row in rows_of(self.frame)]
-                values = values.join(pd.DataFrame(told, index=self.frame.index))
             if by_length:
                 options = [_without_length(text) for text in values["options"]]
                 values = values.drop(columns="length").assign(options=options)
             numbers = values.groupby(list(values), dropna=False, sort=False).ngroup()
-            self._settings[timed, by_length] = (values, numbers)
-        return self._settings[timed, by_length]
+            self._settings[by_length] = (values, numbers)
+        return self._settings[by_length]
 
 
 def _names(settings: pd.DataFrame) -> list[str]:

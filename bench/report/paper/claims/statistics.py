@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from bench.report.paper.claims.evidence import Contrast, Evidence, Sample, against, constant
+from bench.report.paper.claims.evidence import ROUNDING, Contrast, Evidence, Sample, against, constant
+from impls.contract import Array
 
 
 def every(sample: Sample, *, wanted: bool) -> Evidence:
@@ -173,8 +174,8 @@ def no_larger(differences: Sequence[float], null: Sequence[float], *, factor: fl
     median = float(np.median(other))
     shown, refuted = 0.0, 1.0  # equal to the last bit
     if ours.any():
-        shown = float(stats.mannwhitneyu(ours, factor * other, alternative="less").pvalue)
-        refuted = float(stats.mannwhitneyu(ours, other, alternative="greater").pvalue)
+        shown = float(stats.mannwhitneyu(*_tied(ours, factor * other), alternative="less").pvalue)
+        refuted = float(stats.mannwhitneyu(*_tied(ours, other), alternative="greater").pvalue)
     return Evidence(
         measured="median difference over the null pairs'",
         estimate=float(np.median(ours)) / median if median else float("inf") if ours.any() else float("nan"),
@@ -183,6 +184,15 @@ def no_larger(differences: Sequence[float], null: Sequence[float], *, factor: fl
         refuted=refuted,
         n=min(len(ours), len(other)),
     )
+
+
+def _tied(left: Array, right: Array) -> tuple[Array, Array]:
+    """Two samples `[n]` and `[m]` in which values that only rounding tells apart are equal, as their ranks ask for."""
+    values = np.concatenate([left, right])
+    ordered = np.sort(values)
+    levels = ordered[np.diff(ordered, prepend=-np.inf) > ROUNDING * np.abs(ordered).max()]
+    merged = levels[np.searchsorted(levels, values, side="right") - 1]
+    return merged[: len(left)], merged[len(left) :]
 
 
 def _logarithms(sample: Sample) -> Mapping[int, float]:

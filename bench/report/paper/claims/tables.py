@@ -75,7 +75,8 @@ def stated_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def _protocol(verdict: Verdict) -> str:
-    if verdict.verdict == NOT_RUN:
+    """In what it is shrunk, or that it is the published one; a dash where none is published, or nothing was run."""
+    if verdict.verdict == NOT_RUN or not verdict.claim.is_published:
         return "–"
     return f"shrunk: {verdict.departed}" if verdict.departed else "published"
 

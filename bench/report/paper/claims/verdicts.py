@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from bench.records.store import Store
+from bench.report.comparison.comparisons import null_of
+from bench.report.comparison.null_pairs import NullComparison
 from bench.report.paper.claims.catalogue import Claim, claims
 from bench.report.paper.claims.findings import (
     INCONCLUSIVE,
@@ -48,21 +50,35 @@ class Verdict:
         return _judged(self.claim, self.findings)
 
 
-def judge(frame: pd.DataFrame, *, store: Store, asked: Sequence[Claim] | None = None) -> list[Verdict]:
+def judge(
+    frame: pd.DataFrame, *, store: Store, asked: Sequence[Claim] | None = None, null: NullComparison | None = None
+) -> list[Verdict]:
     """The verdict of every claim on the trials of a sweep.
 
     A framework is judged by its worst finding. A claim is reproduced where it is in every framework of the sweep, and
     not reproduced where it is not in one of them. Raises `RecordError` for a file of a trial that cannot be read.
+
+    Args:
+        frame: one row a trial, as `trials_frame` makes it.
+        store: of the records, for the files beside them.
+        asked: the claims to judge; None for all.
+        null: frameworks beside engines in these trials; None where that is not computed yet.
     """
     own = {name: Standing(frame[frame["framework"] == name]) for name in sorted(set(frame["framework"]))}
-    return [_judge_claim(claim, frame, own, store=store) for claim in asked or claims()]
+    judged = asked or claims()
+    if null is None and any(claim.across for claim in judged):
+        null = null_of(frame)
+    return [_judge_claim(claim, frame, own, null, store=store) for claim in judged]
 
 
-def _judge_claim(claim: Claim, frame: pd.DataFrame, frameworks: Mapping[str, Standing], *, store: Store) -> Verdict:
-    across = [criterion for criterion in claim.criteria if not criterion.cases]
-    if across:
+def _judge_claim(
+    claim: Claim, frame: pd.DataFrame, frameworks: Mapping[str, Standing], null: NullComparison | None, *, store: Store
+) -> Verdict:
+    if null is not None and claim.across:
         both = " and ".join(frameworks)
-        found = {both: [one for criterion in across for one in pair_findings(claim, criterion, frame, both)]}
+        found = {
+            both: [one for criterion in claim.across for one in pair_findings(claim, criterion, null, frame, both)]
+        }
     else:
         found = {
             framework: [

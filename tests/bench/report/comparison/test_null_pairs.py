@@ -152,3 +152,11 @@ def test_how_many_pairs_part_stands_in_the_table():
     (row,) = null_table(compare_all(frame, curves=curves).null).to_dict("records")
     assert row["frameworks part"] == "0 of 4"
     assert row["engines part"] == "2 of 4, step 20"
+
+    # A pair with a curve gone says nothing of parting, and one without a quality does all the same.
+    first = frame["seed"] == 0
+    lost = frame.loc[first & (frame["framework"] == "pytorch") & (frame["engine"] == "fast"), "trial_id"]
+    nan = frame.assign(quality=frame["quality"].mask(~first, np.nan))
+    (row,) = null_table(compare_all(nan, curves=curves[~curves["trial_id"].isin(lost)]).null).to_dict("records")
+    assert (row["engines part"], row["engines differ by"]) == ("1 of 3, step 20", "0 (2)")
+    assert row["frameworks part"] == "0 of 3"
