@@ -23,7 +23,8 @@ class Evaluated:
     """One pass over held-out data.
 
     The loss is the mean of the batches' losses by their sequences. With targets at every step a batch's is the mean
-    over its real steps, so that a step among much padding weighs more than one of a fuller batch.
+    over its real steps, so that a step among much padding weighs more than one of a fuller batch; a batch without one
+    weighs nothing, and where all are such the loss is 0.
     """
 
     quality: float
@@ -92,15 +93,15 @@ def evaluate(
         kept: gathers the first sequences with their gates and predictions.
     """
     score = task.score(split)
-    losses, sizes, updates, steps = [], [], [], []
+    losses, weights, updates, steps = [], [], [], []
     for batch in evaluation_batches(trial, task, split):
         with clock.running():
             result = learner.evaluate(batch)
         score.add(batch, result.predictions)
         losses.append(result.loss)
-        sizes.append(batch.size)
         updates.append(result.gates.sum(axis=1, dtype=np.float64))
         steps.append(real_steps(batch))
+        weights.append(batch.size if task.readout == "last" or steps[-1].any() else 0)
         if kept is not None and sum(map(len, kept.get("gates", []))) < KEPT_SEQUENCES:
             examples = {"gates": result.gates, "predictions": result.predictions}
             examples |= {"inputs": batch.inputs, "targets": batch.targets}
@@ -110,7 +111,7 @@ def evaluate(
                 kept.setdefault(name, []).append(array)
     return Evaluated(
         quality=float(score.quality()),  # a checkpoint holds none of NumPy's numbers
-        loss=float(np.average(losses, weights=sizes)),
+        loss=float(np.average(losses, weights=weights)) if any(weights) else 0.0,
         updates=np.concatenate(updates),
         steps=np.concatenate(steps),
     )
