@@ -62,7 +62,7 @@ class Evaluated:
 def evaluation_batches(trial: Trial, task: Task, split: Split) -> Iterator[Batch]:
     """The held-out batches in their order, draws included; the same at every call.
 
-    Raises `UserError` for one without a sequence, and where there is none.
+    Raises `UserError` for one without a sequence or of another length than the task's, and where there is none.
     """
     protocol = trial.protocol
     batches = task.evaluation_batches(split, size=protocol.batch_size, sequences=protocol.evaluation_sequences)
@@ -70,6 +70,7 @@ def evaluation_batches(trial: Trial, task: Task, split: Split) -> Iterator[Batch
     for number, batch in enumerate(batches):
         if not batch.size:
             raise UserError(f"task {task.name}: batch {number + 1} of its {split} data has no sequences; leave it out")
+        check_length(task, batch, which=f"batch {number + 1} of its {split} data")
         yield with_draws(batch, trial, stream=split, step=number)
     if number < 0:
         raise UserError(f"task {task.name}: its {split} data have no sequences; every task has some")
@@ -115,6 +116,16 @@ def evaluate(
         updates=np.concatenate(updates),
         steps=np.concatenate(steps),
     )
+
+
+def check_length(task: Task, batch: Batch, *, which: str) -> None:
+    """Raises `UserError` unless a batch has as many steps as the task tells, of which records tell and count work."""
+    steps = batch.inputs.shape[1]
+    if steps != task.length:
+        raise UserError(
+            f"task {task.name}: {which} has {steps} steps where its length is {task.length}; "
+            "pad or cut sequences to it, or tell another"
+        )
 
 
 def real_steps(batch: Batch) -> Array:
