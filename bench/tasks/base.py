@@ -114,7 +114,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def length(self) -> int:
-        """Time steps of a batch, padding included."""
+        """Time steps of every batch, padding included."""
 
     @property
     @abstractmethod

@@ -23,7 +23,8 @@ class Evaluated:
     """One pass over held-out data.
 
     The loss is the mean of the batches' losses by their sequences. With targets at every step a batch's is the mean
-    over its real steps, so that a step among much padding weighs more than one of a fuller batch.
+    over its real steps, so that a step among much padding weighs more than one of a fuller batch; a batch without one
+    weighs nothing, and where all are such the loss is 0.
     """
 
     quality: float
@@ -61,7 +62,7 @@ class Evaluated:
 def evaluation_batches(trial: Trial, task: Task, split: Split) -> Iterator[Batch]:
     """The held-out batches in their order, draws included; the same at every call.
 
-    Raises `UserError` for one without a sequence, and where there is none.
+    Raises `UserError` for one without a sequence or of another length than the task's, and where there is none.
     """
     protocol = trial.protocol
     batches = task.evaluation_batches(split, size=protocol.batch_size, sequences=protocol.evaluation_sequences)
@@ -69,6 +70,7 @@ def evaluation_batches(trial: Trial, task: Task, split: Split) -> Iterator[Batch
     for number, batch in enumerate(batches):
         if not batch.size:
             raise UserError(f"task {task.name}: batch {number + 1} of its {split} data has no sequences; leave it out")
+        check_length(task, batch, which=f"batch {number + 1} of its {split} data")
         yield with_draws(batch, trial, stream=split, step=number)
     if number < 0:
         raise UserError(f"task {task.name}: its {split} data have no sequences; every task has some")
@@ -92,15 +94,15 @@ def evaluate(
         kept: gathers the first sequences with their gates and predictions.
     """
     score = task.score(split)
-    losses, sizes, updates, steps = [], [], [], []
+    losses, weights, updates, steps = [], [], [], []
     for batch in evaluation_batches(trial, task, split):
         with clock.running():
             result = learner.evaluate(batch)
         score.add(batch, result.predictions)
         losses.append(result.loss)
-        sizes.append(batch.size)
         updates.append(result.gates.sum(axis=1, dtype=np.float64))
         steps.append(real_steps(batch))
+        weights.append(batch.size if task.readout == "last" or steps[-1].any() else 0)
         if kept is not None and sum(map(len, kept.get("gates", []))) < KEPT_SEQUENCES:
             examples = {"gates": result.gates, "predictions": result.predictions}
             examples |= {"inputs": batch.inputs, "targets": batch.targets}
@@ -110,10 +112,20 @@ def evaluate(
                 kept.setdefault(name, []).append(array)
     return Evaluated(
         quality=float(score.quality()),  # a checkpoint holds none of NumPy's numbers
-        loss=float(np.average(losses, weights=sizes)),
+        loss=float(np.average(losses, weights=weights)) if any(weights) else 0.0,
         updates=np.concatenate(updates),
         steps=np.concatenate(steps),
     )
+
+
+def check_length(task: Task, batch: Batch, *, which: str) -> None:
+    """Raises `UserError` unless a batch has as many steps as the task tells, of which records tell and count work."""
+    steps = batch.inputs.shape[1]
+    if steps != task.length:
+        raise UserError(
+            f"task {task.name}: {which} has {steps} steps where its length is {task.length}; "
+            "pad or cut sequences to it, or tell another"
+        )
 
 
 def real_steps(batch: Batch) -> Array:

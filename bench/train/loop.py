@@ -12,7 +12,7 @@ from bench.machine.neighbours import Neighbours
 from bench.plan.trial import Trial
 from bench.tasks.base import Task
 from bench.train.draws import with_draws
-from bench.train.evaluation import evaluate, real_steps
+from bench.train.evaluation import check_length, evaluate, real_steps
 from bench.train.events import Events
 from bench.train.gathered import Training, check_finite, note_evaluation, write_so_far
 from bench.train.prefetch import prefetch
@@ -103,7 +103,8 @@ def train(
 def train_batch(trial: Trial, task: Task, step: int) -> Batch:
     """The whole batch of a training step, counted from 0; a pure function of its arguments.
 
-    Raises `UserError` for one of another size than the trial's: speed is told in sequences of whole batches.
+    Raises `UserError` for one of another size than the trial's, since speed is told in sequences of whole batches, and
+    for one of another length than the task's.
     """
     size = trial.protocol.batch_size
     batch = task.train_batch(seed=trial.seed, step=step, size=size)
@@ -111,6 +112,7 @@ def train_batch(trial: Trial, task: Task, step: int) -> Batch:
         raise UserError(
             f"task {task.name}: training batch {step + 1} has {batch.size} sequences where {size} are needed"
         )
+    check_length(task, batch, which=f"training batch {step + 1}")
     return with_draws(batch, trial, stream="train", step=step)
 
 

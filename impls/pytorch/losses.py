@@ -12,6 +12,8 @@ from impls.contract import ModelSpec
 def task_loss(kind: str, outputs: Tensor, targets: Tensor, *, mask: Tensor | None) -> Tensor:
     """The mean loss over sequences (and over real steps and outputs, where there are several); a scalar.
 
+    Where no step is real it is 0, and has no gradient.
+
     Args:
         kind: `mean_squared_error`, `cross_entropy` or `binary_cross_entropy`.
         outputs: raw outputs, `[batch, outputs]` or `[batch, time, outputs]`.
@@ -27,7 +29,7 @@ def task_loss(kind: str, outputs: Tensor, targets: Tensor, *, mask: Tensor | Non
     each = each.mean(dim=-1)
     if mask is None or each.dim() == 1:
         return _total(each) / each.numel()
-    return _total(each * mask) / _total(mask)
+    return _total(each * mask) / torch.clamp(_total(mask), min=1.0)
 
 
 def budget_loss(spec: ModelSpec, updates: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from impls.contract import ModelSpec
 def task_loss(kind: str, outputs: Tensor, targets: Tensor, *, mask: Tensor | None) -> Tensor:
     """The mean loss over sequences (and over real steps and outputs, where there are several); a scalar.
 
+    Where no step is real it is 0, and has no gradient.
+
     Args:
         kind: `mean_squared_error`, `cross_entropy` or `binary_cross_entropy`.
         outputs: raw outputs, `[batch, outputs]` or `[batch, time, outputs]`.
@@ -26,7 +28,7 @@ def task_loss(kind: str, outputs: Tensor, targets: Tensor, *, mask: Tensor | Non
     each = tf.reduce_mean(each, axis=-1)
     if mask is None or each.shape.rank == 1:
         return _total(each) / tf.cast(tf.size(each), each.dtype)
-    return _total(each * mask) / _total(mask)
+    return _total(each * mask) / tf.maximum(_total(mask), 1.0)
 
 
 def budget_loss(spec: ModelSpec, updates: Tensor) -> Tensor:

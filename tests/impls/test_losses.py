@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,22 @@ def task_loss(framework: str, kind: str, outputs: Array, targets: Array, *, mask
     return float(array(losses.task_loss(kind, tensor(framework, outputs), tensor(framework, targets), mask=given)))
 
 
+def value_and_gradient(framework: str, loss: Callable[[Any], Any], at: Array) -> tuple[float, Array]:
+    """A scalar function of a tensor, and its gradient."""
+    where = tensor(framework, at)
+    if framework == "pytorch":
+        where.requires_grad_()
+        value = loss(where)
+        value.backward()
+        return value.item(), array(where.grad)
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(where)
+        value = loss(where)
+    return float(value), array(tape.gradient(value, where))
+
+
 def squares(outputs: Array, targets: Array) -> Array:
     return (outputs - targets) ** 2
 
@@ -49,6 +66,31 @@ def test_a_loss_is_the_mean_over_sequences_real_steps_and_outputs(
     assert task_loss(framework, kind, LOGITS, targets) == pytest.approx(each(LOGITS, targets).mean())
     real = each(LOGITS, targets)[MASK == 1]
     assert task_loss(framework, kind, LOGITS, targets, mask=MASK) == pytest.approx(real.mean())
+
+
+@pytest.mark.parametrize(("kind", "each", "targets"), SEVERAL)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_where_no_step_is_real_the_loss_is_nothing_and_has_no_gradient(
+    framework: str, kind: str, each: Any, targets: Array
+) -> None:
+    losses = importlib.import_module(f"impls.{framework}.losses")
+    truths, padding = tensor(framework, targets), tensor(framework, np.zeros((BATCH, TIME)))
+
+    def loss(outputs: Any) -> Any:
+        return losses.task_loss(kind, outputs, truths, mask=padding)
+
+    value, gradient = value_and_gradient(framework, loss, LOGITS)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, np.zeros_like(LOGITS))
+
+
+@pytest.mark.parametrize(("kind", "each", "targets"), SEVERAL)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_single_real_step_is_its_own_mean(framework: str, kind: str, each: Any, targets: Array) -> None:
+    one = np.zeros((BATCH, TIME))
+    one[2, 0] = 1
+    found = task_loss(framework, kind, LOGITS, targets, mask=one)
+    assert found == pytest.approx(each(LOGITS, targets)[2, 0].mean())
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

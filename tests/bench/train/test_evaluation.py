@@ -87,6 +87,44 @@ def test_where_no_sequence_has_a_step_there_is_no_ratio() -> None:
     assert fields["updates"] == 0
 
 
+class RealStepsLearner(RowLearner):
+    """Its loss is that of the real steps, of which each costs its row; without one it is 0, as the contract's."""
+
+    def evaluate(self, batch: Batch) -> Evaluation:
+        result = super().evaluate(batch)
+        assert batch.mask is not None
+        loss = float((batch.targets * batch.mask).sum() / max(1.0, batch.mask.sum()))
+        return Evaluation(loss=loss, predictions=result.predictions, gates=result.gates)
+
+
+@pytest.mark.parametrize(
+    ("of_each", "loss"),
+    [
+        ((1, 1, 1, 1, 0, 0), 1.5),  # rows 0 to 3; the second batch is padding
+        ((0, 0, 0, 0, 2, 2), 4.5),  # rows 4 and 5
+        ((0, 0, 0, 3, 0, 1), (4 * 3 + 2 * 5) / 6),  # a batch with a step weighs by all its sequences
+        ((0, 0, 0, 0, 0, 0), 0.0),
+    ],
+)
+def test_with_targets_at_every_step_a_batch_of_padding_weighs_nothing(of_each: tuple[int, ...], loss: float) -> None:
+    class EveryStep(Known):
+        readout = "every"
+        lengths = of_each
+
+    evaluated = evaluate(known_trial(), known(EveryStep), RealStepsLearner(), "test", clock=Stopwatch())
+    assert evaluated.loss == pytest.approx(loss)
+
+
+def test_with_a_target_at_the_end_a_batch_of_padding_weighs_by_its_sequences() -> None:
+    """Its targets are compared with what the initial state says: rows 0 to 3, and 4 and 5 without a step."""
+
+    class EndsEmpty(Known):
+        lengths = (1, 1, 1, 1, 0, 0)
+
+    evaluated = evaluate(known_trial(), known(EndsEmpty), RowLearner(), "test", clock=Stopwatch())
+    assert evaluated.loss == pytest.approx(2.5)
+
+
 def test_the_first_sequences_are_kept_with_what_they_read() -> None:
     kept: dict[str, list[Array]] = {}
     trial = known_trial(protocol={"evaluation_sequences": 21})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,28 @@ class Short(Known):
 def test_a_training_batch_has_the_size_that_is_asked_for(run_known: RunKnown) -> None:
     with pytest.raises(UserError, match=r"^task known: training batch 1 has 3 sequences where 4 are needed$"):
         run_known(KnownLearner(), task=Short)
+
+
+@pytest.mark.parametrize("length", [6, 10])
+@pytest.mark.parametrize("where", ["training batch 1", "batch 1 of its validation data", "batch 2 of its test data"])
+def test_a_batch_has_as_many_steps_as_its_task_tells(where: str, length: int, run_known: RunKnown) -> None:
+    """A record's length, and the work of engines that multiply at padding too, are those that the task tells."""
+
+    def cut(batch: Batch) -> Batch:
+        return replace(batch, inputs=np.resize(batch.inputs, (batch.size, length, 1)))
+
+    class Cut(Known):
+        def train_batch(self, *, seed: int, step: int, size: int) -> Batch:
+            batch = super().train_batch(seed=seed, step=step, size=size)
+            return cut(batch) if "training" in where else batch
+
+        def evaluation_batches(self, split: Split, *, size: int, sequences: int) -> Iterator[Batch]:
+            for number, batch in enumerate(super().evaluation_batches(split, size=size, sequences=sequences), start=1):
+                yield cut(batch) if where == f"batch {number} of its {split} data" else batch
+
+    words = f"{where} has {length} steps where its length is 8; pad or cut sequences to it, or tell another"
+    with pytest.raises(UserError, match=f"^task known: {words}$"):
+        run_known(KnownLearner(), task=Cut)
 
 
 @pytest.mark.parametrize(
