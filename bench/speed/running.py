@@ -41,7 +41,7 @@ def run_benchmarks(
 
     The file is that of pytest-benchmark, raw times included; `failed` lists the benchmarks that failed, `cut` says
     which were left out and why, and `left_out` which frameworks. It replaces that of the run before. On a GPU no time
-    is taken of an engine that computes something else than the reference.
+    is taken where an engine computes something else than the reference for what `correctness.py` compares.
 
     Args:
         scale: one of `bench.speed.scales.SCALES`.
