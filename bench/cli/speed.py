@@ -35,8 +35,9 @@ def speed(
     """Time the cells by engine and update ratio, against the native layers and the matrix products alone."""
     from rich.console import Console
 
+    from bench.launch.interrupts import requests_as_interrupts
     from bench.report import print_speed, write_speed_report
-    from bench.speed.running import run_benchmarks
+    from bench.speed.running import Interrupted, run_benchmarks
 
     if report_only:
         print(f"report: {write_speed_report(results=results, reports=reports)}")
@@ -44,19 +45,27 @@ def speed(
     on = known_device(device)
     if minutes is None and on == "cuda":
         minutes = MINUTES_ON_A_GPU
+    interrupted = False
     try:
-        everything_ran = run_benchmarks(
-            scale="quick" if quick else "gpu" if on == "cuda" else "full",
-            frameworks=framework or [],
-            device=on,
-            threads=threads,
-            results=results,
-            budget_seconds=None if minutes is None else 60 * minutes,
-        )
+        with requests_as_interrupts():
+            everything_ran = run_benchmarks(
+                scale="quick" if quick else "gpu" if on == "cuda" else "full",
+                frameworks=framework or [],
+                device=on,
+                threads=threads,
+                results=results,
+                budget_seconds=None if minutes is None else 60 * minutes,
+            )
+    except Interrupted:
+        interrupted, everything_ran = True, False
+        print("interrupted; what was measured is kept, and reported", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted; what an earlier run measured is kept", file=sys.stderr)
         raise typer.Exit(130) from None
+    before = results / "speed" / "benchmarks-before.json"
+    if before.is_file():
+        print(f"{before}: what an earlier run measured, since this one did not come to its end", file=sys.stderr)
     page = write_speed_report(results=results, reports=reports, command=command_line())
     print_speed(results=results, console=Console())
     print(f"\nreport: {page}")
-    raise typer.Exit(0 if everything_ran else 1)
+    raise typer.Exit(130 if interrupted else 0 if everything_ran else 1)

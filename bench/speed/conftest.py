@@ -1,15 +1,18 @@
-"""What the benchmarks share: their options, the parameters of both files, and what goes into the JSON."""
+"""What the benchmarks share: their options, the parameters of both files, and what is noted of them."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.machine.environment import environment
+from bench.speed.journal import note
 from bench.speed.precisions import unavailable
 from bench.speed.scales import SCALES, Setting, by_importance, grid
 from bench.speed.workloads import Preparation, Workload, check_updates
@@ -17,9 +20,9 @@ from impls.contract import DEVICES, FRAMEWORKS, PRECISIONS, describe_device, ins
 
 # In one pass.
 MOST_ROUNDS = 50
-FAILED: pytest.StashKey[list[str]] = pytest.StashKey()
-# What was not measured, and why, by benchmark or precision.
-CUT: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+# Whether what is told once was noted.
+BEGUN: pytest.StashKey[bool] = pytest.StashKey()
+PARENT: pytest.StashKey[int] = pytest.StashKey()
 STARTED: pytest.StashKey[float] = pytest.StashKey()
 
 
@@ -30,13 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--speed-framework", choices=FRAMEWORKS, default=None, help="one framework; else all installed")
     group.addoption("--speed-device", choices=DEVICES, default="cpu", help="where the benchmarks run")
     group.addoption("--speed-budget", type=float, default=0.0, help="seconds in all; 0: as long as it takes")
+    group.addoption("--speed-journal", type=Path, default=None, help="where to note what is measured, as it is")
     group.addoption("--speed-threads", type=int, default=0, help="threads of the frameworks; 0: their own default")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Starts the lists of benchmarks that failed or were cut, and the clock."""
-    config.stash[FAILED] = []
-    config.stash[CUT] = {}
+    """Starts the clock, and remembers who asked."""
+    config.stash[BEGUN] = False
+    config.stash[PARENT] = os.getppid()
     config.stash[STARTED] = time.monotonic()
 
 
@@ -69,7 +73,7 @@ def _precisions(config: pytest.Config, framework: str, settings: Sequence[Settin
     if asked == {"float32"}:
         return ["float32"]
     refused = unavailable(framework, device=config.option.speed_device)
-    config.stash[CUT].update({f"{framework}, {name}": why for name, why in refused.items() if name in asked})
+    _note(config, {"cut": {f"{framework}, {name}": why for name, why in refused.items() if name in asked}})
     return [name for name in PRECISIONS if name not in refused]
 
 
@@ -107,10 +111,12 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, preparation: Prepara
     scale, budget = SCALES[config.option.speed_scale], config.option.speed_budget
 
     def run(workload: Workload, *, pass_number: int) -> None:
+        if config.option.speed_journal is not None and os.getppid() != config.stash[PARENT]:
+            pytest.exit("whoever reads the journal is gone")
         if budget and time.monotonic() - config.stash[STARTED] > budget and preparation.begun:
             if pass_number == 0:
                 step = "training" if workload.training else "inference"
-                config.stash[CUT][f"{step}-{workload}"] = f"the budget of {budget:.0f} s was used"
+                _note(config, {"cut": {f"{step}-{workload}": f"the budget of {budget:.0f} s was used"}})
             pytest.skip("the budget is used")
         if preparation.seconds(workload) > scale.long_seconds:
             pytest.skip(f"a step takes {preparation.seconds(workload):.1f} s: one pass is enough")
@@ -120,33 +126,49 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, preparation: Prepara
         )
         rounds = max(1, min(MOST_ROUNDS, round(scale.seconds / prepared.later_seconds)))
         check_updates(workload, benchmark.pedantic(prepared.step, rounds=rounds))
+        if benchmark.stats is not None:  # benchmarks are disabled
+            _note_measured(config, benchmark.stats)
 
     return run
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Notes the benchmarks that failed."""
+    """Notes the benchmarks that failed, which the plugin leaves out."""
     report = yield
     if report.failed:
-        item.config.stash[FAILED].append(item.name)
+        _note(item.config, {"failed": [item.name]})
     return report
 
 
-def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Puts what records say of a machine in place of what the plugin says, which names it."""
-    machine_info.clear()
-    device, framework = config.option.speed_device, config.option.speed_framework
-    machine_info.update(environment(threads=config.option.speed_threads, device=device))
-    if device == "cuda" and framework:
-        machine_info["libraries"] = {framework: describe_device(framework).libraries}
+def _note(config: pytest.Config, part: dict[str, Any]) -> None:
+    if config.option.speed_journal is not None:
+        note(config.option.speed_journal, part)
 
 
-def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Adds the benchmarks that failed or were cut, which the plugin leaves out.
+def _note_measured(config: pytest.Config, stats: Any) -> None:
+    """Notes a benchmark as pytest-benchmark writes it, with the first the machine as well.
 
-    What it says of the repository names the folder it lies in; the version and commit are the machine's `project`.
+    That is told as records tell it: what the plugin says names the machine, and what it says of the repository the
+    folder that it lies in; the version and commit are the machine's `project`.
     """
-    del output_json["commit_info"]
-    output_json["failed"] = config.stash[FAILED]
-    output_json["cut"] = config.stash[CUT]
+    if config.option.speed_journal is None:
+        return
+    told: dict[str, Any] = config.hook.pytest_benchmark_generate_json(
+        config=config, benchmarks=[stats], include_data=True, machine_info={}, commit_info={}
+    )
+    if config.stash[BEGUN]:
+        told = {"benchmarks": told["benchmarks"]}
+    else:
+        config.stash[BEGUN] = True
+        del told["commit_info"]
+        told["machine_info"] = _machine(config)
+    _note(config, told)
+
+
+def _machine(config: pytest.Config) -> dict[str, Any]:
+    device, framework = config.option.speed_device, config.option.speed_framework
+    machine: dict[str, Any] = environment(threads=config.option.speed_threads, device=device)
+    if device == "cuda" and framework:
+        machine["libraries"] = {framework: describe_device(framework).libraries}
+    return machine

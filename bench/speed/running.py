@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.errors import SpeedError
 from bench.machine import devices
-from bench.machine.disk import disk_explained, write_atomically
+from bench.machine.disk import disk_explained, write_bytes, write_text
 from bench.machine.python_path import python_path
 from bench.machine.threads import BY_BUS, COUNT_VARIABLE, THREAD_VARIABLES
+from bench.speed.journal import noted
 from impls.contract import FRAMEWORKS, PACKAGES, installed
 from impls.errors import nearest
 
@@ -26,6 +29,25 @@ ROOT = HERE.parents[1]
 ALL_PASSED, SOME_FAILED = 0, 1
 # Seconds of a framework for which nothing is left: 0 would be as long as it takes.
 LEAST_SHARE = 1e-3
+# Seconds that a process may take past the time it was given, for what it had begun.
+PATIENCE = 60.0
+INTERRUPTED = "it was interrupted"
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interrupt after which there is something that was measured, and written."""
+
+
+class Measured(NamedTuple):
+    """What a framework's benchmarks came to.
+
+    Attributes:
+        content: pytest-benchmark's JSON object; None where no benchmark was measured.
+        problem: why not all of them ran; empty where they did.
+    """
+
+    content: dict[str, Any] | None
+    problem: str = ""
 
 
 def run_benchmarks(
@@ -40,8 +62,11 @@ def run_benchmarks(
     """Measures, writes `<results>/speed/benchmarks.json`, and returns whether every benchmark passed.
 
     The file is that of pytest-benchmark, raw times included; `failed` lists the benchmarks that failed, `cut` says
-    which were left out and why, and `left_out` which frameworks. It replaces that of the run before. On a GPU no time
-    is taken of an engine that computes something else than the reference.
+    which were left out and why, and `left_out` which frameworks. It is written after each framework, and replaces that
+    of the run before. Where a framework's process dies, hangs or is interrupted, what it had measured is kept, and
+    `cut` says so; the others go on, unless it was an interrupt. The file of the last run that came to its end then
+    stays beside it, `benchmarks-before.json`, until another one does. On a GPU no time is taken where an engine
+    computes something else than the reference for what `correctness.py` compares.
 
     Args:
         scale: one of `bench.speed.scales.SCALES`.
@@ -52,7 +77,8 @@ def run_benchmarks(
         budget_seconds: how long all may take; frameworks share what is left, and a benchmark that has begun is ended.
             None is as long as it takes.
 
-    Raises `SpeedError` or `DeviceError` where nothing can be measured as asked.
+    Raises `SpeedError` or `DeviceError` where nothing can be measured as asked, or nothing was; `Interrupted` where it
+    was interrupted and the file is written, and `KeyboardInterrupt` where nothing was measured until then.
     """
     left_out: dict[str, str] = {}
     for framework in frameworks:
@@ -75,20 +101,54 @@ def run_benchmarks(
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     if device == "cuda":
         for framework in wanted:
-            check_engines(framework, device=device)
-    measured = []
+            check_engines(framework, device=device, seconds=_allowed(deadline))
+    path = results / "speed" / "benchmarks.json"
+    found: dict[str, Measured] = {}
     for number, framework in enumerate(wanted):
         share = 0.0  # none
         if deadline is not None:
             share = max(LEAST_SHARE, (deadline - time.monotonic()) / (len(wanted) - number))
-        measured.append(_run(framework, scale=scale, device=device, threads=threads, budget_seconds=share))
-    content = merged(measured) | {"scale": scale, "left_out": left_out}
-    path = results / "speed" / "benchmarks.json"
-    text = json.dumps(content, indent=1)
+        found[framework] = _run(framework, scale=scale, device=device, threads=threads, budget_seconds=share)
+        problem = found[framework].problem
+        if problem:
+            print(f"{framework}: not all benchmarks ran: {problem}; what was measured is kept", file=sys.stderr)
+        unfinished = wanted[number + 1 :]
+        if any(one.content for one in found.values()):
+            content = _together(found, unfinished) | {"scale": scale, "left_out": left_out}
+            complete = not unfinished and not any(one.problem for one in found.values())
+            _write(path, content, complete=complete)
+        if problem == INTERRUPTED:
+            raise Interrupted if any(one.content for one in found.values()) else KeyboardInterrupt
+    if not any(one.content for one in found.values()):
+        problems = "; ".join(f"{framework}: {one.problem}" for framework, one in found.items())
+        raise SpeedError(f"no benchmark was measured: {problems}; see above")
+    return not content["failed"] and complete
+
+
+def _together(found: Mapping[str, Measured], unfinished: Sequence[str]) -> dict[str, Any]:
+    """One object of all that was measured; `cut` tells what was not, and why."""
+    content = merged([one.content for one in found.values() if one.content])
+    content["cut"] |= {f"the rest of {framework}": one.problem for framework, one in found.items() if one.problem}
+    content["cut"] |= dict.fromkeys(unfinished, "the run was ended before it")
+    return content
+
+
+def _write(path: Path, content: Mapping[str, Any], *, complete: bool) -> None:
+    """Writes the file; one of a run that came to its end stays beside that of a run that has not."""
+    before = path.with_name("benchmarks-before.json")
     with disk_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda temporary: _write_text(temporary, text + "\n"))
-    return not content["failed"]
+        if path.exists() and not before.exists() and not complete:
+            write_bytes(before, path.read_bytes())
+    write_text(path, json.dumps(content, indent=1) + "\n")
+    with disk_explained(before):
+        if complete:
+            before.unlink(missing_ok=True)
+
+
+def _allowed(deadline: float | None) -> float | None:
+    """Seconds until the deadline and a minute more; None where there is none."""
+    return None if deadline is None else max(0.0, deadline - time.monotonic()) + PATIENCE
 
 
 def merged(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -104,40 +164,71 @@ def merged(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**contents[0], **lists, "cut": cut, "machine_info": machine}
 
 
-def check_engines(framework: str, *, device: str) -> None:
-    """Raises `SpeedError`, one line, where the fast engine does not compute on the device what the reference does."""
+def check_engines(framework: str, *, device: str, seconds: float | None = None) -> None:
+    """Raises `SpeedError`, one line, where the fast engine does not compute on the device what the reference does.
+
+    Or where that is not known within `seconds`.
+    """
     command = [sys.executable, "-m", "bench.speed.correctness", framework, device]
     variables = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path()}
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise SpeedError(f"{framework} on {device}: the engines could not be compared: {last[0]}")
-    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryFile("w+") as told, tempfile.TemporaryFile("w+") as complaints:
+        code = _ended(command, variables, seconds=seconds, stdout=told, stderr=complaints)
+        if code is None:
+            raise SpeedError(
+                f"{framework} on {device}: the engines were not compared within {seconds:.0f} s; raise --minutes"
+            )
+        told.seek(0)
+        complaints.seek(0)
+        if code != 0:
+            last = complaints.read().strip().splitlines()[-1:] or ["no message"]
+            raise SpeedError(f"{framework} on {device}: the engines could not be compared: {last[0]}")
+        found: list[str] = json.loads(told.read().splitlines()[-1])
     if found:
         raise SpeedError(f"{'; '.join(found)}; no time is taken")
 
 
-def _run(framework: str, *, scale: str, device: str, threads: int, budget_seconds: float) -> dict[str, Any]:
+def _run(framework: str, *, scale: str, device: str, threads: int, budget_seconds: float) -> Measured:
     print(f"{framework}:", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        measured = Path(folder) / "benchmarks.json"
+        journal = Path(folder) / "journal.jsonl"
         command = [sys.executable, "-m", "pytest", str(HERE), "-q", "--no-header"]
         command += ["-p", "no:cacheprovider", "-p", "no:xdist"]
-        command += ["-o", "addopts=--import-mode=importlib", "--benchmark-quiet", f"--benchmark-json={measured}"]
+        command += ["-o", "addopts=--import-mode=importlib", "--benchmark-quiet"]
         command += [f"--speed-scale={scale}", f"--speed-framework={framework}"]
         command += [f"--speed-device={device}", f"--speed-threads={threads}"]
-        command += [f"--speed-budget={budget_seconds}"]
+        command += [f"--speed-budget={budget_seconds}", f"--speed-journal={journal}"]
         # A pytest that runs this one, maybe on several processes, has settings of its own.
         outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         environment = outer | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path(), COUNT_VARIABLE: BY_BUS}
         if threads:
             environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
-        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-        if code not in (ALL_PASSED, SOME_FAILED) or not measured.is_file():
-            raise SpeedError(f"the benchmarks of {framework} ended with pytest's exit code {code}; see above")
-        content: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
-        return content
+        seconds = budget_seconds + PATIENCE if budget_seconds else None
+        try:
+            code = _ended(command, environment, seconds=seconds)
+        except KeyboardInterrupt:
+            return Measured(noted(journal), INTERRUPTED)
+        content = noted(journal)
+        if code is None:
+            return Measured(content, f"it was ended after {seconds:.0f} s, a minute past its time")
+        if code not in (ALL_PASSED, SOME_FAILED) or content is None:
+            return Measured(content, f"it ended with pytest's exit code {code}")
+        return Measured(content)
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def _ended(
+    command: Sequence[str], variables: Mapping[str, str], *, seconds: float | None, **streams: Any
+) -> int | None:
+    """The exit code of a process; None where it was ended since it had not ended by itself within `seconds`.
+
+    It never outlasts this call, and neither does what it started: they are a group of their own.
+    """
+    process = subprocess.Popen(command, cwd=ROOT, env=dict(variables), start_new_session=True, **streams)
+    try:
+        return process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):  # a driver may hold it
+            process.wait(timeout=PATIENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from bench.speed import correctness
 from bench.speed.correctness import disagreements
 from bench.speed.precisions import unavailable
-from impls.contract import FRAMEWORKS
+from bench.speed.scales import SCALES
+from impls import contract
+from impls.contract import FRAMEWORKS, PRECISIONS, ModelSpec
 from impls.kinds import skip_cells
 
 
@@ -34,14 +37,14 @@ def test_engines_that_agree_have_nothing_told_of_them(
     [
         (
             {"predictions": 1e-3},
-            r"predictions of skip_lstm in float32 are not the reference's: 0.001 apart, where 0.0001",
+            "predictions of skip_lstm in float32 at 33 units are not the reference's: 0.001 apart, where 0.0001",
         ),
-        ({"predictions": np.nan}, r"predictions of skip_lstm in float32 are not the reference's: nan apart"),
-        ({"gates": 1.0}, r"gates of skip_lstm in float32 are not the reference's"),
+        ({"predictions": np.nan}, "predictions of skip_lstm in float32 at 33 units are not the reference's: nan apart"),
+        ({"gates": 1.0}, "gates of skip_lstm in float32 at 33 units are not the reference's"),
     ],
 )
 def test_a_wrong_engine_is_named(change: dict[str, float], line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = correctness._evaluated
+    right = correctness._found
 
     def wrong(framework: str, engine: str, *args: Any, **options: Any) -> Any:
         found = right(framework, engine, *args, **options)
@@ -50,7 +53,7 @@ def test_a_wrong_engine_is_named(change: dict[str, float], line: str, monkeypatc
                 getattr(found, name)[0] += by
         return found
 
-    monkeypatch.setattr(correctness, "_evaluated", wrong)
+    monkeypatch.setattr(correctness, "_found", wrong)
     told = list(disagreements("pytorch", device="cpu", precisions=["float32"]))
     assert len(told) == 2
     assert told[0].startswith(f"pytorch on cpu: the fast engine's {line}")
@@ -60,19 +63,83 @@ def test_a_wrong_engine_is_named(change: dict[str, float], line: str, monkeypatc
 def test_the_sequences_that_are_compared_differ_in_their_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or gates would agree whatever an engine makes of them."""
     gates = []
-    right = correctness._evaluated
+    right = correctness._found
 
     def seen(*args: Any, **options: Any) -> Any:
         found = right(*args, **options)
         gates.append(found.gates)
         return found
 
-    monkeypatch.setattr(correctness, "_evaluated", seen)
+    monkeypatch.setattr(correctness, "_found", seen)
     list(disagreements("pytorch", device="cpu", precisions=["float32"]))
     assert len(gates) == 4
     for of in gates:
         assert 0.1 < of.mean() < 0.9
         assert len({row.tobytes() for row in of}) > 3
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("factor", [0.0, -1.0, 3.0])
+def test_a_wrong_gradient_is_seen_in_every_precision(
+    factor: float, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it comes to the optimizer, all that a gradient may do: a learning rate of 0 hides it from the parameters.
+
+    A CPU does not multiply in TF32; what is compared with its tolerance is float32 then.
+    """
+    right = contract.build_learner
+
+    def wrong(framework: str, *, model: ModelSpec, engine: str, **options: Any) -> Any:
+        if precision == "tf32":
+            model = replace(model, cell=replace(model.cell, precision="float32"))
+        learner: Any = right(framework, model=model, engine="reference", **options)
+        if engine == "fast":
+            step = learner.optimizer.step
+
+            def scaled(**options: Any) -> None:
+                for parameter in learner.model.parameters():
+                    parameter.grad *= factor
+                step(**options)
+
+            learner.optimizer.step = scaled
+        return learner
+
+    monkeypatch.setattr(correctness, "build_learner", wrong)
+    monkeypatch.setattr(correctness, "skip_cells", lambda: ("skip_gru",))
+    monkeypatch.setattr(correctness, "SMALL", correctness.SMALL._replace(trained=0))
+    told = list(disagreements("pytorch", device="cpu", precisions=[precision]))
+    off = {0.0: "1", -1.0: "2", 3.0: "2"}[factor]
+    words = f"gradients by layers.0.gate_weights of skip_gru in {precision} at 33 units are not the reference's: {off}"
+    assert [line.partition(" of their norm apart")[0] for line in told] == [
+        f"pytorch on cpu: the fast engine's {words}"
+    ]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("shape", [correctness.SMALL, *correctness.MEASURED], ids=str)
+def test_what_is_rounding_of_a_gradient_is_far_from_a_wrong_one(shape: correctness.Shape, precision: str) -> None:
+    """A gradient that is left out is off by the whole of its norm."""
+    assert correctness.gradients_rounding(shape, precision=precision, updates=shape.length / 2) < 0.2
+
+
+def test_on_a_gpu_sizes_that_are_measured_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32, for which there are kernels; elsewhere a small one tells as much, and takes no time."""
+    asked = []
+    nothing = correctness.Found({}, np.zeros(1), np.zeros((1, 1)))
+
+    def found(framework: str, engine: str, model: ModelSpec, shape: correctness.Shape, *, device: str) -> Any:
+        asked.append((device, model.cell.precision, shape.units))
+        return nothing
+
+    monkeypatch.setattr(correctness, "_found", found)
+    for device in ("cpu", "cuda"):
+        assert list(disagreements("pytorch", device=device, precisions=["float32", "bfloat16"])) == []
+    assert set(asked) == {
+        ("cpu", "float32", 33), ("cpu", "bfloat16", 33), ("cuda", "bfloat16", 33),
+        ("cuda", "float32", 33), ("cuda", "float32", 110), ("cuda", "float32", 512),
+    }  # fmt: skip
+    measured = {(setting.units, setting.input_size) for setting in SCALES["gpu"].settings}
+    assert {(shape.units, shape.features) for shape in correctness.MEASURED} <= measured
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
