@@ -18,7 +18,7 @@ from bench.records.record import Record, identity, unasked
 from bench.records.store import QUARANTINE, Store, Survey
 from bench.report.company import company
 from bench.report.labels import problem_names, variant_names
-from bench.report.machines import conditions_of, moved
+from bench.report.machines import conditions_of, moved, versions_of
 from bench.report.names import configuration_name
 from impls.contract import Array
 from impls.kinds import cells
@@ -125,11 +125,11 @@ def trials_frame(
 ) -> pd.DataFrame:
     """One row a trial, columns by the record's field names; trials without a record have the status `missing`.
 
-    `options` becomes text such as `length=50`, `units` text such as `32` or `16x24`; the protocol and environment
-    are spread over columns such as `protocol.batch_size` and `environment.threads`. `company` tells from `beside`
-    whether a trial ran alone, `machine` under which conditions. Three columns are added for people: `problem` (the task
-    at its length, and what else tells it apart), `variant` (what sets a trial apart from others of its cell and
-    problem) and `label` (cell and variant).
+    `options` becomes text such as `length=50`, `units` text such as `32` or `16x24`; the protocol and environment are
+    spread over columns such as `protocol.batch_size` and `environment.threads`. `company` tells from `beside` whether a
+    trial ran alone, `machine` under which conditions, `versions` with which of its own framework. Three columns are
+    added for people: `problem` (the task at its length, and what else tells it apart), `variant` (what sets a trial
+    apart from others of its cell and problem) and `label` (cell and variant).
     """
     contents = [record.model_dump(mode="json") for record in records]
     known = problems or {}
@@ -147,6 +147,7 @@ def trials_frame(
     frame["company"] = frame["beside"].map(company)
     frame["moved"] = pd.Series([moved(content.get("stretches", ())) for content in contents], dtype=object)
     frame["machine"] = ["; ".join(conditions_of(row).values()) for row in rows_of(frame)]
+    frame["versions"] = ["; ".join(versions_of(row).values()) for row in rows_of(frame)]
     if "solved" not in frame:
         frame["solved"] = None
     frame["solved"] = frame["solved"].astype(object).where(frame["solved"].notna(), None)

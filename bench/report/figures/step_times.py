@@ -89,12 +89,14 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
 
 
 def _mixed(trials: pd.DataFrame) -> str:
-    """What is to be known of trials in mixed company, or on unlike machines; empty where all are alike."""
+    """What is to be known of trials in mixed company, on unlike machines or with unlike versions; empty where alike."""
     found = []
     if trials["company"].nunique() > 1:
         found.append(f"beside {trials['beside'].min():.0f} to {trials['beside'].max():.0f} other trials")
     if trials["machine"].nunique() > 1:
         found.append("on unlike machines")
+    if (trials.groupby("framework")["versions"].nunique() > 1).any():  # two frameworks always have unlike ones
+        found.append("with unlike versions of a framework")
     return f"{' and '.join(found)}, so bars are not to be compared" if found else ""
 
 

@@ -47,8 +47,8 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     the paper's tables; of a time it is over those that have it.
     The standard deviation is the sample's (divisor n − 1); one seed has none. `solved` counts trials that met
     the task's criterion, out of `solved_of` finished (ok or diverged) ones; both are empty for tasks without one.
-    `company` tells whether those that ended ok ran alone; where it is `mixed`, or they ran on unlike machines, means of
-    times are of neither.
+    `company` tells whether those that ended ok ran alone; where it is `mixed`, or they ran on unlike machines or with
+    unlike versions of their framework, means of times are of neither.
     `trial_ids` are all of the row's, ended well or not, with spaces between.
     """
     names = [*LABELS, *CORE, *told_fields(trials), "quality_metric", "higher_is_better"]
@@ -63,9 +63,9 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     solved = trials["solved"].map(lambda value: value is True) & finished
     for name, counted in (("solved", solved), ("solved_of", finished)):
         table[name] = counted.groupby(place).sum().astype(float).where(criterion)
-    ended = trials[["company", "machine"]].where(trials["status"] == "ok").groupby(place)
+    ended = trials[["company", "machine", "versions"]].where(trials["status"] == "ok").groupby(place)
     table["company"] = ended["company"].agg(lambda each: common_company(each.dropna()))
-    table.loc[ended["machine"].nunique() > 1, "company"] = MIXED
+    table.loc[(ended[["machine", "versions"]].nunique() > 1).any(axis="columns"), "company"] = MIXED
     measured = trials[list(MEASURES)].where(trials["status"] == "ok").groupby(place)
     for measure in MEASURES:
         having = measured[measure].count()
@@ -198,7 +198,7 @@ def mean_text(row: Mapping[str, Any], measure: str, *, scale: float = 1.0) -> st
 
 
 def time_mark(row: Mapping[str, Any]) -> str:
-    """What stands behind a mean time of trials in mixed company, or on unlike machines."""
+    """What stands behind a mean time of trials in mixed company, on unlike machines or with unlike versions."""
     return MARK if row["company"] == MIXED else ""
 
 

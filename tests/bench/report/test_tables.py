@@ -352,6 +352,29 @@ def test_a_mean_over_unlike_machines_is_marked_and_its_bars_say_so():
     assert ["on unlike machines, so bars are not to be compared" in each for each in words] == [False, True]
 
 
+def test_a_mean_over_unlike_versions_of_a_framework_is_marked_and_its_bars_say_so():
+    """Of its own: another framework that is installed beside it, or has bars beside its own, makes no difference."""
+
+    def of_versions(*packages: dict[str, str]) -> pd.DataFrame:
+        return trials_frame(
+            ok_record(
+                trial("adding", "lstm", framework, seed=seed),
+                quality=0.1,
+                milliseconds=1.0 + seed,
+                environment=ENVIRONMENT | {"packages": installed},
+            )
+            for seed, installed in enumerate(packages)
+            for framework in ("pytorch", "tensorflow")
+        )
+
+    alike = of_versions({"torch": "2.13.0", "tensorflow": "2.21.0"}, {"torch": "2.13.0", "tensorflow": "2.21.0"})
+    unlike = of_versions({"torch": "2.13.0", "tensorflow": "2.21.0"}, {"torch": "2.0.0", "tensorflow": "2.21.0"})
+    assert readable(aggregate(alike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71", "1.50 ± 0.71"]
+    assert readable(aggregate(unlike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71 †", "1.50 ± 0.71"]
+    words = [step_times.step_times(frame)[0].figure.axes[0].get_xlabel() for frame in (alike, unlike)]
+    assert ["with unlike versions of a framework, so bars" in each for each in words] == [False, True]
+
+
 @pytest.mark.parametrize(("besides", "told"), [((1, 1), False), ((1, 3), True)])
 def test_bars_of_trials_beside_different_numbers_of_others_say_that_they_do_not_compare(besides, told):
     records = [
