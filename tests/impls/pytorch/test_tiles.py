@@ -98,6 +98,46 @@ def test_every_kernel_compiles_and_spills_nothing(cell: str, units: tuple[int, .
         assert found.shared <= MOST_SHARED, name
 
 
+@pytest.mark.parametrize(
+    ("capability", "features", "name", "stages"),
+    [
+        pytest.param(86, 16, "forward", 3, id="8.6"),  # 102 KB with four stages, where the card has 99
+        pytest.param(80, 16, "forward", 4, marks=pytest.mark.slow, id="8.0"),
+        pytest.param(86, 5, "skips", 3, marks=pytest.mark.slow, id="skips"),
+        pytest.param(86, 17, "forward", 4, marks=pytest.mark.slow, id="17"),
+        pytest.param(89, 5, "forward", 3, marks=pytest.mark.slow, id="8.9"),
+    ],
+)
+def test_inputs_that_are_a_single_block_deep_fit_on_cards_with_less_shared_memory(
+    capability: int, features: int, name: str, stages: int
+) -> None:
+    """Fewer blocks are on their way there, and there alone."""
+    import torch
+
+    from impls.contract import CellSpec
+    from impls.pytorch.engines.tiles.resources import SHARED, resources_of
+    from impls.pytorch.engines.tiles.tile_sizes import tile_sizes
+
+    spec = CellSpec(cell="skip_lstm", input_size=features, units=(110,))
+    found = resources_of(name, spec, capability=capability)
+    assert found.shared <= SHARED[capability]
+    assert found.spilled == 0
+    assert tile_sizes(spec, dtype=torch.float32, shared=SHARED[capability]).stages == stages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("features", [5, 16, 17])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
+def test_every_number_of_features_fits_on_every_card(cell: str, features: int) -> None:
+    from impls.contract import CellSpec
+    from impls.pytorch.engines.tiles.resources import SHARED, kernels_of, resources_of
+
+    for units in (110, 256):
+        spec = CellSpec(cell=cell, input_size=features, units=(units,))
+        for name in kernels_of(spec):
+            assert resources_of(name, spec, capability=86).shared <= SHARED[86]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{"layer_norm": True}, {"gate": "bernoulli"}, {"activation": "relu"}], ids=str)
 @pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru"])

@@ -14,6 +14,7 @@ from impls.pytorch.engines.tiles.constants import constants_for, constants_of
 from impls.pytorch.engines.tiles.entries import ends_of, entries_of
 from impls.pytorch.engines.tiles.packing import pack
 from impls.pytorch.engines.tiles.runs import runs_kernel
+from impls.pytorch.engines.tiles.tile_sizes import shared_of
 from impls.pytorch.engines.tiles.weight_gradients import Rounds, from_rounds
 
 
@@ -45,6 +46,7 @@ def run_backward(
     constants = constants_of(
         spec,
         dtype=inputs.dtype,
+        shared=shared_of(inputs.device),
         drawn=scheduled,
         keep=True,
         every_step=True,

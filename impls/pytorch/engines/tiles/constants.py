@@ -19,6 +19,7 @@ def constants_of(
     spec: CellSpec,
     *,
     dtype: torch.dtype,
+    shared: int,
     drawn: bool,
     keep: bool,
     every_step: bool,
@@ -30,12 +31,13 @@ def constants_of(
     Args:
         spec: the cell.
         dtype: of inputs and parameters.
+        shared: bytes of shared memory that a program may have.
         drawn: whether the caller gives draws.
         keep: whether a gradient will be asked for.
         every_step: whether h is wanted at every step.
         of_h, of_gates: whether there are gradients of h at every step, and of the gates.
     """
-    sizes = tile_sizes(spec, dtype=dtype)
+    sizes = tile_sizes(spec, dtype=dtype, shared=shared)
     state = sizes_of(spec, width=sizes.width).state
     block = power_of_two(sizes.width, most=64)
     return {

@@ -14,7 +14,7 @@ from impls.pytorch.engines.tiles.entries import ends_of, entries_of
 from impls.pytorch.engines.tiles.forward import forward_kernel
 from impls.pytorch.engines.tiles.packing import pack
 from impls.pytorch.engines.tiles.skips import skips_kernel
-from impls.pytorch.engines.tiles.tile_sizes import MOST_PROGRAMS
+from impls.pytorch.engines.tiles.tile_sizes import MOST_PROGRAMS, shared_of
 
 
 class Forward(NamedTuple):
@@ -39,7 +39,8 @@ def run_forward(
     """Runs sequences `[batch, time, features]`; arguments as in `operator.unroll`."""
     batch, steps, _ = inputs.shape
     drawn = draws is not None
-    constants = constants_of(spec, dtype=inputs.dtype, drawn=drawn, keep=keep, every_step=every_step)
+    shared = shared_of(inputs.device)
+    constants = constants_of(spec, dtype=inputs.dtype, shared=shared, drawn=drawn, keep=keep, every_step=every_step)
     width, rows = constants["WIDTH"], constants["TILE"]
     entries = entries_of(spec, tensors)
     packed = pack(spec, entries.parameters, width=width, backward=False)

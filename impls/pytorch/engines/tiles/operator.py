@@ -13,7 +13,7 @@ from impls.pytorch.engines.first_order import first_order
 from impls.pytorch.engines.tiles.backward_pass import Flows, run_backward
 from impls.pytorch.engines.tiles.buffers import Tape, empty_tape
 from impls.pytorch.engines.tiles.forward_pass import run_forward
-from impls.pytorch.engines.tiles.tile_sizes import tile_sizes
+from impls.pytorch.engines.tiles.tile_sizes import padded_width
 from impls.pytorch.precision import in_own_precision
 
 # Written out, since not every version of PyTorch reads the types of annotations that are text.
@@ -86,7 +86,7 @@ def _(
         spec,
         batch=batch,
         steps=steps,
-        width=tile_sizes(spec, dtype=inputs.dtype).width,
+        width=padded_width(spec),
         keep=keep,
         by_time=keep or every_step,
         whole=True,

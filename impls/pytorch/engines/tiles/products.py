@@ -5,7 +5,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-FEW = tl.constexpr(4)  # so deep a product is cheaper as a sum of element-wise ones
+from impls.pytorch.engines.tiles import tile_sizes
+
+FEW = tl.constexpr(tile_sizes.FEW)
 
 
 @triton.jit

@@ -25,9 +25,12 @@ from impls.pytorch.engines.tiles.constants import LAUNCH, constants_for, constan
 from impls.pytorch.engines.tiles.forward import forward_kernel
 from impls.pytorch.engines.tiles.runs import runs_kernel
 from impls.pytorch.engines.tiles.skips import skips_kernel
+from impls.pytorch.engines.tiles.tile_sizes import LEAST_SHARED
 
 CAPABILITIES = (80, 90)
-MOST_SHARED = 99 * 1024  # bytes of shared memory a program, of the cards from 8.0 on that have the least
+# Bytes of shared memory that a program may have, by compute capability.
+SHARED = {80: 163 * 1024, 86: LEAST_SHARED, 89: LEAST_SHARED, 90: 227 * 1024}
+MOST_SHARED = LEAST_SHARED
 UNITS = (110, 128, 256)
 CELLS = ("lstm", "gru", "skip_lstm", "skip_gru")
 KERNELS = {"forward": forward_kernel, "skips": skips_kernel, "runs": runs_kernel, "backward": backward_kernel}
@@ -63,7 +66,8 @@ def resources_of(name: str, spec: CellSpec, *, capability: int, **asked: Any) ->
     """
     kernel = KERNELS[name]
     training = {"drawn": False, "keep": True, "every_step": True, "of_h": True, "of_gates": spec.skips}
-    constants = constants_for(kernel, constants_of(spec, **{"dtype": torch.float32} | training | asked))
+    told: dict[str, Any] = {"dtype": torch.float32, "shared": SHARED[capability]}
+    constants = constants_for(kernel, constants_of(spec, **told | training | asked))
     launch = {name: constants.pop(name) for name in LAUNCH}
     numbers = "*fp64" if asked.get("dtype") == torch.float64 else "*fp32"
     signature, compiled_in, aligned = {}, {}, {}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 import torch
 
 from impls.contract import CellSpec
 
+FEW = 4  # so deep a product is cheaper as a sum of element-wise ones
 _PANEL = 16  # what widths are padded to: the least that tensor cores multiply
 # Bytes of matrices that stay in the first cache of an H100's multiprocessor: 256 KB, less 64 of shared memory for the
 # blocks on their way, less what a round reads and writes besides.
 MOST_RESIDENT = 160 * 1024
+LEAST_SHARED = 99 * 1024  # bytes of shared memory a program may have, of the cards from 8.0 on that have the least
 MOST_PROGRAMS = 528  # of the kernel whose programs take block after block: four a multiprocessor of an H100
 
 
@@ -43,25 +46,47 @@ class TileSizes(NamedTuple):
     cache: str
 
 
-def tile_sizes(spec: CellSpec, *, dtype: torch.dtype) -> TileSizes:
-    """The sizes for a cell in a type."""
-    width = -(-max(spec.units) // _PANEL) * _PANEL
+def tile_sizes(spec: CellSpec, *, dtype: torch.dtype, shared: int) -> TileSizes:
+    """The sizes for a cell in a type, where a program may have so many bytes of shared memory.
+
+    A product that is a single block deep takes a second set of blocks beside those of the products around it; where
+    both have no room, fewer are on their way.
+    """
+    width = padded_width(spec)
     power = 1 << (width - 1).bit_length()
     single = dtype == torch.float32  # numbers of twice the size take twice the room
     rows_of_matrices = sum(2 * width if layer else spec.input_size + width for layer in range(len(spec.units)))
     resident = rows_of_matrices * len(spec.kind.gates) * width * dtype.itemsize <= MOST_RESIDENT
+    rows = block_k = 16
+    block_g = min(4 * power, 256 if single else 128)
+    stages = 4 if single else 2
+    sets = 2 if FEW < spec.input_size <= block_k else 1
+    while stages > 2 and sets * (stages - 1) * block_k * (rows + block_g) * dtype.itemsize > shared:
+        stages -= 1
     return TileSizes(
         width=width,
-        rows=16,
-        block_k=16,
-        block_g=min(4 * power, 256 if single else 128),
+        rows=rows,
+        block_k=block_k,
+        block_g=block_g,
         block_n=min(power, 128 if single else 64),
         block_u=min(power, 64),
         warps=8 if power >= 64 else 4,
-        stages=4 if single else 2,
+        stages=stages,
         precision="tf32x3" if single else "ieee",
         cache=".ca" if resident else ".cg",
     )
+
+
+def padded_width(spec: CellSpec) -> int:
+    """The padded units of any layer."""
+    return -(-max(spec.units) // _PANEL) * _PANEL
+
+
+def shared_of(device: torch.device) -> int:
+    """Bytes of shared memory that a program may have on a device; in the interpreter, on the CPU, nothing bounds it."""
+    if device.type != "cuda":
+        return sys.maxsize
+    return int(getattr(torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", LEAST_SHARED))
 
 
 def power_of_two(size: int, *, most: int) -> int:
