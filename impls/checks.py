@@ -288,24 +288,54 @@ def check_model(spec: ModelSpec) -> None:
         raise CellError("loss='cross_entropy' with readout='every': a class is of a whole sequence; use readout='last'")
 
 
-def check_batch(spec: ModelSpec, batch: Batch) -> None:
-    """Raises `CellError` for targets that are not what the loss reads, and for tokens or classes that there are not.
+def check_batch(spec: ModelSpec, batch: Batch) -> dict[str, Array]:
+    """The batch's arrays by field name, as a learner reads them, or `CellError` where they are no batch of this model.
 
-    Nobody else looks: either framework broadcasts targets of another shape, PyTorch cuts a class to a whole number,
-    and in compiled programs XLA takes the nearest token there is, and makes NaN of a class.
+    Any whole numbers may be tokens and classes; whole numbers and truths may be whatever is computed with. Left to the
+    frameworks, each takes other types. Nor does anybody else look at shapes and values: PyTorch's kernels read past the
+    end of inputs of other features and of draws of other steps, either framework broadcasts targets of another shape,
+    PyTorch cuts a class to a whole number, in compiled programs XLA takes the nearest token there is, and makes NaN of
+    a class, and a mask's ones are counted, wherever they stand.
+
+    Returns:
+        Contiguous arrays in the machine's byte order: tokens and classes int32, all else float32 or float64.
     """
+    _check_shapes(spec, batch)
+    whole = {"inputs": ("tokens", spec.vocabulary_size)} if spec.vocabulary_size else {}
+    if spec.loss == "cross_entropy":
+        whole["targets"] = ("classes", spec.output_size)
+    arrays = {}
+    for name, array in batch.arrays().items():
+        if name in whole:
+            of, below = whole[name]
+            arrays[name] = _as_whole_numbers(name, array, below=below, of=of)
+        else:
+            arrays[name] = _as_floats(name, array, dtype="float64" if spec.dtype == "float64" else "float32")
+    for name, words in (("updates", WRONG_UPDATES), ("mask", WRONG_FLAGS)):
+        if name in arrays and not ((arrays[name] == 0) | (arrays[name] == 1)).all():
+            raise CellError(words)
+    if "mask" in arrays and (arrays["mask"][:, 1:] > arrays["mask"][:, :-1]).any():
+        raise CellError(WRONG_MASK)
+    return arrays
+
+
+def _check_shapes(spec: ModelSpec, batch: Batch) -> None:
+    shape = batch.inputs.shape
+    if spec.vocabulary_size:
+        if len(shape) != 2:
+            raise CellError(f"inputs have shape {list(shape)} where [batch, time], of tokens, is needed")
+        shape = (*shape, spec.cell.input_size)  # that of their vectors
+    check_inputs(spec.cell, shape, dtype=spec.dtype, parameters_dtype=spec.dtype, time=True)
     wanted = _shape_of_targets(spec, batch)
     if batch.targets.shape != wanted:
         raise CellError(
             f"targets have shape {list(batch.targets.shape)} where {list(wanted)} is needed "
             f"(loss={spec.loss!r}, readout={spec.readout!r}, {spec.output_size} outputs)"
         )
-    if spec.vocabulary_size:
-        _check_numbers("inputs", batch.inputs, below=spec.vocabulary_size, of="tokens")
-    if spec.loss == "cross_entropy":
-        if not np.issubdtype(batch.targets.dtype, np.integer):
-            raise CellError(f"targets are {batch.targets.dtype} where whole numbers, the classes, are needed")
-        _check_numbers("targets", batch.targets, below=spec.output_size, of="classes")
+    given = {name: array.shape for name, array in batch.arrays().items()}
+    check_draws(spec.cell, shape[:2], updates=given.get("updates"), gate_noise=given.get("gate_noise"))
+    if "mask" in given:
+        check_mask(given["mask"], inputs=shape)
 
 
 def _shape_of_targets(spec: ModelSpec, batch: Batch) -> tuple[int, ...]:
@@ -316,13 +346,24 @@ def _shape_of_targets(spec: ModelSpec, batch: Batch) -> tuple[int, ...]:
     return (batch.size, *steps, spec.output_size)
 
 
-def _check_numbers(name: str, values: Array, *, below: int, of: str) -> None:
+def _as_whole_numbers(name: str, values: Array, *, below: int, of: str) -> Array:
+    if values.dtype.kind not in "iu":
+        raise CellError(f"{name} are {values.dtype} where whole numbers, the {of}, are needed")
     if values.size and not (values.min() >= 0 and values.max() < below):
         raise CellError(f"{name} has values from {values.min()} to {values.max()} where there are {below} {of}, from 0")
+    return np.ascontiguousarray(values, dtype=np.int32)
+
+
+def _as_floats(name: str, values: Array, *, dtype: str) -> Array:
+    """Floats that both frameworks take stay what they are: to round them is the learner's."""
+    if values.dtype.kind not in "fiub":
+        raise CellError(f"{name} has type {values.dtype} where numbers are needed")
+    return np.ascontiguousarray(values, dtype=values.dtype if values.dtype in (np.float32, np.float64) else dtype)
 
 
 GRADIENT_OF_UPDATES = "updates: a random skip's gate is data and has no gradient; cut it off before the call"
 WRONG_UPDATES = "updates has values other than 0 and 1"
+WRONG_FLAGS = "mask has values other than 0 and 1"
 WRONG_MASK = "mask has a masked step before one that is not: pad sequences at the end"
 
 

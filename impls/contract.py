@@ -132,6 +132,9 @@ class Batch:
         updates: `[batch, time]` float32 in {0, 1}: the random or periodic skip's gate for plain cells, else None.
         gate_noise: `[batch, time]` float32, U(0, 1): the draw behind a Bernoulli gate, else None.
         dropout: `[batch, units]` float32, the scaled dropout mask of the readout's input, else None.
+
+    A learner takes any whole numbers for int32 ones, and any whole numbers, truths and floats for float32 ones; other
+    shapes and values it refuses (`impls.checks.check_batch`).
     """
 
     inputs: Array

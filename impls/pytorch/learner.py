@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -103,10 +102,9 @@ class Learner:
         return multiplying(self.spec.cell.precision, device=self.device.type)
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
-        check_batch(self.spec, batch)
         dtype = getattr(torch, self.spec.dtype)
         tensors = {}
-        for name, array in batch.arrays().items():
-            tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)  # it takes no negative strides
+        for name, array in check_batch(self.spec, batch).items():
+            tensor = torch.from_numpy(array).to(self.device)
             tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
         return tensors

@@ -64,15 +64,17 @@ class Learner:
         `learning_rate` is this step's; None is the optimizer's.
         """
         with tf.device(self._placed), self._multiplying():
+            tensors = self._tensors(batch)
             rate = tf.constant(self.optimizer.next_rate(learning_rate=learning_rate))
-            results = self._program(batch, training=True)(self._tensors(batch), rate)
+            results = self._program(batch, training=True)(tensors, rate)
             results = results.numpy().tolist()  # waits for all that was asked of the device, the parameters' update too
         return StepResult(loss=results[0], budget_loss=results[1], updates=results[2])
 
     def evaluate(self, batch: Batch) -> Evaluation:
         """Forward alone; returns when the device has finished."""
         with tf.device(self._placed), self._multiplying():
-            loss, outputs, gates = self._program(batch, training=False)(self._tensors(batch))
+            tensors = self._tensors(batch)
+            loss, outputs, gates = self._program(batch, training=False)(tensors)
             return Evaluation(loss=float(loss), predictions=outputs.numpy(), gates=gates.numpy())
 
     def export_parameters(self) -> Parameters:
@@ -113,9 +115,8 @@ class Learner:
         return self._programs[training, compiled]
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
-        check_batch(self.spec, batch)
         tensors = {}
-        for name, array in batch.arrays().items():
+        for name, array in check_batch(self.spec, batch).items():
             tensor = tf.convert_to_tensor(array)
             tensors[name] = tf.cast(tensor, self.spec.dtype) if tensor.dtype.is_floating else tensor
         return tensors
