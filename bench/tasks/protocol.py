@@ -13,7 +13,7 @@ from impls.errors import nearest
 Count = Annotated[int, Field(strict=True, le=10**9)]
 # What is measured: whole numbers too, but neither true nor text.
 Number = Annotated[float, Field(strict=True)]
-LARGEST = 1e9  # what is measured stays far from what float32 cannot hold, its squares too
+LARGEST = 1e9  # of a norm: far from what float32 cannot hold, its square too
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -33,11 +33,11 @@ class Protocol(BaseModel):
     steps: Count | None = Field(default=None, ge=1)
     epochs: Count | None = Field(default=None, ge=1)
     batch_size: Count = Field(default=256, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0, le=LARGEST)
+    learning_rate: float = Field(default=1e-4, gt=0)
     learning_rate_schedule: str = "constant"
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     beta_2: float = Field(default=0.999, ge=0, lt=1)
-    epsilon: float = Field(default=1e-8, gt=0, le=LARGEST)
+    epsilon: float = Field(default=1e-8, gt=0)
     clip_norm: float = Field(default=1.0, ge=0)
     evaluate_every: Count = Field(default=1, ge=1)
     evaluation_sequences: Count = Field(default=3840, ge=1)
