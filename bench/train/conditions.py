@@ -57,7 +57,7 @@ def code_checksum() -> str:
 def code_checksum_now(root: Path = ROOT) -> str:
     """SHA-256 over the names and contents of the Python files of `SOURCES`; 16 hexadecimal digits."""
     places = [root / name for name in SOURCES]
-    found = [[place] if place.suffix else sorted(place.rglob("*.py")) for place in places]
+    found = [[place] if place.is_file() else sorted(place.rglob("*.py")) for place in places]
     return _checksum([path for paths in found for path in paths], root=root)
 
 

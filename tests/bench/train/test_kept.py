@@ -151,7 +151,8 @@ def test_an_evaluation_that_is_no_number_ends_the_trial_as_diverged(
     record = run_known(learner)
     assert record.status == "diverged"
     assert record.error == f"the validation {field} became {number} at step 3"
-    assert (record.quality, record.final_quality, record.best_step) == (None, None, None)
+    assert (record.quality, record.final_quality) == (None, None)
+    assert (record.best_step, record.validation_quality) == (2, 0.6)
     rows = (store.folder_of(record.trial_id) / "curve.csv").read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == ["1", "2"], "what came before is kept"
 
