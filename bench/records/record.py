@@ -112,7 +112,9 @@ class Record(BaseModel):
     inference_milliseconds_batch_1: float | None = Field(
         default=None, description="the same of single test sequences, each a batch of its own"
     )
-    peak_memory_bytes: int | None = Field(default=None, description="of the GPU, or of the process on the CPU")
+    peak_memory_bytes: int | None = Field(
+        default=None, description="of the GPU, or of the process on the CPU; of several stretches the most"
+    )
     # What it stood on
     parameters_checksum: str = ""
     batches_checksum: str = Field(default="", description="of the first three training batches")

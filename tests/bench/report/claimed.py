@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import pandas as pd
 from bench.plan import sweep as sweeps
 from bench.plan.trial import Trial
 from bench.records.record import Record
+from bench.records.store import Store
 from bench.report.frames import trials_frame
-from bench.report.paper.claims.catalogue import Criterion
+from bench.report.paper.claims.catalogue import Criterion, claims
 from bench.report.paper.claims.criteria import published_value
+from bench.report.paper.claims.verdicts import Verdict, judge
 from bench.report.paper.published import PublishedRow, published_rows, trials_of
 from tests.bench.report.stored import ok_record
 
@@ -24,6 +27,13 @@ STEP = 1e-3
 # Errors on the adding task of runs that solve it and of those that do not.
 SOLVED_ERROR, UNSOLVED_ERROR = 1e-4, 0.1
 FULL_MILLISECONDS = 10.0
+BY_ID = {claim.id: claim for claim in claims()}
+NOWHERE = Store(Path("no results"))
+
+
+def verdict(claim: str, frame: pd.DataFrame, *, store: Store = NOWHERE) -> Verdict:
+    (found,) = judge(frame, store=store, asked=[BY_ID[claim]])
+    return found
 
 
 @cache

@@ -14,21 +14,17 @@ import pytest
 
 from bench.plan import sweep as sweeps
 from bench.records.store import Store, write_arrays, write_curve
-from bench.report.comparison.comparisons import null_of
 from bench.report.frames import trials_frame
 from bench.report.paper.claims import verdicts
 from bench.report.paper.claims.catalogue import Claim, claims
 from bench.report.paper.claims.criteria import published_value
 from bench.report.paper.claims.evidence import Evidence
 from bench.report.paper.claims.findings import Finding
-from bench.report.paper.claims.pairs import paired_differences
-from bench.report.paper.claims.verdicts import Verdict, judge
+from bench.report.paper.claims.verdicts import judge
 from bench.report.paper.published import table_rows
-from tests.bench.report.claimed import as_published, doctored, in_row, without
+from tests.bench.report.claimed import BY_ID, NOWHERE, as_published, doctored, in_row, verdict, without
 from tests.bench.report.stored import ok_record
 
-BY_ID = {claim.id: claim for claim in claims()}
-NOWHERE = Store(Path("no results"))
 SPREAD = (0.95, 1.05, 0.98, 1.02)
 Changes = Mapping[str, Mapping[str, Any]]
 
@@ -154,11 +150,6 @@ SCENARIOS = {
 }  # fmt: skip
 # Of these the numbers stand in files or in other sweeps.
 APART = ("mnist-faster", "mnist-ink", "pairs-equal", "learned-beats-periodic")
-
-
-def verdict(claim: str, frame: pd.DataFrame, *, store: Store = NOWHERE) -> Verdict:
-    (found,) = judge(frame, store=store, asked=[BY_ID[claim]])
-    return found
 
 
 def sweep_of(claim: str, **changed: Any) -> pd.DataFrame:
@@ -321,66 +312,6 @@ def test_a_size_that_lacks_a_row_yields_to_one_that_has_all():
     assert found.verdict == "reproduced"
 
 
-def time_findings(frame: pd.DataFrame) -> tuple[str, list[Finding]]:
-    """The verdict on time, and the findings that have trials: four seeds of two rows in two frameworks."""
-    found = verdict("time-follows-updates", frame)
-    return found.verdict, [finding for finding in found.findings if finding.evidence]
-
-
-def test_a_seed_counts_whichever_machine_both_of_its_trials_ran_on():
-    """What is tested is a ratio of two times of one seed: two machines make no two settings."""
-    frame = as_published("table1")
-    kernels = ["Linux 6.1" if seed < 2 else "Linux 6.2" for seed in frame["seed"]]
-    expected, findings = time_findings(frame.assign(**{"environment.system": kernels}))
-    assert expected == "reproduced"
-    assert {(finding.setting, finding.reason, finding.evidence.n) for finding in findings if finding.evidence} == {
-        ("", "", 4)
-    }
-
-
-def test_a_time_of_another_machine_than_the_plain_cell_s_is_no_evidence():
-    """Of seeds 2 and 3, of which one differs in its load too; two seeds are too few."""
-    frame = as_published("table1")
-    skips = frame["p_skip"] > 0
-    other = skips & (frame["seed"] >= 2)
-    frame = frame.assign(
-        **{"environment.processor": other.map({True: "slow", False: "fast"})},
-        beside=1.0 + (skips & (frame["seed"] == 3)),
-    )
-    expected, findings = time_findings(frame)
-    assert expected == "inconclusive"
-    assert {finding.reason for finding in findings} == {
-        "2 seeds, 3 needed; 1 of 4 seeds left out: their sides ran with other processors (slow and fast); "
-        "1 of 4 seeds left out: their sides ran with other processors (slow and fast), load"
-    }
-    assert verdict("adding-half", frame).verdict == "reproduced"
-
-
-def test_a_failed_seed_has_no_time_and_is_no_machine_of_its_own():
-    """A record of a trial that failed need not tell what it ran on."""
-    frame = as_published("table1")
-    failed = (frame["seed"] == 3).to_numpy()
-    frame = frame.assign(status=frame["status"].mask(failed, "failed"))
-    for column in [name for name in frame if name.startswith("environment.")]:
-        frame[column] = frame[column].astype(object).mask(failed, None)
-    expected, findings = time_findings(frame)
-    assert expected == "reproduced"
-    assert {(finding.setting, finding.reason) for finding in findings} == {("", "1 of 4 seeds have no number")}
-
-
-@pytest.mark.parametrize(("column", "skipping", "plain"), [("beside", 3.0, 1.0), ("processor_load", 9.0, 2.0)])
-def test_a_time_beside_other_load_than_the_plain_cell_s_is_no_evidence(column: str, skipping: float, plain: float):
-    """Of seeds 2 and 3; the others ran beside like load, and two seeds are too few."""
-    frame = as_published("table1")
-    other = (frame["seed"] >= 2) & (frame["p_skip"] > 0)
-    expected, findings = time_findings(frame.assign(**{column: other.map({True: skipping, False: plain})}))
-    assert expected == "inconclusive"
-    assert {finding.evidence.n for finding in findings if finding.evidence} == {2}
-    assert {finding.reason for finding in findings} == {
-        "2 seeds, 3 needed; 2 of 4 seeds left out: their sides ran with other load"
-    }
-
-
 @pytest.mark.parametrize(("ratio", "error", "expected"), [
     (0.80, 1e-4, "inconclusive"),  # better, with more updates
     (0.20, 1e-4, "reproduced"),  # better with fewer
@@ -479,90 +410,6 @@ def test_mnist_ink_reads_the_gates(tmp_path: Path, used: str, expected: str):
 # Claims of this project's own
 
 
-def twins(*, across: float, null: float, engines: tuple[str, ...] = ("fast", "reference")) -> pd.DataFrame:
-    """Table 2's GRU in both frameworks and engines: accuracies that differ by so much between them, seed by seed."""
-    records = []
-    for trial in sweeps.load("table2").trials:
-        if trial.cell == "gru" and not trial.p_skip:
-            for engine in engines:
-                size = 1 + 0.1 * trial.seed
-                quality = 0.9 + size * (across * (trial.framework == "pytorch") + null * (engine == "reference"))
-                records.append(ok_record(trial.model_copy(update={"engine": engine}), quality=quality))
-    return trials_frame(records)
-
-
-@pytest.mark.parametrize(("across", "null", "expected"), [
-    (0.010, 0.010, "reproduced"), (0.050, 0.010, "not reproduced"), (0.019, 0.010, "not reproduced"),
-])  # fmt: skip
-def test_pairs_equal_measures_frameworks_by_engines(across: float, null: float, expected: str):
-    found = verdict("pairs-equal", twins(across=across, null=null))
-    assert found.verdict == expected
-    assert list(found.frameworks) == ["pytorch and tensorflow"]
-    assert found.findings[0].rows == ("sequential MNIST, T = 784: GRU",)
-
-
-def test_pairs_equal_needs_both_engines():
-    assert verdict("pairs-equal", twins(across=0.01, null=0.0, engines=("fast",))).verdict == "not run"
-
-
-def test_pairs_of_other_parameters_or_batches_are_no_pairs():
-    frame = twins(across=0.01, null=0.01)
-    frame["batches_checksum"] = frame["trial_id"]
-    assert verdict("pairs-equal", frame).verdict == "not run"
-
-
-def test_pairs_without_checksums_are_no_pairs():
-    """Of nothing that is not told it is known that it is equal."""
-    frame = twins(across=0.01, null=0.01).assign(parameters_checksum="", batches_checksum="")
-    found = verdict("pairs-equal", frame)
-    assert (found.verdict, found.findings[0].reason) == (
-        "not run", "no seed has four trials that are pairs, both frameworks on both engines, with quality to compare"
-    )  # fmt: skip
-
-
-def test_what_frameworks_change_is_told_seed_by_seed():
-    """In margins of accuracy, which are a hundredth."""
-    frame = twins(across=0.01, null=0.004)
-    (found,) = paired_differences(null_of(frame), frame, measure="quality")
-    seeds = range(frame["seed"].nunique())
-    assert sorted(map(abs, found.differences)) == pytest.approx([1.0 * (1 + 0.1 * seed) for seed in seeds])
-    assert sorted(map(abs, found.null)) == pytest.approx([0.4 * (1 + 0.1 * seed) for seed in seeds])
-    assert found.asked == len(found.null)
-
-
-def test_native_layers_beside_the_engines_change_no_claim():
-    """Whatever they come to: a claim and the comparison count the same trials."""
-    frame = twins(across=0.01, null=0.01)
-    native = frame[frame["engine"] == "fast"].assign(engine="native", quality=0.1 * frame["seed"])
-    native["pair_id"] += ", native"
-    more = native.assign(seed=native["seed"] + 10, pair_id=native["pair_id"] + ", more seeds")
-    beside = pd.concat([frame, native, more], ignore_index=True)
-    assert list(paired_differences(null_of(beside), beside, measure="quality")) == list(
-        paired_differences(null_of(frame), frame, measure="quality")
-    )
-
-
-def test_seeds_that_lack_a_pair_are_told():
-    frame = twins(across=0.01, null=0.01)
-    gone = (frame["seed"] == 2) & (frame["framework"] == "pytorch") & (frame["engine"] == "fast")
-    found = verdict("pairs-equal", frame.assign(status=frame["status"].mask(gone, "failed")))
-    assert found.verdict == "inconclusive"
-    assert found.findings[0].reason == "3 seeds, 4 needed; 1 of 4 seeds lack one of the four pairs"
-
-
-def test_a_pair_without_a_number_decides_nothing():
-    frame = twins(across=0.01, null=0.01)
-    gone = (frame["seed"] == 2) & (frame["framework"] == "pytorch") & (frame["engine"] == "fast")
-    found = verdict("pairs-equal", frame.assign(quality=frame["quality"].mask(gone, np.nan)))
-    assert found.verdict == "inconclusive"
-    assert found.findings[0].reason == "a pair has no finite quality"
-
-
-def test_the_updates_of_a_plain_cell_are_given_and_compared_with_nothing():
-    frame = twins(across=0.01, null=0.01)
-    assert list(paired_differences(null_of(frame), frame, measure="update_ratio")) == []
-
-
 @pytest.mark.parametrize(("refuted", "expected"), [(0.0124, "not reproduced"), (0.0126, "inconclusive")])
 def test_one_case_refutes_at_the_level_over_the_cases_of_all_frameworks(
     refuted: float, expected: str, monkeypatch: pytest.MonkeyPatch
@@ -578,16 +425,8 @@ def test_one_case_refutes_at_the_level_over_the_cases_of_all_frameworks(
 
     monkeypatch.setattr(verdicts, "case_findings", cases)
     only = claim.model_copy(update={"criteria": claim.criteria[:1]})
-    (found,) = judge(twins(across=0.01, null=0.01), store=NOWHERE, asked=[only])
+    (found,) = judge(as_published("table1"), store=NOWHERE, asked=[only])
     assert (found.verdict, found.frameworks["tensorflow"]) == (expected, "inconclusive")
-
-
-def test_pairs_equal_of_one_seed_is_undecided():
-    """A seed in two frameworks and two engines has two pairs and two null pairs, which are one number each."""
-    frame = twins(across=0.01, null=0.01)
-    found = verdict("pairs-equal", frame[frame["seed"] < 1])
-    assert found.verdict == "inconclusive"
-    assert found.findings[0].reason == "1 seed, 4 needed"
 
 
 def skips(*, learned: float, periodic: float, seeds: int = 3) -> pd.DataFrame:
