@@ -1,6 +1,8 @@
 """What every test needs before a framework is imported: all read these once, on import."""
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     leave_combinations(items)
     if hasattr(config, "workerinput"):
         longest_first(items)
+
+
+@pytest.fixture(autouse=True)
+def signals_kept() -> Iterator[None]:
+    """What a test or a library that it uses (Ray) has this process do on a request to end, it does no longer."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

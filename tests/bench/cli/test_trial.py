@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +95,6 @@ def test_stopped_it_goes_on_where_it_was(tmp_path: Path) -> None:
         process.communicate()
 
 
-@pytest.fixture
-def signals_kept() -> Iterator[None]:
-    """What this process does on the signals that a trial's command answers in a way of its own."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("signals_kept")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("when", ["while the record is written", "while the last beat is"])
 @pytest.mark.parametrize("status", ["ok", "failed"])
