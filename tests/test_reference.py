@@ -11,7 +11,7 @@ import pytest
 
 from bench.plan import sweep as sweeps
 from bench.records.store import Store
-from bench.records.verify import findings
+from bench.records.upkeep.verify import findings
 from bench.report import write_report, write_speed_report
 from bench.report.model_card import model_card
 

@@ -21,7 +21,7 @@ def archive(
     to: Annotated[Path, typer.Option(metavar="DIR", help="The results folder that is kept.")] = REFERENCE,
 ) -> None:
     """Copy a sweep's finished trials to a folder that is kept: parameters of the best seed alone."""
-    from bench.records.archive import archive as copy
+    from bench.records.upkeep.archive import archive as copy
 
     asked = select(sweep, where=where, device=device)
     done = copy(asked.name, asked.trials, results=results, target=to, listed=asked.ids)

@@ -26,7 +26,7 @@ def submit_array_job(
     console: Console,
 ) -> None:
     """Submits an array job of the shards that have trials to run, and says how to follow it."""
-    from bench.launch.slurm import parsed_options, submit
+    from bench.launch.cluster.slurm import parsed_options, submit
     from bench.plan.shard import Shard
 
     parsed = parsed_options(options)

@@ -53,7 +53,7 @@ def make_executor(
     from bench.errors import UserError
 
     if executor == "ray":
-        from bench.launch.ray_executor import Needs, RayExecutor
+        from bench.launch.cluster.ray_executor import Needs, RayExecutor
 
         needs = Needs(
             cpus=given["--cpus-per-trial"],
@@ -68,7 +68,7 @@ def make_executor(
             timeout_seconds=timeout,
             stall_seconds=stall,
         )
-    from bench.launch.local import LocalExecutor
+    from bench.launch.local.local_executor import LocalExecutor
     from bench.machine.gpus import parse_gpus
 
     gpus, workers = given["--gpus"], given["--workers"]

@@ -10,7 +10,7 @@ import typer
 from bench.cli.options import RESULTS, ResultsOption
 
 if TYPE_CHECKING:
-    from bench.records.merge import Merged
+    from bench.records.upkeep.merge import Merged
 
 
 def merge(
@@ -18,8 +18,8 @@ def merge(
     others: Annotated[list[Path], typer.Argument(metavar="B...", help="Results folders that are taken in; they stay.")],
 ) -> None:
     """Join results folders into the first."""
-    from bench.records.merge import Merged
-    from bench.records.merge import merge as join
+    from bench.records.upkeep.merge import Merged
+    from bench.records.upkeep.merge import merge as join
 
     merged = Merged()
     for other in others:
@@ -29,7 +29,7 @@ def merge(
 
 def adopt(results: ResultsOption = RESULTS) -> None:
     """Take in the trials of an older version, which stand in their sweep's folder."""
-    from bench.records.adopt import adopt as take_in
+    from bench.records.upkeep.adopt import adopt as take_in
 
     _tell(take_in(results))
 

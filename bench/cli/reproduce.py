@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.records.record import Record
-    from bench.records.reproduction import Reproduction
     from bench.records.store import Store
+    from bench.records.upkeep.reproduction import Reproduction
 
 # The list of what is trained again, and its folder: of its own, since what an earlier draw finished is removed.
 NAME, REPRODUCED = "reproduce", RESULTS / "reproduced"
@@ -43,12 +43,12 @@ def reproduce(
     from rich.console import Console
 
     from bench.errors import RecordError
-    from bench.launch.estimate import but_for_seed
-    from bench.launch.local import LocalExecutor
+    from bench.launch.duration.estimate import but_for_seed
+    from bench.launch.local.local_executor import LocalExecutor
     from bench.launch.running import run_sweep
     from bench.plan.sweep import Sweep
-    from bench.records.reproduction import compared
     from bench.records.store import Store
+    from bench.records.upkeep.reproduction import compared
 
     console = Console()
     records = _recorded(sweep, where=where, results=results)

@@ -43,7 +43,7 @@ def trial(
     os.environ.update(library_variables(cores))  # before anything loads the libraries that read them
     if attended:
         threading.Thread(target=_end_with_standard_input, daemon=True).start()
-    from bench.launch.alone import run_alone
+    from bench.launch.process.alone import run_alone
 
     code, words = run_alone(folder, data=data, threads=cores, command=command_line())
     print(words)

@@ -10,7 +10,7 @@ from bench.cli.options import RESULTS, ResultsOption
 def verify(results: ResultsOption = RESULTS) -> None:
     """Check every record, file, lease and list; the exit code is 1 where anything is off."""
     from bench.records.store import Store
-    from bench.records.verify import findings
+    from bench.records.upkeep.verify import findings
 
     found = findings(results)
     for finding in found:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.plan.sweep import Sweep
-    from bench.records.leases import Watch
+    from bench.records.running.leases import Watch
+    from bench.records.running.under_way import UnderWay
     from bench.records.seen import Ending, SeenRecords
-    from bench.records.under_way import UnderWay
 
 
 def watch(
@@ -34,8 +34,8 @@ def watch(
     from rich.console import Console
 
     from bench.errors import RecordError
-    from bench.launch.estimate import but_for_seed
-    from bench.records.leases import Watch
+    from bench.launch.duration.estimate import but_for_seed
+    from bench.records.running.leases import Watch
     from bench.records.seen import SeenRecords
 
     asked = select(sweep, where=where, device=device)
@@ -87,8 +87,8 @@ def show(
     from rich.table import Table
     from rich.text import Text
 
-    from bench.launch.display import duration
-    from bench.records.under_way import under_way
+    from bench.launch.display.terminal import duration
+    from bench.records.running.under_way import under_way
 
     # Leases first: a trial that ends between the looks then stands as done, not as waiting.
     running = {one.trial_id: one for one in under_way(results, alike, watch=leases)}
@@ -161,6 +161,6 @@ def seconds_left(
 
 def _ago(date: float, *, now: float) -> str:
     """How long ago, by this machine's clock; a date that is yet to come is another clock's."""
-    from bench.launch.display import duration
+    from bench.launch.display.terminal import duration
 
     return f"{duration(max(0.0, now - date))} ago" if now - date > -1.0 else "by a clock that is ahead"

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
 from bench.records.attempted import How
 from bench.records.record import Status
+from bench.records.running.attempt import Attempt
 from bench.train.progress import Progress
 
 

@@ -10,23 +10,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.launch.countdown import Countdown
-from bench.launch.display import duration, make_display
-from bench.launch.estimate import Estimate, Lack, estimates, groups
+from bench.launch.display.terminal import duration, make_display
+from bench.launch.display.told import JournalDisplay, Several
+from bench.launch.duration.countdown import Countdown
+from bench.launch.duration.estimate import Estimate, Lack, estimates, groups
 from bench.launch.executor import Executor
 from bench.launch.preparation import prepare_data
 from bench.launch.scheduler import run_trials
-from bench.launch.told import JournalDisplay, Several
 from bench.machine import devices
 from bench.machine.disk import remove_folder
 from bench.plan.labels import distinct_labels
 from bench.plan.shard import Shard
 from bench.plan.sweep import Sweep
-from bench.records.attempt import check_one_disk
-from bench.records.leases import Watch
 from bench.records.listing import Listing, write_listing
 from bench.records.record import FINISHED
-from bench.records.remains import clear_remains
+from bench.records.running.attempt import check_one_disk
+from bench.records.running.leases import Watch
+from bench.records.running.remains import clear_remains
 from bench.records.store import Store, Survey
 
 

@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
-from bench.launch.display import Display
+from bench.launch.display.terminal import Display
 from bench.launch.executor import Began, Ended, Executor, Handle, NotBegun, Refused, Slot, Told
 from bench.launch.interrupts import Interrupts
 from bench.launch.patience import Patience
 from bench.launch.waiting import Waiting, given_back_if_raised
 from bench.machine.disk import Place
 from bench.plan.trial import Trial
-from bench.records.attempt import GONE
-from bench.records.leases import HEARTBEAT_SECONDS
 from bench.records.record import Record, failure
+from bench.records.running.attempt import GONE
+from bench.records.running.leases import HEARTBEAT_SECONDS
 from bench.records.store import Store
 from bench.tasks import DEFAULT_DATA
 

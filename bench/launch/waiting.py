@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 from bench.errors import LeaseError
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
 from bench.records.attempted import OF_THE_MACHINE
-from bench.records.leases import Watch, take_lease
 from bench.records.record import FINISHED, Record
+from bench.records.running.attempt import Attempt
+from bench.records.running.leases import Watch, take_lease
 from bench.records.store import Store
 
 

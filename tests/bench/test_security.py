@@ -20,8 +20,8 @@ from bench.errors import DataError, DiskError, RecordError, SweepError, UserErro
 from bench.plan import sweep as sweeps
 from bench.records.format import checksum
 from bench.records.listing import Listing, read_listing
-from bench.records.merge import merge
 from bench.records.store import Store
+from bench.records.upkeep.merge import merge
 from bench.report.frames import check_examples, read_examples, read_records
 from bench.report.page.rendering import Details, Section, render
 from bench.report.page.tables import PageTable

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from bench.launch.countdown import Countdown
-from bench.launch.estimate import groups
+from bench.launch.duration.countdown import Countdown
+from bench.launch.duration.estimate import groups
 from bench.plan.trial import build_trial
 from tests.countdown.passing import FLOOR_SECONDS, Moment, moments, planned, spread
 from tests.countdown.recorded import recorded_runs

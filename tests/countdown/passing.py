@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.launch.countdown import Countdown
+from bench.launch.duration.countdown import Countdown
 from bench.plan.trial import Trial
 from bench.train.progress import Progress
 

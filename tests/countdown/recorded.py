@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bench.launch.estimate import estimate_seconds
+from bench.launch.duration.estimate import estimate_seconds
 from bench.records.listing import read_listing
 from bench.records.record import Record
 from bench.records.store import Store

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.launch.countdown import Countdown
-from bench.launch.estimate import groups
+from bench.launch.duration.countdown import Countdown
+from bench.launch.duration.estimate import groups
 from tests.countdown.passing import FLOOR_SECONDS, moments
 from tests.countdown.recorded import recorded_runs
 

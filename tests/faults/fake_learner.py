@@ -19,9 +19,9 @@ import numpy as np
 from bench.errors import DiskError, LeaseError
 from bench.launch.executor import Ended, Event, Handle, Refused, Slot, Told
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
-from bench.records.lone_folder import LoneFolder
 from bench.records.record import Record, failure
+from bench.records.running.attempt import Attempt
+from bench.records.running.lone_folder import LoneFolder
 from bench.records.store import write_arrays, write_curve
 from bench.train.checkpoint import Checkpoint, Header, newest_checkpoint, write_checkpoint
 from bench.train.progress import Progress

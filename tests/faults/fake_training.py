@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.launch.heard import Message
+from bench.launch.process.heard import Message
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
-from bench.records.lone_folder import LoneFolder
+from bench.records.running.attempt import Attempt
+from bench.records.running.lone_folder import LoneFolder
 from tests.faults.fake_learner import learn
 
 # Seconds that a step takes: long enough for something to happen meanwhile.

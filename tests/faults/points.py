@@ -24,15 +24,15 @@ import typer
 from rich.console import Console
 
 from bench.errors import DiskError
-from bench.launch import estimate
+from bench.launch.duration import estimate
 from bench.launch.running import run_sweep
 from bench.machine import processes
 from bench.plan.sweep import Sweep
 from bench.plan.trial import build_trial
-from bench.records import leases
-from bench.records.merge import merge
 from bench.records.record import failure
+from bench.records.running import leases
 from bench.records.store import Store
+from bench.records.upkeep.merge import merge
 from tests.faults.fake_learner import FakeExecutor, expected
 from tests.faults.remains import remains
 

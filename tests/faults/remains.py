@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.records.attempt import RUNNING
-from bench.records.leases import LEASES
+from bench.records.running.attempt import RUNNING
+from bench.records.running.leases import LEASES
 from bench.records.store import CHECKPOINTS
-from bench.records.verify import findings
+from bench.records.upkeep.verify import findings
 
 
 def remains(results: Path) -> list[str]:

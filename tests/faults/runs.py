@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from bench.machine import processes
-from bench.records import leases
+from bench.records.running import leases
 
 ROOT = Path(__file__).resolve().parents[2]
 # Marks every process of a round, so that none is overlooked in the end.

@@ -11,11 +11,11 @@ from signal import SIGKILL
 
 import pytest
 
-from bench.records.attempt import attempts
-from bench.records.leases import leased_trials
 from bench.records.record import Record
+from bench.records.running.attempt import attempts
+from bench.records.running.leases import leased_trials
 from bench.records.store import RECORD, Store
-from bench.records.verify import findings
+from bench.records.upkeep.verify import findings
 from tests.bench.tasks.layouts import write_mnist
 from tests.faults import machines
 from tests.faults.fake_learner import expected

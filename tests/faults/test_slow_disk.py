@@ -18,18 +18,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.launch import recorded, scheduler
+from bench.launch import scheduler
 from bench.launch.executor import Event, Handle
-from bench.launch.heard import Heard, Message
 from bench.launch.patience import Patience
-from bench.launch.recorded import ENDED, run_recorded
+from bench.launch.process import recorded
+from bench.launch.process.heard import Heard, Message
+from bench.launch.process.recorded import ENDED, run_recorded
 from bench.launch.running import run_sweep
 from bench.launch.waiting import Waiting
 from bench.machine.disk import write_text
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
-from bench.records.leases import GONE_SECONDS, LEASES, Holder, Watch
-from bench.records.lone_folder import LoneFolder
+from bench.records.running.attempt import Attempt
+from bench.records.running.leases import GONE_SECONDS, LEASES, Holder, Watch
+from bench.records.running.lone_folder import LoneFolder
 from bench.records.store import Store
 from bench.train.progress import Life
 from tests.countdown.passing import Clock
@@ -99,7 +100,7 @@ def test_leases_are_shown_to_live_while_many_trials_are_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, sweep = Clock(), sweep_of(TRIALS)
-    monkeypatch.setattr("bench.launch.estimate.slowdown", lambda: 1.0)
+    monkeypatch.setattr("bench.launch.duration.estimate.slowdown", lambda: 1.0)
     monkeypatch.setattr(scheduler.time, "monotonic", clock)
     other = Machine(tmp_path, clock)
     with slow_disk(other.look):
@@ -192,9 +193,9 @@ def test_a_disk_that_does_not_answer_is_told_while_it_does_not(tmp_path: Path, m
             waited.append(told.wait(20.0))
         sync(handle)
 
-    monkeypatch.setattr("bench.launch.estimate.slowdown", lambda: 1.0)
+    monkeypatch.setattr("bench.launch.duration.estimate.slowdown", lambda: 1.0)
     monkeypatch.setattr(scheduler, "Patience", partial(Patience, seconds=0.05))
-    monkeypatch.setattr("bench.records.leases.os.fsync", slow_sync)
+    monkeypatch.setattr("bench.records.running.leases.os.fsync", slow_sync)
     said = io.StringIO()
     console = Listening(file=said)
     executor = FakeExecutor(slots=1, checkpoints=False)

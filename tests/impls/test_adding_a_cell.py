@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.launch.estimate import estimate_seconds
+from bench.launch.duration.estimate import estimate_seconds
 from bench.plan.trial import build_trial
 from bench.records.store import Store
 from bench.report.figures.style import cell_colours

@@ -16,12 +16,12 @@ from typing import Any
 from rich.console import Console
 
 from bench.cli import watch
-from bench.launch import estimate
-from bench.launch.estimate import but_for_seed
+from bench.launch.duration import estimate
+from bench.launch.duration.estimate import but_for_seed
 from bench.launch.running import run_sweep
 from bench.plan.sweep import Sweep
 from bench.plan.trial import build_trial
-from bench.records.leases import Watch
+from bench.records.running.leases import Watch
 from bench.records.seen import SeenRecords
 from bench.records.store import Store
 from bench.report import write_report

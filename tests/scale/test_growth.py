@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from bench.cli import watch
-from bench.launch.estimate import but_for_seed
-from bench.records.leases import Watch
+from bench.launch.duration.estimate import but_for_seed
 from bench.records.record import Record
+from bench.records.running.leases import Watch
 from bench.records.seen import SeenRecords
 from tests.scale.measured import Operations, run, sweep_of
 
@@ -25,7 +25,7 @@ def operations() -> Operations:
 
 @pytest.fixture(autouse=True)
 def quick_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.launch.estimate.slowdown", lambda: 1.0)
+    monkeypatch.setattr("bench.launch.duration.estimate.slowdown", lambda: 1.0)
 
 
 def grows_evenly(counts: list[int]) -> bool:

@@ -13,7 +13,7 @@ from rich.console import Console
 from bench.cli.array_job import submit_array_job, words_of_a_task
 from bench.cli.executors import OF_ONE, check_options, make_executor
 from bench.errors import ClusterError, UserError
-from bench.launch.ray_executor import Needs
+from bench.launch.cluster.ray_executor import Needs
 from bench.plan.sweep import load
 from tests.bench.cli.commands import MINI, command
 
@@ -64,7 +64,7 @@ def test_a_task_of_an_array_job_is_told_all_that_this_run_was(tmp_path: Path, mo
 
 def test_memory_is_asked_for_in_gibibytes(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[dict[str, Any]] = []
-    monkeypatch.setattr("bench.launch.ray_executor.RayExecutor", lambda **given: made.append(given))
+    monkeypatch.setattr("bench.launch.cluster.ray_executor.RayExecutor", lambda **given: made.append(given))
     given = LEFT_OUT | {"--memory-per-trial": 1.5, "--cpus-per-trial": 3, "--gpus-per-trial": 0.5}
     make_executor("ray", given, devices=["cuda"], data=Path("d"), timeout=5.0, stall=None)
     (options,) = made
@@ -83,7 +83,7 @@ def test_it_is_said_what_was_submitted_and_how_to_follow_it(
         asked.extend(commands)
         return [f"7_{number}" for number in range(1, len(commands) + 1)]
 
-    monkeypatch.setattr("bench.launch.slurm.submit", submit)
+    monkeypatch.setattr("bench.launch.cluster.slurm.submit", submit)
     grid = '[[grid]]\ntask = "adding"\ncell = "lstm"\nframework = "pytorch"\nseed = [0, 1, 2, 3, 4, 5]\n'
     (tmp_path / "mine.toml").write_text(f'description = "d"\n{grid}', encoding="utf-8")
     sweep = load(str(tmp_path / "mine.toml"))

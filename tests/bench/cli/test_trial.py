@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from bench.launch.alone import run_alone
-from bench.launch.heartbeat import Heartbeat, read_beat
-from bench.launch.recorded import ENDED, FAILED
+from bench.launch.process.alone import run_alone
+from bench.launch.process.heartbeat import Heartbeat, read_beat
+from bench.launch.process.recorded import ENDED, FAILED
 from bench.plan.trial import Trial, build_trial
-from bench.records.lone_folder import LoneFolder, held_alone, record_in, write_trial
+from bench.records.running.lone_folder import LoneFolder, held_alone, record_in, write_trial
 from bench.records.store import Store
 from tests.bench.cli.commands import ROOT, command
 from tests.bench.disks import failing
@@ -104,7 +104,7 @@ def test_asked_to_end_when_there_is_a_record_it_tells_of_that(
     made = trial(steps=3)
     write_trial(tmp_path, made)
     if status == "failed":
-        monkeypatch.setattr("bench.launch.alone.prepare_beside_others", lambda trial, data: 1 / 0)
+        monkeypatch.setattr("bench.launch.process.alone.prepare_beside_others", lambda trial, data: 1 / 0)
     owner, name = (LoneFolder, "write") if when == "while the record is written" else (Heartbeat, "__exit__")
     do = getattr(owner, name)
 

@@ -16,10 +16,10 @@ from bench.cli.watch import watch
 from bench.errors import RecordError
 from bench.machine.processes import machine_name
 from bench.plan import sweep as sweeps
-from bench.records.attempt import Attempt
-from bench.records.leases import GONE_SECONDS, Watch
+from bench.records.running.attempt import Attempt
+from bench.records.running.leases import GONE_SECONDS, Watch
+from bench.records.running.under_way import under_way
 from bench.records.store import Store, write_curve
-from bench.records.under_way import under_way
 from tests.bench.records.test_leases import Clock, ended_process, held_by, taken
 from tests.bench.records.test_records import record
 

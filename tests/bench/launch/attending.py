@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.launch.cluster.node import Here, News, Order, Over, Trouble, run_ordered
 from bench.launch.executor import Began, Ended, Event, Handle, Refused, Slot, Told
-from bench.launch.node import Here, News, Order, Over, Trouble, run_ordered
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
-from bench.records.lone_folder import write_trial
+from bench.records.running.attempt import Attempt
+from bench.records.running.lone_folder import write_trial
 from bench.train.conditions import code_checksum
 from bench.train.progress import Progress
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.launch.countdown import BETWEEN, Countdown
+from bench.launch.duration.countdown import BETWEEN, Countdown
 from bench.plan.trial import Trial, build_trial
 from bench.records.record import Record, Status, identity
 from bench.train.progress import Progress

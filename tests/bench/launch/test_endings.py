@@ -17,17 +17,17 @@ import pytest
 
 from bench.errors import DiskError
 from bench.launch.executor import Ended
-from bench.launch.heard import Heard
+from bench.launch.local.trial_process import how_it_ended
+from bench.launch.process.heard import Heard
 from bench.launch.scheduler import Running
-from bench.launch.trial_process import how_it_ended
 from bench.launch.waiting import Waiting
 from bench.machine.processes import processor_seconds
 from bench.plan.trial import Trial, build_trial
-from bench.records.attempt import Attempt, attempts
-from bench.records.leases import leased_trials, take_lease
 from bench.records.record import Record
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import leased_trials, take_lease
 from bench.records.store import Store
-from bench.records.verify import findings
+from bench.records.upkeep.verify import findings
 from bench.tasks.adding import Adding
 from bench.train.progress import Life, Progress
 from tests.bench.disks import SmallDisk
@@ -73,7 +73,7 @@ def left_so_far(record: Record, store: Store) -> None:
 def test_a_trial_that_shows_no_life_is_ended_and_recorded(
     when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.launch.trial_process.GRACE_SECONDS", 0.2)  # who is suspended does not end in order
+    monkeypatch.setattr("bench.launch.local.trial_process.GRACE_SECONDS", 0.2)  # who is suspended does not end in order
     store, made = Store(tmp_path), trial()
 
     class Stopping(Watcher):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SweepError, UserError
-from bench.launch import estimate
-from bench.launch.calibration import CALIBRATION_SECONDS, ROUND_SECONDS, slowdown
-from bench.launch.estimate import Estimate, Lack
+from bench.launch.duration import estimate
+from bench.launch.duration.calibration import CALIBRATION_SECONDS, ROUND_SECONDS, slowdown
+from bench.launch.duration.estimate import Estimate, Lack
 from bench.launch.preparation import prepare_data
 from bench.plan.trial import build_trial
 from bench.records.listing import read_listing

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from bench.launch.heard import DiskTrouble
-from bench.launch.heartbeat import Beat, Heartbeat, read_beat
-from bench.records.lone_folder import HEARTBEAT
+from bench.launch.process.heard import DiskTrouble
+from bench.launch.process.heartbeat import Beat, Heartbeat, read_beat
+from bench.records.running.lone_folder import HEARTBEAT
 from bench.train.progress import Life, Progress
 
 PATIENCE_SECONDS = 60.0

@@ -14,8 +14,8 @@ import pytest
 from bench.launch.executor import Event, Handle, Slot
 from bench.launch.scheduler import run_trials
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt, attempts
-from bench.records.leases import Holder, Lease, leased_trials
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import Holder, Lease, leased_trials
 from bench.records.store import Store
 from tests.bench.launch.test_launch import Watcher, trial
 from tests.bench.records.test_records import record

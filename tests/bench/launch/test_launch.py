@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from bench.launch.executor import Where
-from bench.launch.local import LocalExecutor, threads_per_worker
+from bench.launch.local.local_executor import LocalExecutor, threads_per_worker
 from bench.launch.scheduler import run_trials
 from bench.plan.trial import Trial, build_trial
 from bench.records.record import Record

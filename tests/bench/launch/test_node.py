@@ -17,13 +17,13 @@ import psutil
 import pytest
 
 from bench.errors import DiskError, RecordError
-from bench.launch import node
-from bench.launch.carried import write_files
+from bench.launch.cluster import node
+from bench.launch.cluster.carried import write_files
+from bench.launch.cluster.node import Here, Home, News, Order, Over, Trouble, Unfit, run_ordered
 from bench.launch.executor import Where
-from bench.launch.node import Here, Home, News, Order, Over, Trouble, Unfit, run_ordered
 from bench.machine.processes import process_start
 from bench.machine.scratch import scratch_folder, scratch_root
-from bench.records.lone_folder import write_trial
+from bench.records.running.lone_folder import write_trial
 from bench.train.conditions import code_checksum
 from bench.train.progress import Progress
 from tests.bench.launch.test_launch import trial, wait_for

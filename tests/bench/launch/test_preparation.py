@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import pytest
 
 from bench.errors import DataError, DiskError
-from bench.launch import recorded
-from bench.launch.heard import Message
 from bench.launch.preparation import LOCK, one_at_a_time, prepare_beside_others
-from bench.launch.recorded import ENDED, run_recorded
+from bench.launch.process import recorded
+from bench.launch.process.heard import Message
+from bench.launch.process.recorded import ENDED, run_recorded
 from bench.machine import disk
-from bench.records.lone_folder import LoneFolder
+from bench.records.running.lone_folder import LoneFolder
 from bench.train.progress import Life
 from tests.bench.disks import SmallDisk, failing
 from tests.bench.launch.test_launch import ROOT, trial

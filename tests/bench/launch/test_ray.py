@@ -16,17 +16,17 @@ import psutil
 import pytest
 
 from bench.errors import ClusterError
+from bench.launch.cluster.ray_connection import connected
+from bench.launch.cluster.ray_executor import Needs, RayExecutor
 from bench.launch.executor import Where
-from bench.launch.ray_connection import connected
-from bench.launch.ray_executor import Needs, RayExecutor
 from bench.launch.scheduler import run_trials
 from bench.machine.scratch import scratch_root
 from bench.plan.trial import Trial
-from bench.records.attempt import attempts
-from bench.records.leases import leased_trials
 from bench.records.record import Record
+from bench.records.running.attempt import attempts
+from bench.records.running.leases import leased_trials
 from bench.records.store import Store
-from bench.records.verify import findings
+from bench.records.upkeep.verify import findings
 from bench.train.progress import Progress
 from tests.bench.launch.test_endings import SWEEP, checkpoints, trial
 from tests.bench.launch.test_launch import ROOT, Watcher, run, wait_for
@@ -102,7 +102,7 @@ def test_its_records_are_those_of_this_machine(
     carried: bool, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if carried:  # what a node knows the folder by is not there
-        monkeypatch.setattr("bench.launch.ray_executor.write_trial", lambda folder, trial: None)
+        monkeypatch.setattr("bench.launch.cluster.ray_executor.write_trial", lambda folder, trial: None)
     add_node(cluster)
     made, here, there, watcher = trial(steps=7), Store(tmp_path / "here"), Store(tmp_path / "there"), Watcher()
     run_on(cluster, [made], there, watcher)

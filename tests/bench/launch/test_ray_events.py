@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 
 from bench.errors import ClusterError
-from bench.launch import ray_connection, ray_executor
-from bench.launch.carried import Files, write_files
+from bench.launch.cluster import ray_connection, ray_executor
+from bench.launch.cluster.carried import Files, write_files
+from bench.launch.cluster.node import Here, Home, Over, Trouble, Unfit
+from bench.launch.cluster.ray_executor import Needs, Placed, RayExecutor
 from bench.launch.executor import Began, Ended, Event, Refused, Slot, Told, Where
-from bench.launch.node import Here, Home, Over, Trouble, Unfit
-from bench.launch.ray_executor import Needs, Placed, RayExecutor
 from bench.launch.scheduler import run_trials
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt, attempts
-from bench.records.leases import leased_trials, take_lease
-from bench.records.lone_folder import LoneFolder
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import leased_trials, take_lease
+from bench.records.running.lone_folder import LoneFolder
 from bench.records.store import Store
 from bench.train.progress import Progress
 from tests.bench.launch.test_late_runs import taken_over

@@ -10,15 +10,15 @@ import psutil
 import pytest
 
 from bench.launch.executor import Ended
-from bench.launch.local import LocalExecutor
-from bench.launch.recorded import is_out_of_memory
+from bench.launch.local.local_executor import LocalExecutor
+from bench.launch.process.recorded import is_out_of_memory
 from bench.launch.scheduler import Running, run_trials
 from bench.launch.waiting import Waiting
 from bench.machine.processes import machine_name
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
-from bench.records.leases import Holder, take_lease
 from bench.records.record import Record, failure
+from bench.records.running.attempt import Attempt
+from bench.records.running.leases import Holder, take_lease
 from bench.records.store import Store
 from bench.train.progress import Progress
 from tests.bench.launch.attending import Attended, Attending

@@ -11,18 +11,18 @@ import pytest
 from rich.console import Console
 
 from bench.errors import DeviceError, DiskError
-from bench.launch.local import LocalExecutor
+from bench.launch.local.local_executor import LocalExecutor
 from bench.launch.running import plan, run_sweep
 from bench.machine import devices
 from bench.machine.disk import remove_folder
 from bench.plan.sweep import Sweep
 from bench.plan.trial import Trial
-from bench.records.archive import archive
-from bench.records.attempt import Attempt, attempts
 from bench.records.format import SCHEMA
 from bench.records.listing import Listing, read_listing, write_listing
-from bench.records.merge import merge
+from bench.records.running.attempt import Attempt, attempts
 from bench.records.store import Store
+from bench.records.upkeep.archive import archive
+from bench.records.upkeep.merge import merge
 from tests.bench.records.test_leases import taken
 from tests.bench.records.test_records import record, rewrite, trial
 

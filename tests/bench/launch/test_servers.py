@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.launch.local import threads_per_worker
-from bench.launch.servers import Servers
+from bench.launch.local.local_executor import threads_per_worker
+from bench.launch.local.servers import Servers
 from bench.machine.threads import library_variables
 from bench.plan.trial import Trial, build_trial
 from bench.records.store import Store

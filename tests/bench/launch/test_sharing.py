@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from bench.launch.executor import Event
-from bench.launch.local import LocalExecutor
+from bench.launch.local.local_executor import LocalExecutor
 from bench.launch.scheduler import run_trials
 from bench.launch.waiting import Waiting
 from bench.plan import sweep as sweeps
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt, attempts
 from bench.records.attempted import How
 from bench.records.format import SCHEMA
-from bench.records.leases import Holder, Lease, leased_trials, take_lease
 from bench.records.record import Record, Status, failure
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import Holder, Lease, leased_trials, take_lease
 from bench.records.store import Store
 from tests.bench.launch.test_launch import LONG, ROOT, Watcher, children, run, trial, trial_process, wait_for
 

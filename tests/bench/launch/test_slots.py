@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from bench.errors import DeviceError
-from bench.launch.local import LocalExecutor
+from bench.launch.local.local_executor import LocalExecutor
+from bench.launch.local.slots import core_sets, local_slots
 from bench.launch.scheduler import run_trials
-from bench.launch.slots import core_sets, local_slots
 from bench.machine.gpus import gpu_variables, parse_gpus
 from bench.plan.trial import Trial
 from bench.records.store import Store

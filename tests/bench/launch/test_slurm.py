@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from bench.errors import ClusterError
-from bench.launch import slurm
-from bench.launch.slurm import ShardTask, parsed_options, submit
+from bench.launch.cluster import slurm
+from bench.launch.cluster.slurm import ShardTask, parsed_options, submit
 from bench.plan import sweep as sweeps
 from bench.plan.shard import Shard
-from bench.records.leases import leased_trials
+from bench.records.running.leases import leased_trials
 from bench.records.store import Store
-from bench.records.verify import findings
+from bench.records.upkeep.verify import findings
 from tests.bench.cli.commands import MINI, command
 from tests.bench.launch.test_launch import wait_for
 
@@ -46,7 +46,7 @@ def test_a_task_whose_time_is_over_stops_its_command_in_order_and_is_queued_agai
     words = (sys.executable, "-c", ATTENTIVE.format(begun=str(begun), ended=str(ended)))
     program = f"""
 import signal
-from bench.launch.slurm import ShardTask
+from bench.launch.cluster.slurm import ShardTask
 task = ShardTask({words!r})
 def announced(number, frame):
     again = task.checkpoint()
@@ -79,7 +79,7 @@ def test_what_cannot_be_submitted_is_one_line(
     options: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sbatch = None if options == ["time=5"] else "/usr/bin/sbatch"
-    monkeypatch.setattr("bench.launch.slurm.shutil.which", lambda name: sbatch)
+    monkeypatch.setattr("bench.launch.cluster.slurm.shutil.which", lambda name: sbatch)
     with pytest.raises(ClusterError) as raised:
         submit([["true"]], results=tmp_path, name="mini", options=parsed_options(options))
     assert str(raised.value).startswith(message)

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.launch.countdown import Countdown
-from bench.launch.display import LiveDisplay
-from bench.launch.estimate import groups
+from bench.launch.display.terminal import LiveDisplay
+from bench.launch.display.told import JournalDisplay
+from bench.launch.duration.countdown import Countdown
+from bench.launch.duration.estimate import groups
 from bench.launch.executor import Where
-from bench.launch.local import LocalExecutor
+from bench.launch.local.local_executor import LocalExecutor
 from bench.launch.running import run_sweep
-from bench.launch.told import JournalDisplay
 from bench.plan import sweep as sweeps
 from bench.records.journal import Entry, entries, journal_path
 from bench.records.store import Store
@@ -26,7 +26,7 @@ from tests.bench.launch.test_sharing import TINY
 
 
 def test_the_events_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.launch.estimate.slowdown", lambda: 1.0)
+    monkeypatch.setattr("bench.launch.duration.estimate.slowdown", lambda: 1.0)
     (tmp_path / "tiny.toml").write_text(TINY.format(steps=4).replace("[0, 1, 2, 3]", "[0, 1]"))
     sweep = sweeps.load(str(tmp_path / "tiny.toml"))
     console = Console(file=StringIO())

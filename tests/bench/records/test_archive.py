@@ -12,14 +12,14 @@ import pytest
 
 from bench.errors import DiskError, RecordError
 from bench.plan.trial import Trial
-from bench.records import archive as archives
-from bench.records.archive import OF_ALL, Archived, archive, best_seeds
 from bench.records.files import FILES, LEFT_OUT, left_out
-from bench.records.leases import take_lease
 from bench.records.listing import read_listing
-from bench.records.merge import merge
+from bench.records.running.leases import take_lease
 from bench.records.store import Store, write_arrays, write_curve
-from bench.records.verify import findings
+from bench.records.upkeep import archive as archives
+from bench.records.upkeep.archive import OF_ALL, Archived, archive, best_seeds
+from bench.records.upkeep.merge import merge
+from bench.records.upkeep.verify import findings
 from tests.bench.records.test_records import record, rewrite, trial
 
 SEEDS = [trial(seed=seed) for seed in range(3)]

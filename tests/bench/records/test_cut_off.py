@@ -14,15 +14,15 @@ import pytest
 from bench.errors import DamagedRecordError, LeaseError, NewerRecordError
 from bench.machine.disk import write_atomically
 from bench.machine.processes import VARIABLE, machine_name
-from bench.records import merge as module_of_merge
-from bench.records.attempt import Attempt, attempts
 from bench.records.format import SCHEMA, encode
-from bench.records.leases import LEASES, Watch, gone_seconds, leased_trials, take_lease
-from bench.records.merge import merge
 from bench.records.record import Record
-from bench.records.remains import clear_remains
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import LEASES, Watch, gone_seconds, leased_trials, take_lease
+from bench.records.running.remains import clear_remains
 from bench.records.store import Store, write_curve
-from bench.records.verify import findings
+from bench.records.upkeep import merge as module_of_merge
+from bench.records.upkeep.merge import merge
+from bench.records.upkeep.verify import findings
 from tests.bench.records.test_leases import ended_process, held_by, taken
 from tests.bench.records.test_records import record, trial
 
@@ -250,7 +250,7 @@ def test_a_lease_is_there_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
         assert not (tmp_path / LEASES / trial().id / "1.json").exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.records.leases.os.fsync", die)
+    monkeypatch.setattr("bench.records.running.leases.os.fsync", die)
     with pytest.raises(KeyboardInterrupt):
         take_lease(tmp_path, trial().id)
     monkeypatch.undo()
@@ -261,7 +261,7 @@ def test_a_disk_without_links_takes_leases_too(tmp_path: Path, monkeypatch: pyte
     def refuse(*_: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
-    monkeypatch.setattr("bench.records.leases.os.link", refuse)
+    monkeypatch.setattr("bench.records.running.leases.os.link", refuse)
     lease = take_lease(tmp_path, trial().id)
     assert lease is not None
     assert lease.held()

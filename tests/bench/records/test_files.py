@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from bench.records.files import FILES, LEFT_OUT, disagreements, left_out
-from bench.records.merge import merge
 from bench.records.record import Record
 from bench.records.store import Store, write_arrays, write_curve
-from bench.records.verify import findings
+from bench.records.upkeep.merge import merge
+from bench.records.upkeep.verify import findings
 from tests.bench.records.test_records import record, rewrite, trial
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from bench.errors import DiskError, RecordError
-from bench.records.attempt import Attempt, attempts, check_one_disk
-from bench.records.leases import LEASES, leased_trials, take_lease
 from bench.records.listing import Listing, read_listing, write_listing
-from bench.records.merge import merge
+from bench.records.running.attempt import Attempt, attempts, check_one_disk
+from bench.records.running.leases import LEASES, leased_trials, take_lease
 from bench.records.store import Store, write_arrays
-from bench.records.verify import findings
+from bench.records.upkeep.merge import merge
+from bench.records.upkeep.verify import findings
 from tests.bench.disks import SmallDisk
 from tests.bench.records.test_leases import TRIAL, taken
 from tests.bench.records.test_records import record, rewrite, trial

@@ -15,8 +15,8 @@ import pytest
 
 from bench.errors import LeaseError
 from bench.machine.processes import PROCESSES, machine_name, process_start
-from bench.records.attempt import Attempt, attempts
-from bench.records.leases import (
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import (
     GONE_SECONDS,
     HEARTBEAT_SECONDS,
     Holder,
@@ -197,7 +197,7 @@ def test_who_is_slower_to_take_over_passes_by(tmp_path: Path, monkeypatch: pytes
         faster.append(taken(tmp_path))  # between the look at the lease and the step that takes it over
         return gone
 
-    monkeypatch.setattr("bench.records.leases.is_gone", judge)
+    monkeypatch.setattr("bench.records.running.leases.is_gone", judge)
     assert take_lease(tmp_path, TRIAL) is None
     assert faster[0].held()
 

@@ -9,13 +9,13 @@ import pytest
 from bench.errors import DamagedRecordError, DiskError, LeaseError
 from bench.launch.waiting import Waiting
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt, attempts
 from bench.records.attempted import AttemptsFile
-from bench.records.leases import Holder, Lease, leased_trials, take_lease
-from bench.records.lone_folder import HEARTBEAT, LoneFolder, has_finished, write_trial
 from bench.records.record import Record, Status, failure
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import Holder, Lease, leased_trials, take_lease
+from bench.records.running.lone_folder import HEARTBEAT, LoneFolder, has_finished, write_trial
 from bench.records.store import Store
-from bench.records.verify import findings
+from bench.records.upkeep.verify import findings
 from tests.bench.records.test_records import record, trial
 
 
@@ -169,7 +169,7 @@ def test_nothing_finishes_between_the_look_and_the_removal(tmp_path: Path, monke
             refused.append(str(error))
         return found
 
-    monkeypatch.setattr("bench.records.attempt.has_finished", look)
+    monkeypatch.setattr("bench.records.running.attempt.has_finished", look)
     next_run(tmp_path, made)
     assert refused
 

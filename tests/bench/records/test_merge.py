@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from bench.errors import RecordError
-from bench.records.adopt import adopt
-from bench.records.attempt import Attempt, attempts
 from bench.records.files import FILES, left_out, write_left_out
 from bench.records.format import SCHEMA
-from bench.records.leases import take_lease
 from bench.records.listing import Listing, read_listing, write_listing
-from bench.records.merge import merge
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import take_lease
 from bench.records.store import Store, write_arrays
-from bench.records.verify import findings
+from bench.records.upkeep.adopt import adopt
+from bench.records.upkeep.merge import merge
+from bench.records.upkeep.verify import findings
 from tests.bench.records.test_leases import held_by, taken
 from tests.bench.records.test_records import flat, record, rewrite, trial
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.records.record import Record
-from bench.records.reproduction import Reproduction, compared
+from bench.records.upkeep.reproduction import Reproduction, compared
 from tests.bench.records.test_records import record, trial
 
 START = {"parameters_checksum": "1a", "batches_checksum": "2b", "data_fingerprint": "3c"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import RecordError
-from bench.records.archive import archive
 from bench.records.store import Store
+from bench.records.upkeep.archive import archive
 from bench.report.model_card import model_card
 from tests.bench.records.test_archive import fill
 from tests.bench.records.test_records import trial

@@ -13,7 +13,10 @@ from pathlib import Path
 from types import ModuleType
 
 FAKE = Path(__file__).resolve().parents[1] / "fake_training.py"
-CHANGED = {"bench.launch.node": {"CARRY_SECONDS": 0.5}, "bench.launch.ray_connection": {"HEAD_SECONDS": 5.0}}
+CHANGED = {
+    "bench.launch.cluster.node": {"CARRY_SECONDS": 0.5},
+    "bench.launch.cluster.ray_connection": {"HEAD_SECONDS": 5.0},
+}
 
 
 class Instead(MetaPathFinder):

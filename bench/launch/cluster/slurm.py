@@ -22,7 +22,7 @@ from typing import Any
 from bench.errors import ClusterError
 
 INSTALL = "install it with `pip install 'skiprnn-bench[cluster]'` (`make install` does)"
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # In the results folder: what the tasks print, and what they are made of.
 FOLDER = "slurm"
 # Keys that are not sbatch's: where tasks run, of which `local` is processes of this machine, and how many at once.

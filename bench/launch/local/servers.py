@@ -24,7 +24,7 @@ from multiprocessing.context import ForkProcess, SpawnProcess
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from bench.launch.child import Imports, run_child
+from bench.launch.process.child import Imports, run_child
 from bench.machine.threads import library_variables
 
 # What is told of a process whose server was killed, so that nobody could ask for its exit code.

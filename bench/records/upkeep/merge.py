@@ -10,11 +10,11 @@ from pathlib import Path
 
 from bench.errors import LeaseError, RecordError
 from bench.machine.disk import copy_folder, disk_explained, remove_folder
-from bench.records.attempt import Attempt
 from bench.records.files import FILES, LEFT_OUT, FileName, disagreements, is_sound, left_out, of_trial, write_left_out
-from bench.records.leases import LEASES, take_lease
 from bench.records.listing import listed_sweeps, read_listing, write_listing
 from bench.records.record import FINISHED, Record
+from bench.records.running.attempt import Attempt
+from bench.records.running.leases import LEASES, take_lease
 from bench.records.store import RECORD, Store
 
 # Where a copy stands until it is whole.

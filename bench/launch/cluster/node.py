@@ -20,22 +20,22 @@ from pathlib import Path
 from typing import IO
 
 from bench.errors import DiskError
-from bench.launch.carried import Files, all_files, files_so_far, write_files
+from bench.launch.cluster.carried import Files, all_files, files_so_far, write_files
 from bench.launch.executor import Where
-from bench.launch.heard import Heard
-from bench.launch.heartbeat import BEAT_SECONDS, Beat, read_beat
-from bench.launch.trial_process import GRACE_SECONDS, how_it_ended, over_time, stalled
+from bench.launch.local.trial_process import GRACE_SECONDS, how_it_ended, over_time, stalled
+from bench.launch.process.heard import Heard
+from bench.launch.process.heartbeat import BEAT_SECONDS, Beat, read_beat
 from bench.machine.gpus import gpu_variables
 from bench.machine.scratch import scratch_folder
 from bench.plan.trial import Trial
 from bench.records.attempted import How
-from bench.records.lone_folder import TRIAL, write_trial
 from bench.records.record import Status
+from bench.records.running.lone_folder import TRIAL, write_trial
 from bench.records.store import CHECKPOINTS
 from bench.train.conditions import code_checksum_now
 from bench.train.progress import Progress
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # Seconds between looks at the command.
 LOOK_SECONDS = 0.5
 # Seconds between checkpoints that are carried home: what may be lost with a machine, besides what the trial itself

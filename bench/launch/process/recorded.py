@@ -14,11 +14,11 @@ from types import FrameType
 from typing import Protocol
 
 from bench.errors import DiskError, LeaseError
-from bench.launch.heard import DiskTrouble, Message
+from bench.launch.process.heard import DiskTrouble, Message
 from bench.machine.disk import TROUBLES, disk_trouble, slow_answers_told
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
-from bench.records.lone_folder import LoneFolder
+from bench.records.running.attempt import Attempt
+from bench.records.running.lone_folder import LoneFolder
 from bench.train.progress import Life
 
 LOG = "log.txt"

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.records.attempt import RUNNING
 from bench.records.attempted import AttemptsFile
-from bench.records.leases import Watch, is_gone, leased_trials, read_holder
+from bench.records.running.attempt import RUNNING
+from bench.records.running.leases import Watch, is_gone, leased_trials, read_holder
 
 
 @dataclass(frozen=True, kw_only=True)

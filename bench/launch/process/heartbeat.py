@@ -14,9 +14,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.launch.heard import DiskTrouble, Message
+from bench.launch.process.heard import DiskTrouble, Message
 from bench.machine.processes import processor_seconds
-from bench.records.lone_folder import HEARTBEAT
+from bench.records.running.lone_folder import HEARTBEAT
 from bench.train.progress import Life, Progress
 
 # As often as trials tell their progress, and no oftener than a shared disk bears.

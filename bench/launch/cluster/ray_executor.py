@@ -16,15 +16,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import ClusterError, LeaseError
-from bench.launch.carried import all_files, write_files
+from bench.launch.cluster.carried import all_files, write_files
+from bench.launch.cluster.node import Here, Home, News, Order, Over, Trouble, Unfit, run_ordered
+from bench.launch.cluster.ray_connection import Head, connected, ray_explained
 from bench.launch.executor import Began, Ended, Event, Handle, Refused, Slot, Told, Where
-from bench.launch.node import Here, Home, News, Order, Over, Trouble, Unfit, run_ordered
-from bench.launch.ray_connection import Head, connected, ray_explained
-from bench.launch.trial_process import GRACE_SECONDS
+from bench.launch.local.trial_process import GRACE_SECONDS
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
 from bench.records.attempted import How
-from bench.records.lone_folder import write_trial
+from bench.records.running.attempt import Attempt
+from bench.records.running.lone_folder import write_trial
 from bench.train.conditions import code_checksum
 from bench.train.progress import Progress
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from bench.errors import RecordError
 from bench.machine.disk import check_is_file
-from bench.records.adopt import old_folders
-from bench.records.archive import INCOMING, left_by_copies
-from bench.records.attempt import attempts, is_resumable
 from bench.records.files import disagreements
-from bench.records.leases import Watch, is_gone, leased_trials
 from bench.records.listing import listed_sweeps, read_listing
-from bench.records.lone_folder import has_finished
+from bench.records.running.attempt import attempts, is_resumable
+from bench.records.running.leases import Watch, is_gone, leased_trials
+from bench.records.running.lone_folder import has_finished
 from bench.records.store import Store
+from bench.records.upkeep.adopt import old_folders
+from bench.records.upkeep.archive import INCOMING, left_by_copies
 
 
 def findings(results: Path) -> list[str]:

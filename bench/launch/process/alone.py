@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import DiskError
-from bench.launch.heartbeat import Heartbeat
 from bench.launch.preparation import prepare_beside_others
-from bench.launch.recorded import ENDED, FAILED, STOPPED, run_recorded
+from bench.launch.process.heartbeat import Heartbeat
+from bench.launch.process.recorded import ENDED, FAILED, STOPPED, run_recorded
 from bench.machine import devices
-from bench.records.lone_folder import LoneFolder, held_alone, read_trial, record_in
 from bench.records.record import FINISHED, Record
+from bench.records.running.lone_folder import LoneFolder, held_alone, read_trial, record_in
 
 
 def run_alone(folder: Path, *, data: Path, threads: int, command: str) -> tuple[int, str]:
@@ -62,7 +62,7 @@ def run_alone(folder: Path, *, data: Path, threads: int, command: str) -> tuple[
 
 def _told(record: Record, *, again: bool = False) -> tuple[int, str]:
     """The exit code of a record, and its line."""
-    from bench.launch.display import summary
+    from bench.launch.display.terminal import summary
 
     before = ", which was run before" if again else ""
     line = f"{record.status:<6} {record.trial_id}  {record.trial.label}{before}: {summary(record)}"

@@ -28,9 +28,9 @@ from bench.records.files import (
     write_left_out,
 )
 from bench.records.format import encode
-from bench.records.leases import LEASES, take_lease
 from bench.records.listing import Listing, read_listing, write_listing
 from bench.records.record import FINISHED, Record
+from bench.records.running.leases import LEASES, take_lease
 from bench.records.store import RECORD, Store
 
 # Parameters make up most of a trial's bytes, and times of single steps most of the rest.

@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.launch.executor import Event, Handle, Slot, Told
-from bench.launch.servers import Servers
-from bench.launch.slots import local_slots
-from bench.launch.trial_process import TrialProcess, stop
+from bench.launch.local.servers import Servers
+from bench.launch.local.slots import local_slots
+from bench.launch.local.trial_process import TrialProcess, stop
 from bench.machine.gpus import gpu_variables
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
+from bench.records.running.attempt import Attempt
 
 
 def threads_per_worker(workers: int) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.records.attempt import Attempt, attempts
-from bench.records.leases import LEASES, Watch, take_lease
+from bench.records.running.attempt import Attempt, attempts
+from bench.records.running.leases import LEASES, Watch, take_lease
 
 
 def clear_remains(results: Path, finished: Iterable[str], *, watch: Watch) -> None:

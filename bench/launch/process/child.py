@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.launch.heard import Message
-from bench.launch.recorded import run_recorded
+from bench.launch.process.heard import Message
+from bench.launch.process.recorded import run_recorded
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
+from bench.records.running.attempt import Attempt
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from bench.launch.executor import Ended, Event, NotBegun, Refused, Told
-from bench.launch.heard import Heard, Message
-from bench.launch.recorded import STOPPED
-from bench.launch.servers import UNKNOWN, ServedProcess
+from bench.launch.local.servers import UNKNOWN, ServedProcess
+from bench.launch.process.heard import Heard, Message
+from bench.launch.process.recorded import STOPPED
 from bench.plan.trial import Trial
-from bench.records.attempt import Attempt
 from bench.records.attempted import How
 from bench.records.record import Status
+from bench.records.running.attempt import Attempt
 from bench.train.progress import Progress
 
 # Seconds that a process is given to end by itself after it is asked to.

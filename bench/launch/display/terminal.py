@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from bench.launch.countdown import Countdown
+from bench.launch.duration.countdown import Countdown
 from bench.launch.executor import Where
 from bench.plan.trial import Trial
 from bench.records.record import Record

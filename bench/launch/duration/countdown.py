@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.launch.pace import Pace
+from bench.launch.duration.pace import Pace
 from bench.plan.trial import Trial
 from bench.records.record import Record
 from bench.train.progress import Progress

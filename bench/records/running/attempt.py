@@ -14,9 +14,9 @@ from pathlib import Path
 from bench.errors import DiskError, LeaseError, RecordError
 from bench.machine.disk import disk_explained, exchange_folder, remove_folder
 from bench.records.attempted import Attempted, AttemptsFile, How, closed, joined
-from bench.records.leases import Lease
-from bench.records.lone_folder import HEARTBEAT, TRIAL, has_finished, left_record, record_in
 from bench.records.record import FINISHED, Record
+from bench.records.running.leases import Lease
+from bench.records.running.lone_folder import HEARTBEAT, TRIAL, has_finished, left_record, record_in
 from bench.records.store import CHECKPOINTS, EVENTS, QUARANTINE, SO_FAR, TRIALS, Store
 
 RUNNING = "running"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from bench.errors import SweepError, UserError
-from bench.launch.calibration import slowdown
+from bench.launch.duration.calibration import slowdown
 from bench.plan.trial import Trial
 from bench.records.store import Store
 from bench.tasks.declarations import size, steps_per_epoch

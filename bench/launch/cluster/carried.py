@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from bench.errors import RecordError
 from bench.machine.disk import disk_explained, write_atomically
-from bench.records.lone_folder import HEARTBEAT, TRIAL
+from bench.records.running.lone_folder import HEARTBEAT, TRIAL
 from bench.records.store import CHECKPOINTS, EVENTS, SO_FAR
 
 # By path from the folder, with slashes.

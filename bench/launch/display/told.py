@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from bench.errors import DiskError
-from bench.launch.countdown import Countdown
-from bench.launch.display import Display
+from bench.launch.display.terminal import Display
+from bench.launch.duration.countdown import Countdown
 from bench.launch.executor import Where
 from bench.plan.trial import Trial
 from bench.records.journal import Journal, journal_path

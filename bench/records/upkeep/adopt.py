@@ -10,10 +10,10 @@ from pathlib import Path
 from bench.errors import RecordError
 from bench.machine.disk import remove_folder
 from bench.records.files import LEFT_OUT
-from bench.records.leases import LEASES
 from bench.records.listing import Listing, read_listing, write_listing
-from bench.records.merge import Merged, take_in
+from bench.records.running.leases import LEASES
 from bench.records.store import CHECKPOINTS, RECORD, TRIALS, Store, read_record
+from bench.records.upkeep.merge import Merged, take_in
 
 TRIAL_ID = re.compile(r"[0-9a-f]{16}")
 OWN = (TRIALS, LEASES)

@@ -1,0 +1,1 @@
+"""Trials on the machines of a cluster, each a command of its own."""

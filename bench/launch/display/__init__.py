@@ -1,0 +1,1 @@
+"""Who is told what happens while a sweep runs: a terminal, plain lines, the file of events."""

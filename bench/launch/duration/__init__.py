@@ -1,0 +1,1 @@
+"""How long trials take, and how much time is left."""

@@ -1,0 +1,1 @@
+"""Who runs a trial, and what stands of it until it ends."""
