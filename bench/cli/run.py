@@ -81,7 +81,7 @@ def run(
     from rich.console import Console
 
     from bench.errors import UserError
-    from bench.launch.display.terminal import where_time_went
+    from bench.launch.display.words import where_time_went
     from bench.launch.running import run_sweep
     from bench.machine.disk import check_folder
     from bench.plan.shard import Shard

@@ -25,7 +25,7 @@ def store_of_one(sweep: Sweep, *, results: Path) -> Store:
 
 def print_one(sweep: Sweep, *, store: Store, results: Path, console: Console) -> None:
     """Prints the headline numbers of the one trial; beside them those of its first record, where it was run again."""
-    from bench.launch.display.terminal import headline
+    from bench.launch.display.words import headline
     from bench.records.store import Store
 
     (trial,) = sweep.trials

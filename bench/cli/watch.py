@@ -87,7 +87,7 @@ def show(
     from rich.table import Table
     from rich.text import Text
 
-    from bench.launch.display.terminal import duration
+    from bench.launch.display.words import duration
     from bench.records.running.under_way import under_way
 
     # Leases first: a trial that ends between the looks then stands as done, not as waiting.
@@ -161,6 +161,6 @@ def seconds_left(
 
 def _ago(date: float, *, now: float) -> str:
     """How long ago, by this machine's clock; a date that is yet to come is another clock's."""
-    from bench.launch.display.terminal import duration
+    from bench.launch.display.words import duration
 
     return f"{duration(max(0.0, now - date))} ago" if now - date > -1.0 else "by a clock that is ahead"

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.launch.display.terminal import duration, make_display
-from bench.launch.display.told import JournalDisplay, Several
+from bench.launch.display.events import JournalDisplay
+from bench.launch.display.terminal import make_display
+from bench.launch.display.told import Several
+from bench.launch.display.words import duration
 from bench.launch.duration.countdown import Countdown
 from bench.launch.duration.estimate import Estimate, Lack, estimates, groups
 from bench.launch.executor import Executor

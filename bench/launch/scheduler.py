@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import DiskError, LeaseError, RecordError
-from bench.launch.display.terminal import Display
+from bench.launch.display.told import Display
 from bench.launch.executor import Began, Ended, Executor, Handle, NotBegun, Refused, Slot, Told
 from bench.launch.interrupts import Interrupts
 from bench.launch.patience import Patience

@@ -62,7 +62,7 @@ def run_alone(folder: Path, *, data: Path, threads: int, command: str) -> tuple[
 
 def _told(record: Record, *, again: bool = False) -> tuple[int, str]:
     """The exit code of a record, and its line."""
-    from bench.launch.display.terminal import summary
+    from bench.launch.display.words import summary
 
     before = ", which was run before" if again else ""
     line = f"{record.status:<6} {record.trial_id}  {record.trial.label}{before}: {summary(record)}"

@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from bench.launch.display.terminal import headline, where_time_went
+from bench.launch.display.words import headline, where_time_went
 from bench.plan.trial import build_trial
 from bench.records.record import Record, failure, identity
 

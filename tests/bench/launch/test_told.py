@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.launch.display.events import JournalDisplay
 from bench.launch.display.terminal import LiveDisplay
-from bench.launch.display.told import JournalDisplay
 from bench.launch.duration.countdown import Countdown
 from bench.launch.duration.estimate import groups
 from bench.launch.executor import Where
