@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.plan.trial import Trial
+from bench.report.article.article import article
 from bench.report.company import MIXED, MIXED_TIMES
 from bench.report.comparison.files import write_comparison
 from bench.report.content import Content, read_content
 from bench.report.figures.style import house_style, save
 from bench.report.folder import replacing
 from bench.report.frames import LABELS
+from bench.report.html.rendering import named_apart, render
 from bench.report.names import head
 from bench.report.page.outline import page_sections
-from bench.report.page.rendering import named_apart, render
-from bench.report.paper.article import article
 from bench.report.paper.claims.sections import write_claims
 from bench.report.paper.regenerated import write_tables
 from bench.report.speed.page import write_speed_tables

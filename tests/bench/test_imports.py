@@ -85,6 +85,31 @@ def test_no_room_imports_one_that_imports_it() -> None:
         assert not any(above in known[other] for other in below)
 
 
+def rooms_of(floor: str) -> list[str]:
+    return sorted(path.parent.name for path in (ROOT / "bench" / floor).glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("floor", ["launch", "records", "report"])
+def test_rooms_within_a_room_import_one_way(floor: str) -> None:
+    """None of them imports one that imports it, however many lie between."""
+    inner = rooms_of(floor)
+    below: dict[str, set[str]] = {
+        name: {other for path in files(f"bench/{floor}/{name}") for other in inner if used_of(path, f"{floor}.{other}")}
+        - {name}
+        for name in inner
+    }
+    while leaves := [name for name, used in below.items() if not used & below.keys()]:
+        for name in leaves:
+            del below[name]
+    assert len(inner) > 1
+    assert not below
+
+
+def used_of(path: Path, module: str) -> bool:
+    """Whether a file imports `bench.MODULE`, or of it."""
+    return any(f"{name}.".startswith(f"bench.{module}.") for name in imported(path))
+
+
 def test_training_imports_no_framework_before_it_builds_a_learner() -> None:
     """Neither through a library: a trial would hold two, and fail where the other is broken."""
     program = f"import sys, bench.train.training; print({FRAMEWORK_PACKAGES!r} & sys.modules.keys())"

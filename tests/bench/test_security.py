@@ -23,8 +23,8 @@ from bench.records.listing import Listing, read_listing
 from bench.records.store import Store
 from bench.records.upkeep.merge import merge
 from bench.report.frames import check_examples, read_examples, read_records
-from bench.report.page.rendering import Details, Section, render
-from bench.report.page.tables import PageTable
+from bench.report.html.rendering import Details, Section, render
+from bench.report.html.tables import PageTable
 from bench.report.tables.formats import escape_latex, escape_markdown, to_latex, to_markdown
 from tests.bench.records.test_records import record, trial
 from tests.bench.test_imports import imported

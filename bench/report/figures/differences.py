@@ -25,8 +25,8 @@ from bench.report.figures.style import (
     wrapped,
 )
 from bench.report.frames import rows_of
+from bench.report.glossary import evaluation_words
 from bench.report.names import framework_name, metric_name, metric_unit
-from bench.report.page.glossary import evaluation_words
 
 # What the comparison draws, with the axis label; quality is on the scale of its metric.
 PANELS = {"quality": "{metric}", "update_ratio": "updates", "step_milliseconds": "time of a training step"}

@@ -31,8 +31,8 @@ from bench.report.figures.style import (
     wrapped,
 )
 from bench.report.frames import rows_of
+from bench.report.glossary import evaluation_words
 from bench.report.names import cell_name, configuration_name, framework_name, metric_head
-from bench.report.page.glossary import evaluation_words
 from impls.contract import Array
 
 # Places along a whisker that labels keep clear of; odd, so that the middle is one.

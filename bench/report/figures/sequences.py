@@ -20,8 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from bench.records.store import Store
 from bench.report.figures.style import INK, SKIPPED, TITLE_LINE, USED, WIDTH, Picture, new_figure, slug, topics, wrapped
 from bench.report.frames import read_examples, rows_of
+from bench.report.glossary import evaluation_words
 from bench.report.names import SKIP, framework_name
-from bench.report.page.glossary import evaluation_words
 from impls.contract import Array
 
 SIGNALS, IMAGES = 3, 8

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.report.comparison.sections import comparison_sections
 from bench.report.content import Content
 from bench.report.figures import learning_curves, quality, sequences, step_times
+from bench.report.html.rendering import Section
 from bench.report.page import sections
-from bench.report.page.rendering import Section
+from bench.report.page.comparisons import comparison_sections
 from bench.report.paper.claims.sections import claim_sections
 from bench.report.paper.sections import paper_sections
 from bench.report.speed.page import benchmark_sections

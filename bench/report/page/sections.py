@@ -12,6 +12,8 @@ from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.words import agreement
 from bench.report.figures.style import Picture
 from bench.report.frames import MISSING, STATUSES, rows_of
+from bench.report.glossary import evaluation_words, glossary
+from bench.report.html.rendering import Details, PageTable, Section
 from bench.report.names import (
     UPDATES_IN_PERCENT,
     best_word,
@@ -24,8 +26,6 @@ from bench.report.names import (
     metric_unit,
 )
 from bench.report.numbers import number
-from bench.report.page.glossary import evaluation_words, glossary
-from bench.report.page.rendering import Details, PageTable, Section
 from bench.report.paper.claims.tables import counted
 from bench.report.paper.claims.verdicts import Verdict
 from bench.report.tables.results import ReadableTable, said_once

@@ -22,8 +22,8 @@ from bench.report.figures.sequences import (
 )  # fmt: skip
 from bench.report.figures.style import WIDTH, Picture, new_figure, topics
 from bench.report.frames import rows_of
+from bench.report.glossary import evaluation_words
 from bench.report.names import configuration_name, cost_name, framework_name
-from bench.report.page.glossary import evaluation_words
 from bench.report.paper.layout import paper_tables
 from bench.report.paper.models import model_name
 from bench.report.paper.protocol import departures, described, subject

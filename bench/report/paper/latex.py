@@ -35,10 +35,10 @@ def _power(match: re.Match[str]) -> str:
     return f"$10^{{{exponent}}}$" if mantissa == "1" else rf"${mantissa}\times10^{{{exponent}}}$"
 
 
-def fill(template: str, **values: Any) -> str:
-    r"""A template of this room, filled in. Its marks are `\VAR{…}` and `\BLOCK{…}`; what it prints is typeset."""
+def fill(template: Path, **values: Any) -> str:
+    r"""A template, filled in. Its marks are `\VAR{…}` and `\BLOCK{…}`; what it prints is typeset."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(template.parent),
         block_start_string=r"\BLOCK{",
         block_end_string="}",
         variable_start_string=r"\VAR{",
@@ -51,7 +51,7 @@ def fill(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(**values)
+    return environment.get_template(template.name).render(**values)
 
 
 def table_latex(table: RegeneratedTable) -> str:
@@ -62,7 +62,7 @@ def table_latex(table: RegeneratedTable) -> str:
         # The model is named once; the rows under it are of the same.
         models.append([table_line(row if position == 0 else ["", *row[1:]]) for position, row in enumerate(cells)])
     return fill(
-        "table.tex",
+        Path(__file__).with_name("table.tex"),
         number=table.layout.number,
         name=table.name,
         caption=" ".join(table.head),

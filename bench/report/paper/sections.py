@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.report.page.rendering import Section
-from bench.report.page.tables import PageTable
+from bench.report.html.rendering import Section
+from bench.report.html.tables import PageTable
 from bench.report.paper.agreement import agreement
 from bench.report.paper.regenerated import RegeneratedPaper
 

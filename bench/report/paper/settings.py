@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from bench.report.frames import option_text, options_of
+from bench.report.glossary import evaluation_words
 from bench.report.names import plain
-from bench.report.page.glossary import evaluation_words
 from bench.report.paper.layout import PaperTable
 from bench.report.paper.published import PLAIN
 

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from bench.report.frames import MISSING, STATUSES, rows_of
+from bench.report.glossary import evaluation_words
 from bench.report.names import framework_name
 from bench.report.numbers import NONE
-from bench.report.page.glossary import evaluation_words
 from bench.report.paper.cells import measured_cells, published_cells, runs_text
 from bench.report.paper.layout import PUBLISHED_RUNS, PaperTable, paper_tables
 from bench.report.paper.measured import measured_rows

@@ -10,8 +10,8 @@ import pandas as pd
 
 from bench.report.figures.style import Picture, house_style, save
 from bench.report.folder import replacing
+from bench.report.html.rendering import PageTable, Section, render
 from bench.report.names import head
-from bench.report.page.rendering import PageTable, Section, render
 from bench.report.speed.figures import time_against_update_ratio
 from bench.report.speed.times import (
     Benchmarks,

@@ -12,8 +12,8 @@ from bench.report.comparison.skipping import skipping_against_plain
 from bench.report.comparison.tables import cost_table, outcome_table, skipping_table
 from bench.report.figures.style import LONGEST_NAME, Picture, new_figure, slug
 from bench.report.frames import read_records, sweep_frame
-from bench.report.page.rendering import PageTable, Section, named_apart
-from bench.report.page.tables import Identifiers, lay_out
+from bench.report.html.rendering import PageTable, Section, named_apart
+from bench.report.html.tables import Identifiers, lay_out
 from bench.report.tables.results import aggregate, readable
 from tests.bench.report.stored import Stored
 

@@ -10,8 +10,8 @@ import pytest
 from bench.report.comparison.paired_differences import compare
 from bench.report.figures.parts import LARGEST, MOST, parts
 from bench.report.frames import trials_frame
+from bench.report.html.rendering import render
 from bench.report.page import sections
-from bench.report.page.rendering import render
 from bench.report.tables.formats import to_long_latex, to_markdown
 from bench.report.tables.printed import printed
 from bench.report.tables.results import aggregate, readable

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.report.page import rendering
-from bench.report.page.rendering import Details, Section, render
-from bench.report.page.tables import Identifiers, PageTable, lay_out
+from bench.report.html import rendering
+from bench.report.html.rendering import Details, Section, render
+from bench.report.html.tables import Identifiers, PageTable, lay_out
 from tests.bench.report.outline import Outline
 
 HOSTILE = '</script><script>alert(1)</script><b title="\'x">&amp;'

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report.page.rendering import Section
-from bench.report.page.tables import PageTable
+from bench.report.html.rendering import Section
+from bench.report.html.tables import PageTable
 from bench.report.paper.claims.findings import NOT_RUN
 from bench.report.paper.claims.tables import counted, findings_table, numbers_table, stated_table
 from bench.report.paper.claims.verdicts import Verdict

@@ -14,9 +14,9 @@ from bench.plan.trial import Trial
 from bench.records.record import Record, failure
 from bench.records.store import Store
 from bench.report.comparison.comparisons import compare_all
-from bench.report.comparison.sections import comparison_sections
 from bench.report.figures.style import house_style
 from bench.report.frames import trials_frame
+from bench.report.page.comparisons import comparison_sections
 from tests.bench.report.stored import list_sweep, ok_record, trial, write_run
 
 FRAMEWORKS = ("pytorch", "tensorflow")

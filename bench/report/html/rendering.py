@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 
 from bench.report.figures.style import Picture, slug
-from bench.report.page.tables import Identifiers, LaidOut, PageTable, lay_out
+from bench.report.html.tables import Identifiers, LaidOut, PageTable, lay_out
 
 # What a section is built from; tables are laid out in a file of their own.
 __all__ = ["Details", "PageTable", "Section", "render"]

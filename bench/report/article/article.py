@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -62,7 +63,7 @@ def article(content: Content) -> str:
     paper, trials, compared = content.paper, content.trials, content.compared
     claims = [row for verdict in content.verdicts if (row := _claim(verdict)) is not None]
     return fill(
-        "article.tex",
+        Path(__file__).with_name("article.tex"),
         sweep=content.sweep,
         description=content.description,
         counts=_counts(trials),

@@ -13,12 +13,12 @@ import pytest
 
 from bench.records.record import Record, failure
 from bench.records.store import Store, write_arrays, write_curve
+from bench.report.article.article import article
 from bench.report.content import content_of
 from bench.report.figures.style import house_style, save
 from bench.report.frames import trials_frame
 from bench.report.names import FRAMEWORKS
 from bench.report.paper.agreement import agreement, overall
-from bench.report.paper.article import article
 from bench.report.paper.regenerated import RegeneratedPaper, write_tables
 from tests.bench.report.paper.runs import SMALL, made, run, table_of
 

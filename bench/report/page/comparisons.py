@@ -6,14 +6,14 @@ import pandas as pd
 
 from bench.report.comparison import left_out, words
 from bench.report.comparison.comparisons import Comparisons
-from bench.report.comparison.other_engines import framework_ratios
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.skipping import Skipping
 from bench.report.comparison.tables import cost_table, null_table, outcome_table, skipping_table, uncompared_table
 from bench.report.figures.differences import framework_differences
 from bench.report.figures.null_pairs import frameworks_beside_engines
 from bench.report.figures.skipping import time_against_updates
-from bench.report.page.rendering import PageTable, Section
+from bench.report.html.rendering import PageTable, Section
+from bench.report.speed.other_engines import framework_ratios
 from bench.report.speed.times import Benchmarks
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.report.comparison.comparisons import compare_all
-from bench.report.comparison.other_engines import framework_ratios
-from bench.report.comparison.sections import comparison_sections
 from bench.report.figures.style import house_style
 from bench.report.frames import trials_frame
+from bench.report.page.comparisons import comparison_sections
+from bench.report.speed.other_engines import framework_ratios
 from bench.report.speed.times import Benchmarks
 from tests.bench.report.stored import ok_record, trial
 
