@@ -14,11 +14,14 @@ from bench.records.store import Store
 from bench.records.upkeep.verify import findings
 from bench.report import write_report, write_speed_report
 from bench.report.model_card import model_card
+from bench.report.paper.claims.catalogue import claims
 
 ROOT = Path(__file__).parents[1]
 REFERENCE, REPORTS = ROOT / "results" / "reference", ROOT / "reports" / "reference"
 SWEEPS = sorted(path.stem for path in REFERENCE.glob("*.json"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FINDINGS = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+CLAIMS = re.findall(r"^\| `([a-z-]+)` \| `([a-z0-9-]+)` \| ([a-z ]+) \| (\d+ of \d+) \|", FINDINGS, re.MULTILINE)
 ROWS = re.findall(
     r"^\| ([^|]+) \| [^|]+, (yes|no) \| ([^|]+) \| ([^|]+) \| `((?:--where \S+ ?)+)` \|$", README, re.MULTILINE
 )
@@ -52,6 +55,19 @@ def test_the_readme_has_every_row_of_table_1() -> None:
         for trial in sweeps.load("table1-cpu").narrowed(re.findall(r"--where (\S+)", command)).trials
     ]
     assert sorted(asked) == sorted(trial.id for trial in sweeps.load("table1-cpu").trials)
+
+
+@pytest.mark.parametrize("told", CLAIMS, ids=lambda told: told[0])
+def test_the_findings_verdicts_are_the_reports(told: tuple[str, ...]) -> None:
+    claim, sweep, verdict, cases = told
+    text = (REPORTS / sweep / "claims.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^\| {claim} \| ([^|]+) \|(?:[^|]*\|){{4}} (\d+ of \d+)", text, re.MULTILINE)
+    assert line == (verdict, cases)
+
+
+def test_the_findings_tell_of_every_claim() -> None:
+    for claim in claims():
+        assert f"`{claim.id}`" in FINDINGS
 
 
 @pytest.mark.parametrize(
