@@ -102,9 +102,11 @@ def covering_schedule(seed: int) -> list[Disturbed]:
     runs = []
     for place in range(half, len(LAST), 2):
         own = first[dealt.index(last[place]) :: len(dealt)] if last[place] in dealt else []
-        # Once a run is under way, and a little later each.
+        # Once a run is under way, and a little later each; a disk is slow from the start.
         faults = [
-            Injected(fault=name, after="" if number else AFTER[-1], seconds=draw.uniform(0, 0.8))
+            Injected(
+                fault=name, after="" if number and own != ["disk slow"] else AFTER[-1], seconds=draw.uniform(0, 0.8)
+            )
             for number, name in enumerate([*own, last[place]])
         ]
         runs.append(Disturbed(faults=tuple(faults), damages=tuple(damages[place :: len(LAST)]), company=False))
