@@ -12,20 +12,28 @@ from typing import Annotated
 
 import typer
 
-from tests.faults.cluster_rounds import ClusterRound, fake_reference
+from tests.faults import cluster_rounds
+from tests.faults.cluster_rounds import ClusterRound
+from tests.faults.fake_rounds import FakeRound, fake_reference
 from tests.faults.machines import can_be_made
 from tests.faults.rounds import play, reference
 from tests.faults.shared_memory import left_in_shared_memory, shared_memory
 
 # What a round is played by, and what it has to come to, by where trials run.
-PLACES = {"here": (play, reference), "ray": (partial(play, kind=ClusterRound), fake_reference)}
+PLACES = {
+    "here": (play, reference),
+    "fake": (partial(play, kind=FakeRound), fake_reference),
+    "ray": (partial(play, kind=ClusterRound), partial(fake_reference, orders=cluster_rounds.ORDERS)),
+}
 
 
 def main(
     rounds: Annotated[int, typer.Option(help="How many.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Of the first round; each that follows has the next.")] = 0,
     workers: Annotated[int, typer.Option(help="Rounds at a time.", min=1)] = 1,
-    on: Annotated[str, typer.Option(help=f"Where trials run: {', '.join(PLACES)} (clusters).")] = "here",
+    on: Annotated[
+        str, typer.Option(help=f"Where trials run: {', '.join(PLACES)} (here, but they learn nothing; clusters).")
+    ] = "here",
 ) -> None:
     """Plays the rounds. One that failed is played again alone by its seed: `--rounds 1 --seed N`."""
     if on not in PLACES:

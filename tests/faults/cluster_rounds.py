@@ -6,24 +6,19 @@ have files carried to them and home.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
-from rich.console import Console
 
-from bench.launch.running import run_sweep
-from bench.plan import sweep as sweeps
-from bench.records.store import RECORD, Store
+from bench.records.store import Store
 from tests.bench.disks import SmallDisk
-from tests.faults.fake_learner import FakeExecutor
+from tests.faults.fake_rounds import every_file
 from tests.faults.machines import Machine
 from tests.faults.ray_cluster import LOST_SECONDS, RayCluster, commands, raylets, workers
-from tests.faults.rounds import RUN_SECONDS, Outcome, Result, Round, results_of, write_sweeps
+from tests.faults.rounds import RUN_SECONDS, Outcome, Result, Round, results_of
 from tests.faults.runs import Run, wait_until
 from tests.faults.schedule import Disturbed, Injected, cluster_schedule
 
@@ -31,21 +26,6 @@ NODES = 2
 ORDERS = {"one": (0, 1, 2, 3, 4, 5, 6), "other": (6, 0, 1, 2, 3, 4, 5)}
 # Which cluster the runs of a machine send their trials to.
 CLUSTERS = {"one": "first", "two": "second"}
-
-
-def fake_reference(folder: Path) -> dict[str, Result]:
-    """The results of a run whose trials learn nothing, undisturbed."""
-    folder.mkdir(parents=True)
-    sweep = sweeps.load(str(write_sweeps(folder, ORDERS)["one"]))
-    store = Store(folder / "results")
-    console = Console(file=io.StringIO())
-    run_sweep(sweep, store=store, data=folder / "data", executor=FakeExecutor(), console=console, checks=False)
-    return results_of(store, left=every_file)
-
-
-def every_file(folder: Path) -> dict[str, Any]:
-    """What stands beside a record, but for what was printed."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in (RECORD, "log.txt")}
 
 
 class ClusterRound(Round):

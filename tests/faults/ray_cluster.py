@@ -16,14 +16,13 @@ from typing import Self
 import psutil
 
 from tests.faults.machines import Machine
-from tests.faults.runs import ROOT
+from tests.faults.runs import INSTEAD, ROOT
 
 OBJECTS = 80 * 2**20
 # Seconds between looks at a node, how often it may be missed, and how long nodes and runs wait for a head that is gone.
 LOOK_SECONDS, MISSED, HEAD_SECONDS = 1, 4, 40
 # More than a node may be silent for.
 LOST_SECONDS = 2.0 * LOOK_SECONDS * MISSED + 2.0
-INSTEAD = Path(__file__).with_name("instead")
 
 
 class RayCluster:

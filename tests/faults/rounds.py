@@ -133,6 +133,8 @@ class Round:
     drawn = staticmethod(schedule)
     # What a second run beside the first is called.
     company = "two sweeps"
+    # What its runs find in their environment.
+    environment: Mapping[str, str] = {}
     # Any of which a run may say that a fault ends with exit code 2.
     refusals: tuple[str, ...] = ()
 
@@ -164,6 +166,7 @@ class Round:
             home=self._home,
             machine=machine,
             mark=self._mark,
+            environment=self.environment,
             limited=limited,
             slow=f"{self._outcome.seed}-{machine}" if slow else "",
         )

@@ -25,6 +25,9 @@ GONE_SECONDS = 4.0
 # than a machine takes that does much beside.
 STALL_SECONDS = 120
 SLOW_DISK = Path(__file__).parent / "slow_disk"
+# With this in PYTHONPATH trials learn nothing.
+INSTEAD = Path(__file__).with_name("instead")
+LEARNS_NOTHING = {"PYTHONPATH": os.pathsep.join([str(INSTEAD), str(ROOT)])}
 # Of a file, where the disk cannot be a small one: less than a checkpoint has.
 LARGEST_BYTES = 2048
 
@@ -59,15 +62,18 @@ class Run:
         self.output = home / f"output-{time.monotonic_ns()}.txt"
         told = {processes.VARIABLE: machine, leases.VARIABLE: f"{GONE_SECONDS:g}", MARK: mark}
         told |= {"TMPDIR": str(home / "tmp"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = environment or {}
         words = [sys.executable, "run_all.py", sweep, "--results", results, "--no-report", *executor]
         if slow:
-            told |= {"PYTHONPATH": str(SLOW_DISK), "SKIPRNN_SLOW_DISK": f"{slow} {results}"}
+            paths = [environment["PYTHONPATH"]] if "PYTHONPATH" in environment else []
+            told |= {"PYTHONPATH": os.pathsep.join([*paths, str(SLOW_DISK)])}
+            told["SKIPRNN_SLOW_DISK"] = f"{slow} {results}"
             words += ["--stall", STALL_SECONDS]
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [str(word) for word in words],
                 cwd=ROOT,
-                env=os.environ | (environment or {}) | told,
+                env=os.environ | environment | told,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

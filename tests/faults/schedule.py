@@ -24,6 +24,17 @@ Fault = Literal[
     "disk slow",
 ]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
+# After which nothing else can happen to the run.
+LAST: tuple[Fault, ...] = (
+    "run killed",
+    "run asked to end",
+    "group killed",
+    "group interrupted",
+    "disk filled",
+    "files limited",
+)
+# After which another machine's run takes over.
+PAST: tuple[Fault, ...] = ("run paused past its lease", "group paused past its lease")
 # While a run on a Ray cluster goes on. A node, or a whole cluster, that is lost is added again; a node that is paused
 # until it counts as lost comes back late: soon, in a later run, or when all is done.
 ClusterFault = Literal[
@@ -79,6 +90,29 @@ def schedule(seed: int) -> list[Disturbed]:
     """The disturbed runs of a round, in order."""
     draw = random.Random(seed)
     return [_disturbed(draw, FAULTS, idle_seconds=6.0) for _ in range(draw.randint(1, 3))]
+
+
+def covering_schedule(seed: int) -> list[Disturbed]:
+    """The disturbed runs of a round, in order; seeds 2n and 2n + 1 have every fault and damage between them."""
+    pair, half = divmod(seed, 2)
+    draw = random.Random(f"{pair} covering")
+    first = [name for name in FAULTS if name not in (*LAST, *PAST)]
+    last, past, first, damages = (draw.sample(names, len(names)) for names in (LAST, PAST, first, DAMAGES))
+    dealt = [name for name in last if name != "files limited"]  # which ends a run before anything else can happen
+    runs = []
+    for place in range(half, len(LAST), 2):
+        own = first[dealt.index(last[place]) :: len(dealt)] if last[place] in dealt else []
+        # Once a run is under way, and a little later each; a disk is slow from the start.
+        faults = [
+            Injected(
+                fault=name, after="" if number and own != ["disk slow"] else AFTER[-1], seconds=draw.uniform(0, 0.8)
+            )
+            for number, name in enumerate([*own, last[place]])
+        ]
+        runs.append(Disturbed(faults=tuple(faults), damages=tuple(damages[place :: len(LAST)]), company=False))
+    # In the end, since the other machine's run meanwhile does all that is left.
+    pause = Injected(fault=past[half], after=AFTER[-1], seconds=draw.uniform(0, 0.8))
+    return [*runs, Disturbed(faults=(pause,), damages=(), company=True)]
 
 
 def cluster_schedule(seed: int) -> list[Disturbed]:

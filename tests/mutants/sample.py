@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import parso
@@ -30,7 +31,7 @@ def sample(*, seed: int, number: int, room: str | None = None) -> list[WorkItem]
     for path in sources():
         name = room_of(path).name
         if room in (None, name):
-            for mutation in _mutations(path):
+            for mutation in _mutations(path, ROOT.joinpath(path).read_text(encoding="utf-8")):
                 places[name][path, mutation.start_pos].append(mutation)
     chosen = []
     for name in sorted(places):
@@ -48,9 +49,10 @@ def _identity(mutation: MutationSpec) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def _mutations(path: str) -> list[MutationSpec]:
+@cache
+def _mutations(path: str, source: str) -> tuple[MutationSpec, ...]:
     """Every mutant of a file, in a fixed order."""
-    module = parso.parse(ROOT.joinpath(path).read_text(encoding="utf-8"))
+    module = parso.parse(source)
     nodes = list(ast_nodes(module))
     found = []
     for name in operator_names():
@@ -61,7 +63,7 @@ def _mutations(path: str) -> list[MutationSpec]:
         for occurrence, (node, start, end) in enumerate(positions):
             if not _is_silent(node):
                 found.append(MutationSpec(Path(path), name, occurrence, start, end))
-    return sorted(found, key=lambda mutation: (mutation.start_pos, mutation.operator_name, mutation.occurrence))
+    return tuple(sorted(found, key=lambda mutation: (mutation.start_pos, mutation.operator_name, mutation.occurrence)))
 
 
 def _is_silent(node: NodeOrLeaf) -> bool:

@@ -96,8 +96,10 @@ def trials_of(row: PublishedRow, trials: pd.DataFrame) -> pd.DataFrame:
 def trials_with(trials: pd.DataFrame, **fields: Any) -> pd.DataFrame:
     """The trials that have these values, and the paper's in every field that a row may not choose."""
     fits = np.ones(len(trials), bool)
-    for name, value in (PLAIN | fields).items():
+    for name, value in (fields | {name: value for name, value in PLAIN.items() if name not in fields}).items():
         fits &= (trials[name] == value).to_numpy()
+        if not fits.any():  # a sweep has no trial for most rows, which the first of their fields tell
+            break
     return trials[fits]
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.bench.cli.commands import MINI, command
+from bench.cli.program import application
+from bench.launch.executor import Ended, Event, Handle
+from bench.plan.trial import Trial
+from bench.records.record import failure
+from bench.records.running.attempt import Attempt
+from tests.bench.cli.commands import MINI, command, save_nothing
+from tests.faults.fake_learner import FakeExecutor
 
 
 @pytest.mark.parametrize("words", [("run_all.py", "--help"), ("-m", "bench", "--help")])
@@ -81,7 +89,7 @@ def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
     assert len(records) == 2
 
     start = time.perf_counter()
-    second = command("run_all.py", str(sweep), *places)
+    second = command("run_all.py", str(sweep), *places, "--no-report")
     assert second.returncode == 0
     assert "all 2 trials are done" in second.stdout
     assert {path: path.stat().st_mtime_ns for path in records} == records
@@ -100,17 +108,25 @@ def test_a_sweep_runs_reports_and_is_not_run_twice(tmp_path: Path) -> None:
     assert "Skip GRU" in compared.stdout
 
 
-def test_a_failed_trial_makes_the_exit_code_1_and_shows_in_the_report(tmp_path: Path) -> None:
+def test_a_failed_trial_makes_the_exit_code_1_and_shows_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a loss which is not finite makes it one is asked where trials are launched."""
+
+    class Diverging(FakeExecutor):
+        def _learned(self, trial: Trial, attempt: Attempt) -> Callable[[Handle], Event]:
+            attempt.write(failure(trial, status="diverged", error="the training loss became nan"))
+            return lambda handle: Ended(handle=handle, status="failed", how="failed", error="", conditions=None)
+
+    monkeypatch.setattr("bench.cli.run.make_executor", lambda *_, **__: Diverging())
+    monkeypatch.setattr("bench.report.writing.save", save_nothing)
+    monkeypatch.setattr("bench.launch.duration.estimate.slowdown", lambda: 1.0)
     sweep = tmp_path / "mini.toml"
-    sweep.write_text(MINI.replace("steps = 4", "steps = 40, learning_rate = 1e38, clip_norm = 0"))
-    done = command(
-        "run_all.py",
-        str(sweep),
-        *("--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")),
-        *("--where", "framework=pytorch"),
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 diverged" in done.stdout
+    sweep.write_text(MINI)
+    places = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    done = CliRunner().invoke(application(), ["run", str(sweep), *places, "--where", "framework=pytorch"])
+    assert done.exit_code == 1, done.output
+    assert "1 diverged" in done.output
     assert "diverged" in (tmp_path / "reports" / "mini" / "index.html").read_text(encoding="utf-8")
 
 

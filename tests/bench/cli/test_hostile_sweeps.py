@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from bench.cli.program import application
 from bench.cli.tensorboard import link_runs
 from bench.errors import SweepError
 from bench.plan import sweep as sweeps
 from bench.records.record import Record, identity
 from bench.records.store import Store
-from tests.bench.cli.commands import MINI, command
+from tests.bench.cli.commands import MINI, command, save_nothing
 
 MARKUP = "[/bold] [red]x[/red] [link=http://example.com]y[/link]"
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 
 
-def test_a_description_is_text_on_the_page_and_in_the_terminal(tmp_path: Path) -> None:
+def test_a_description_is_text_on_the_page_and_in_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.report.writing.save", save_nothing)
     path = tmp_path / "mini.toml"
     path.write_text(MINI.replace("a sweep in seconds", f"{MARKUP} {SCRIPT}"))
     sweep = sweeps.load(str(path))
@@ -26,8 +29,8 @@ def test_a_description_is_text_on_the_page_and_in_the_terminal(tmp_path: Path) -
         failed = Record(**identity(trial), status="failed", error=f"{MARKUP} {SCRIPT}")
         store.write(failed)
     places = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
-    done = command("-m", "bench", "report", str(path), *places)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(application(), ["report", str(path), *places])
+    assert done.exit_code == 0, done.output
     page = (tmp_path / "reports" / "mini" / "index.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>alert" not in page

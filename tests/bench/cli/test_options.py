@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from bench.cli import options
-from bench.cli.program import COMMANDS
+from bench.cli.program import COMMANDS, application
 from bench.plan import sweep as sweeps
 from bench.records.record import identity
 from bench.records.store import Store
-from tests.bench.cli.commands import MINI, ROOT, command
+from bench.report.names import FRAMEWORKS
+from impls.contract import DeviceReport
+from tests.bench.cli.commands import MINI, ROOT, command, save_nothing
 
 # Each takes a tenth of a second to import at least, most of them seconds.
 SLOW_TO_IMPORT = {"keras", "matplotlib", "numba", "numpy", "pandas", "psutil", "ray", "scipy", "seaborn"}
@@ -79,7 +82,10 @@ def test_a_message_cannot_steer_the_terminal() -> None:
     assert "framework=\\x1b[31mred" in done.stderr
 
 
-def test_report_and_compare_read_the_trials_that_run_would_run(tmp_path: Path) -> None:
+def test_report_and_compare_read_the_trials_that_run_would_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.report.writing.save", save_nothing)
+    monkeypatch.setenv("COLUMNS", "200")
+    runner, program = CliRunner(), application()
     path = tmp_path / "mini.toml"
     path.write_text(MINI + "seed = [0, 1]\n")
     sweep = sweeps.load(str(path))
@@ -89,16 +95,16 @@ def test_report_and_compare_read_the_trials_that_run_would_run(tmp_path: Path) -
         store.write(recorded(trial))
     narrowed = ["--where", "seed=1", "--results", str(folder)]
 
-    reported = command("-m", "bench", "report", str(path), *narrowed, "--reports", str(tmp_path / "reports"))
-    assert reported.returncode == 0, reported.stderr
+    reported = runner.invoke(program, ["report", str(path), *narrowed, "--reports", str(tmp_path / "reports")])
+    assert reported.exit_code == 0, reported.output
     rows = (tmp_path / "reports" / "mini" / "records.csv").read_text(encoding="utf-8").splitlines()[1:]
     asked = sweep.narrowed(["seed=1"])
     assert len(rows) == len(asked.trials) == 2
     assert all(any(trial.id in row for row in rows) for trial in asked.trials)
 
-    compared = command("-m", "bench", "compare", str(path), *narrowed)
-    assert compared.returncode == 0, compared.stderr
-    assert "Skip GRU" in compared.stdout
+    compared = runner.invoke(program, ["compare", str(path), *narrowed])
+    assert compared.exit_code == 0, compared.output
+    assert "Skip GRU" in compared.output
     elsewhere = command("-m", "bench", "compare", str(path), "--device", "cuda", "--results", str(folder))
     assert elsewhere.returncode == 2
     assert "no records of the 4 trials asked for" in elsewhere.stderr
@@ -121,6 +127,7 @@ def recorded(trial: sweeps.Trial) -> object:
     )
 
 
+@pytest.mark.usefixtures("learns_nothing")
 def test_one_trial_by_its_id_runs_for_the_first_time_and_again(tmp_path: Path) -> None:
     path = tmp_path / "mini.toml"
     path.write_text(MINI)
@@ -166,11 +173,18 @@ def test_a_trial_of_any_sweep_of_the_project_is_found_by_its_id(tmp_path: Path) 
     assert "1 trials, 1 to run" in done.stdout or "1 trial, 1 to run" in done.stdout
 
 
-def test_a_dry_run_says_what_is_missing_here(tmp_path: Path) -> None:
+def test_a_dry_run_says_what_is_missing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As frameworks tell it without a GPU; what they tell is asked by the refusal of a run."""
+
+    def described(framework: str) -> DeviceReport:
+        problem = f"{FRAMEWORKS[framework]} sees no GPU"
+        return DeviceReport(framework=framework, version="", cuda_devices=(), problem=problem)
+
+    monkeypatch.setattr("bench.machine.devices.describe", described)
     words = ["--dry-run", "--device", "cuda", "--data", str(tmp_path), "--results", str(tmp_path / "results")]
-    done = command("run_all.py", "table4-cpu", *words, CUDA_VISIBLE_DEVICES="")
-    assert done.returncode == 0, done.stderr
-    missing = [line for line in done.stdout.splitlines() if line.startswith("missing here: ")]
+    done = CliRunner().invoke(application(), ["run", "table4-cpu", *words])
+    assert done.exit_code == 0, done.output
+    missing = [line for line in done.output.splitlines() if line.startswith("missing here: ")]
     assert any("PyTorch" in line and "TensorFlow" in line for line in missing)
 
 

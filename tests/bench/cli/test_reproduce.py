@@ -18,28 +18,33 @@ from tests.bench.cli.commands import MINI, command
 from tests.bench.records.test_records import record, trial
 
 
-def test_what_was_recorded_is_confirmed_bit_for_bit_and_what_was_altered_is_not(tmp_path: Path) -> None:
+def test_what_was_recorded_is_confirmed_bit_for_bit_and_what_was_altered_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sweep, results, into = tmp_path / "mini.toml", tmp_path / "results", tmp_path / "again"
-    sweep.write_text(MINI)
+    sweep.write_text(f"{MINI}budget_cost = [0.0, 0.001]\n")
     done = command("run_all.py", str(sweep), "--where", "framework=pytorch", "--no-report", "--results", str(results))
     assert done.returncode == 0, done.stderr
     store = Store(results)
-    (trial_id,) = store.trial_ids()
-    first = store.read(trial_id)
+    trial_id, other_id = store.trial_ids()
+    first, other = store.read(trial_id), store.read(other_id)
     assert first is not None
-    words = ("-m", "bench", "reproduce", "--results", str(results), "--into", str(into))
-
-    again = command(*words)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "1 of 1 confirmed, 1 of them bit for bit" in again.stdout
-    assert store.read(trial_id) == first
-
     assert first.loss is not None
     store.write(first.model_copy(update={"loss": first.loss + 1e-3}))
-    again = command(*words, str(sweep), "--where", "framework=pytorch")
+
+    words = ("reproduce", "--results", str(results), "--into", str(into))
+    again = command("-m", "bench", *words, str(sweep), "--where", "framework=pytorch")
     assert again.returncode == 1, again.stdout + again.stderr
     assert f"{trial_id}: differs in loss" in again.stdout
-    assert "0 of 1 confirmed" in again.stdout
+    assert "1 of 2 confirmed, 1 of them bit for bit" in again.stdout
+    assert store.read(other_id) == other
+
+    store.write(first)
+    monkeypatch.setattr(running, "run_sweep", lambda *_, **__: None)  # it has run
+    right = CliRunner().invoke(application(), [*words])
+    assert right.exit_code == 0, right.output
+    assert "2 of 2 confirmed, 2 of them bit for bit" in right.output
+    assert store.read(trial_id) == first
 
 
 def refused(*words: object) -> str:

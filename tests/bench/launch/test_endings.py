@@ -235,6 +235,7 @@ def test_a_full_disk_is_no_failure_of_a_trial_and_the_same_again_goes_on(small_d
     assert findings(small_disk.place) == []
 
 
+@pytest.mark.usefixtures("endless")
 def test_a_results_folder_that_vanishes_is_one_line(tmp_path: Path) -> None:
     results = tmp_path / "results"
 
@@ -306,6 +307,7 @@ def begin(tmp_path: Path) -> tuple[subprocess.Popen[str], psutil.Process]:
     return parent, child
 
 
+@pytest.mark.usefixtures("endless")
 def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
     parent, child = begin(tmp_path)
     try:

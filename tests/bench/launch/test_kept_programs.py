@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.plan.trial import build_trial
+from bench.plan.trial import Trial, build_trial
+from bench.records.record import Record
 from bench.records.store import Store
 from impls.contract import installed
 from tests.bench.launch.test_launch import SHORT, Watcher, run
@@ -24,16 +25,21 @@ def test_a_trial_of_programs_from_disk_ends_bit_for_bit_as_one_that_compiled(
     trials = {seed: build_trial(content | {"seed": seed}, where="test") for seed in (0, 1)}
     kept: set[Path] = set()
     compiled: list[int] = []
-    records = []
-    for name, seed in (("compiled", 0), ("another seed", 1), ("from disk", 0)):
-        watcher = Watcher()
-        run([trials[seed]], Store(tmp_path / name), watcher, workers=1)
-        records.append(watcher.records[trials[seed].id])
-        assert records[-1].status == "ok"
-        assert "persistent_cache" not in str(records[-1].environment), "where they lie is no setting of the user's"
-        found = set(cache.glob("tensorflow/*/*"))
-        compiled.append(len(found - kept))
-        kept = found
+    records: list[Record] = []
+
+    class Counting(Watcher):
+        def finished(self, trial: Trial, record: Record) -> None:
+            nonlocal kept
+            super().finished(trial, record)
+            assert record.status == "ok"
+            assert "persistent_cache" not in str(record.environment), "where they lie is no setting of the user's"
+            found = set(cache.glob("tensorflow/*/*"))
+            compiled.append(len(found - kept))
+            kept = found
+            records.append(record)
+
+    for name, seeds in (("compiled", (0, 1)), ("from disk", (0,))):
+        run([trials[seed] for seed in seeds], Store(tmp_path / name), Counting(), workers=1)
     assert compiled == [len(kept), 0, 0], "a program is written down alike by every process"
     assert numbers(records[0]) == numbers(records[2]) != numbers(records[1])
     folders = [Store(tmp_path / name).folder_of(trials[0].id) for name in ("compiled", "from disk")]

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.launch.local.local_executor import LocalExecutor
+from bench.launch.scheduler import run_trials
 from bench.plan.trial import Trial, build_trial
 from bench.records.record import Record
 from bench.records.store import Store
+from bench.train.progress import Progress
 from impls.contract import installed
-from tests.bench.launch.test_launch import Watcher, children, run, wait_for
+from tests.bench.launch.test_launch import Watcher, children, wait_for
 from tests.bench.train.test_resumption import left, numbers
 
 KILLS = 2
-STEPS, INTERVAL = 480, 4
+STEPS, INTERVAL = 320, 4
 # About as long as the steps, the evaluation and the writing of a checkpoint take: a kill falls into any of them.
 LONGEST_SECONDS = 0.1
 
@@ -32,9 +35,36 @@ def trial(framework: str) -> Trial:
     return build_trial(content | {"protocol": protocol}, where="test")
 
 
-def ended(made: Trial, store: Store, watcher: Watcher) -> Record:
-    run([made], store, watcher, workers=2)
+def ended(made: Trial, store: Store, watcher: Watcher, *, retries: int = 0) -> Record:
+    executor = LocalExecutor(workers=2, data=Path("data"))
+    run_trials([made], executor=executor, store=store, display=watcher, retries=retries)
     return watcher.records[made.id]
+
+
+class Killing(Watcher):
+    """Kills the trial, each time at a moment after one more checkpoint, at least, than there was when it began."""
+
+    def __init__(self, store: Store, *, times: int) -> None:
+        super().__init__()
+        self._store = store
+        self._left = times
+        self._moments = random.Random()
+        self._before: int | None = None
+
+    def started(self, trial: Trial) -> None:
+        super().started(trial)
+        self._before = newest_step(self._store)
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        super().progressed(trial, progress)
+        if not self._left or self._before is None:
+            return
+        reached = self._before + self._moments.randrange(STEPS // (2 * KILLS + 2))
+        self._before, self._left = None, self._left - 1
+        wait_for(lambda: newest_step(self._store) > reached, seconds=120)
+        time.sleep(self._moments.uniform(0.0, LONGEST_SECONDS))
+        for child in children():
+            child.send_signal(signal.SIGKILL)
 
 
 def newest_step(store: Store) -> int:
@@ -49,25 +79,14 @@ def test_a_trial_killed_at_random_moments_ends_bit_for_bit_as_one_that_ran_throu
 ) -> None:
     if not installed(framework):
         pytest.skip(f"{framework} is not installed")
-    moments = random.Random()
     made = trial(framework)
     killed, undisturbed = Store(tmp_path / "killed"), Store(tmp_path / "undisturbed")
     folder = killed.folder_of(made.id)
 
-    def kill(_: Trial) -> None:
-        """At a moment after one more checkpoint, at least, than there was."""
-        reached = before + moments.randrange(STEPS // (2 * KILLS + 2))
-        wait_for(lambda: newest_step(killed) > reached, seconds=120)
-        time.sleep(moments.uniform(0.0, LONGEST_SECONDS))
-        for child in children():
-            child.send_signal(signal.SIGKILL)
-
-    for _ in range(KILLS):
-        before = newest_step(killed)
-        record = ended(made, killed, Watcher(kill))
-        assert record.status == "failed"
-        assert "SIGKILL" in record.error
-    resumed, whole = ended(made, killed, Watcher()), ended(made, undisturbed, Watcher())
+    resumed = ended(made, killed, Killing(killed, times=KILLS), retries=KILLS)
+    whole = ended(made, undisturbed, Watcher())
+    assert [attempt.how for attempt in resumed.attempts] == ["killed"] * KILLS + ["ok"]
+    assert all("SIGKILL" in attempt.error for attempt in resumed.attempts[:KILLS])
     assert resumed.status == "ok"
     assert len(resumed.stretches) == KILLS + 1
     assert "the trial goes on after step" in (folder / "log.txt").read_text()

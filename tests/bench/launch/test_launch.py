@@ -105,33 +105,38 @@ def run(
 
 
 def test_bad_trials_leave_records_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """What is the machine's, such as its memory, is tried again; what is the trial's own is not."""
     store = Store(tmp_path)
     too_large = trial(units=2_000_000)
     diverging = trial(protocol={**SHORT, "steps": 50, "learning_rate": 1e38, "clip_norm": 0})
     good = trial()
     watcher = Watcher()
-    run([too_large, diverging, good], store, watcher)
+    executor = LocalExecutor(workers=1, data=Path("data"))
+    run_trials([too_large, diverging, good], executor=executor, store=store, display=watcher, retries=1)
 
     failed = store.read(too_large.id)
     assert failed is not None
     assert failed.status == "failed"
     assert "Unable to allocate" in failed.error
     assert "Traceback" in failed.traceback
+    assert [attempt.how for attempt in failed.attempts] == ["out_of_memory", "out_of_memory"]
 
     diverged = store.read(diverging.id)
     assert diverged is not None
     assert diverged.status == "diverged"
     assert "the training loss became" in diverged.error
+    assert [attempt.how for attempt in diverged.attempts] == ["diverged"]
     assert diverged.steps is not None
     assert diverged.steps < 50
 
     ok = store.read(good.id)
     assert ok is not None
     assert ok.status == "ok"
-    assert watcher.events[-1] == ("finished", good.id)
+    assert watcher.events[-1] == ("finished", too_large.id), "behind the others"
     assert store.missing([too_large, diverging, good]) == [too_large]
 
 
+@pytest.mark.usefixtures("endless")
 def test_a_killed_child_is_recorded_and_run_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     victim = trial(protocol=LONG)
@@ -159,6 +164,7 @@ def test_a_trial_over_its_time_is_stopped(tmp_path: Path) -> None:
     assert not servers(), "nor what would have forked it"
 
 
+@pytest.mark.usefixtures("learns_nothing")
 def test_an_interrupt_stops_the_children_and_keeps_what_is_done(tmp_path: Path) -> None:
     store = Store(tmp_path)
     done, endless = trial(), trial(protocol=LONG)

@@ -23,7 +23,7 @@ from bench.records.store import Store
 from bench.train.progress import Progress
 from tests.bench.launch.attending import Attended, Attending
 from tests.bench.launch.test_endings import checkpoints, ended, send_all, trial
-from tests.bench.launch.test_launch import SHORT, Watcher, children, servers
+from tests.bench.launch.test_launch import Watcher, children, servers
 
 
 def run(trials: list[Trial], store: Store, watcher: Watcher, *, retries: int, workers: int = 1) -> None:
@@ -94,15 +94,7 @@ def test_retries_come_to_an_end_and_the_next_run_adds_to_them(tmp_path: Path) ->
     assert hows(store.read(victim.id)) == ["killed", "killed", "ok"]
 
 
-def test_what_is_the_trials_own_is_not_tried_again(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    diverging = trial(protocol={**SHORT, "steps": 50, "learning_rate": 1e38, "clip_norm": 0})
-    too_large = trial(units=2_000_000)
-    run([diverging, too_large], store, Watcher(), retries=1)
-    assert hows(store.read(diverging.id)) == ["diverged"]
-    assert hows(store.read(too_large.id)) == ["out_of_memory", "out_of_memory"], "that is the machine's"
-
-
+@pytest.mark.usefixtures("endless")
 def test_a_command_that_somebody_else_asked_to_end_was_killed(tmp_path: Path) -> None:
     """Which is the machine's, and tried again where it may be."""
 
@@ -175,6 +167,7 @@ def test_trials_that_wait_for_the_import_of_a_stopped_one_wait_again(
     assert "it waited for an import that was stopped together with another trial" in watcher.reasons
 
 
+@pytest.mark.usefixtures("learns_nothing")
 def test_the_attempt_of_a_run_that_was_killed_is_told_as_lost(tmp_path: Path) -> None:
     made = trial(steps=5)
     lease = take_lease(tmp_path, made.id)

@@ -31,20 +31,21 @@ run_trial(build_trial(json.loads(sys.argv[1]), where="test"), store=Store(Path(s
 """
 
 
-def small(framework: str) -> Trial:
+def small(framework: str, *, seed: int = 0) -> Trial:
     """Large enough for either framework's threads to share a step."""
     content: dict[str, Any] = {"task": "adding", "cell": "skip_lstm", "units": 16, "options": {"length": 10}}
     protocol = {"steps": 4, "batch_size": 32, "evaluate_every": 2, "evaluation_sequences": 40}
-    return build_trial(content | {"framework": framework, "protocol": protocol}, where="test")
+    return build_trial(content | {"framework": framework, "seed": seed, "protocol": protocol}, where="test")
 
 
 @pytest.mark.parametrize("framework", ["pytorch", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_a_forked_trial_comes_to_the_bits_of_a_fresh_process(framework: str, tmp_path: Path) -> None:
+    """Also the second that a server forks."""
     if not installed(framework):
         pytest.skip(f"{framework} is not installed")
-    made, threads = small(framework), threads_per_worker(1)
+    first, made, threads = small(framework, seed=1), small(framework), threads_per_worker(1)
     forked, fresh = Store(tmp_path / "forked"), Store(tmp_path / "fresh")
-    run([made], forked, Watcher())
+    run([first, made], forked, Watcher())
     command = [sys.executable, "-c", FRESH, made.model_dump_json(), str(fresh.results), str(threads)]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | library_variables(threads), capture_output=True, text=True, check=False
@@ -56,7 +57,12 @@ def test_a_forked_trial_comes_to_the_bits_of_a_fresh_process(framework: str, tmp
     assert left(forked.folder_of(made.id)) == left(fresh.folder_of(made.id))
     assert numbers(here) == numbers(there.model_copy(update={"workers": here.workers}))
     assert here.environment["blas"] == there.environment["blas"]
+    before = forked.read(first.id)
+    assert before is not None
+    assert here.import_seconds == before.import_seconds
     assert here.import_seconds is not None
+    assert here.import_seconds > 0
+    assert (forked.folder_of(first.id) / "log.txt").exists()
     assert there.import_seconds is None
 
 
@@ -78,17 +84,6 @@ def test_a_server_imports_the_framework_and_starts_no_thread(framework: str, tmp
     run([made], Store(tmp_path), Watcher(look), workers=workers)
     assert found["framework"] > 0
     assert found["threads"] == 1
-
-
-def test_trials_that_share_a_server_have_a_process_each(tmp_path: Path) -> None:
-    store, trials = Store(tmp_path), [trial(seed=seed) for seed in (0, 1)]
-    run(trials, store, Watcher())
-    first, second = (store.read(one.id) for one in trials)
-    assert first is not None
-    assert second is not None
-    assert first.import_seconds == second.import_seconds
-    assert first.import_seconds > 0
-    assert (store.folder_of(trials[0].id) / "log.txt").exists()
 
 
 @pytest.mark.slow

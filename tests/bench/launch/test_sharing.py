@@ -48,6 +48,7 @@ def starts(output: str) -> list[str]:
     return re.findall(r"^start  (\w{16})", output, flags=re.MULTILINE)
 
 
+@pytest.mark.usefixtures("learns_nothing")
 def test_two_runs_share_the_trials_and_end_alike(tmp_path: Path) -> None:
     sweep, results = tmp_path / "tiny.toml", tmp_path / "results"
     sweep.write_text(TINY.format(steps=4))
@@ -65,6 +66,7 @@ def test_two_runs_share_the_trials_and_end_alike(tmp_path: Path) -> None:
     assert not attempts(results)
 
 
+@pytest.mark.usefixtures("endless")
 def test_the_trial_of_a_killed_run_is_taken_over_at_once(tmp_path: Path) -> None:
     sweep, results = tmp_path / "tiny.toml", tmp_path / "results"
     sweep.write_text(TINY.format(steps=1_000_000))
@@ -164,6 +166,7 @@ def test_what_the_machine_ended_in_another_run_is_tried_again_as_often_as_this_o
     assert shared == ["failed"]
 
 
+@pytest.mark.usefixtures("learns_nothing")
 def test_a_failure_of_an_earlier_run_is_run_again(tmp_path: Path) -> None:
     made, watcher = trial(), Watcher()
     Store(tmp_path).write(failure(made, status="failed", error="no room"))
@@ -172,6 +175,7 @@ def test_a_failure_of_an_earlier_run_is_run_again(tmp_path: Path) -> None:
     assert watcher.records[made.id].status == "ok"
 
 
+@pytest.mark.usefixtures("endless")
 def test_a_trial_that_was_taken_over_is_stopped_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = trial(protocol=LONG)
     lost: list[Lease] = []

@@ -34,6 +34,7 @@ def test_a_gpu_has_as_many_slots_as_it_is_to_run_trials() -> None:
     assert slots[1].where(on_cpu).device == "cpu"
 
 
+@pytest.mark.usefixtures("endless")
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core cannot be divided")
 def test_trials_side_by_side_have_cores_of_their_own(tmp_path: Path) -> None:
     endless = [trial(steps=ENDLESS, seed=seed) for seed in range(2)]

@@ -25,6 +25,7 @@ from tests.bench.launch.test_launch import trial
 from tests.bench.launch.test_sharing import TINY
 
 
+@pytest.mark.usefixtures("learns_nothing")
 def test_the_events_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.launch.duration.estimate.slowdown", lambda: 1.0)
     (tmp_path / "tiny.toml").write_text(TINY.format(steps=4).replace("[0, 1, 2, 3]", "[0, 1]"))

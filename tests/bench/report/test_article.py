@@ -25,7 +25,8 @@ from tests.bench.report.paper.runs import SMALL, made, run, table_of
 HOSTILE = r"50 % of a_b & c # $ ~ ^ {x} \end{document} λ ≤ 1e-5 Ā 数"
 
 
-def article_of(records: list[Record], *, folder: Path) -> tuple[str, RegeneratedPaper]:
+def article_of(records: list[Record], *, folder: Path, typeset: bool = False) -> tuple[str, RegeneratedPaper]:
+    """The article and what it is of; figures are drawn where it is typeset."""
     folder.mkdir(exist_ok=True)
     with house_style():
         content = content_of(
@@ -36,7 +37,7 @@ def article_of(records: list[Record], *, folder: Path) -> tuple[str, Regenerated
             command="100 % & more",
             description=HOSTILE,
         )
-        for picture in content.paper.figures:
+        for picture in content.paper.figures if typeset else ():
             save(picture, folder=folder / "figures")
     write_tables(content.paper.tables, folder=folder / "paper")
     text = article(content)
@@ -157,13 +158,15 @@ needs_latexmk = pytest.mark.skipif(
 def test_latex_takes_it_and_every_table_fits_the_page(tmp_path: Path, kind: str):
     """All six tables, figures, claims and the comparison; or nothing but one failed trial."""
     if kind == "whole":
-        text, paper = article_of(all_tables(tmp_path), folder=tmp_path)
+        text, paper = article_of(all_tables(tmp_path), folder=tmp_path, typeset=True)
         assert all(rf"\section{{{title}}}" in text for title in ("Claims", "The frameworks", "Does skipping pay?"))
         assert [table.layout.number for table in paper.tables] == [1, 2, 3, 4, 5, 6]
         assert [picture.name[-1] for picture in paper.figures] == ["2", "3", "4", "5"]
         assert len(re.findall(r"\\includegraphics", text)) == 4
     else:
-        article_of([failure(made("digits", "gru"), status="failed", error="MemoryError")], folder=tmp_path)
+        article_of(
+            [failure(made("digits", "gru"), status="failed", error="MemoryError")], folder=tmp_path, typeset=True
+        )
     done = subprocess.run(
         ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
         cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False,

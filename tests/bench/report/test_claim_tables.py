@@ -31,6 +31,18 @@ def verdicts() -> list[Verdict]:
     return judge(doctored(as_published("table1"), 1, changes, framework="tensorflow"), store=NOWHERE)
 
 
+@pytest.fixture(scope="module")
+def published() -> list[Verdict]:
+    """Table 1 as published."""
+    return judge(as_published("table1"), store=NOWHERE)
+
+
+@pytest.fixture(scope="module")
+def shrunk() -> list[Verdict]:
+    """Table 1 as published, but of fewer units."""
+    return judge(as_published("table1").assign(units="64"), store=NOWHERE)
+
+
 def test_a_row_says_what_where_and_how_much(verdicts: list[Verdict]):
     table = verdict_table(verdicts).set_index("claim")
     assert table.loc["adding-half"].tolist() == ["not reproduced", "TensorFlow", "direction, value", "6 of 8", "4"]
@@ -43,9 +55,9 @@ def test_a_claim_of_any_rows_counts_those_that_are_there(verdicts: list[Verdict]
     assert verdict_table(verdicts).set_index("claim").loc["flops-follow", "cases"] == "20 of 20"
 
 
-def test_values_that_a_shrunk_protocol_leaves_open_are_no_cases_of_a_direction():
+def test_values_that_a_shrunk_protocol_leaves_open_are_no_cases_of_a_direction(shrunk: list[Verdict]):
     """Two rows in two frameworks, each asked for a direction and a value: every case that counts is shown."""
-    table = verdict_table(judge(as_published("table1").assign(units="64"), store=NOWHERE)).set_index("claim")
+    table = verdict_table(shrunk).set_index("claim")
     assert table.loc["adding-half", ["verdict", "shows", "cases"]].tolist() == [
         "reproduced",
         "direction",
@@ -67,19 +79,18 @@ def test_the_lines_fit_and_hold_the_numbers(verdicts: list[Verdict]):
     assert "4 of 4 seeds as claimed; published not solved" in text
 
 
-def test_a_shrunk_protocol_is_said_with_what_it_shrinks():
-    shrunk = judge(as_published("table1").assign(units="64"), store=NOWHERE)
+def test_a_shrunk_protocol_is_said_with_what_it_shrinks(shrunk: list[Verdict], published: list[Verdict]):
     text = re.sub(r"\s+", " ", " ".join(claim_lines(shrunk, sweep="table1")))
     assert "a shrunk protocol, which shows no value: 64 units instead of 110" in text
     table = stated_table(shrunk).set_index("claim")
     assert table.loc["adding-half", "protocol"] == "shrunk: 64 units instead of 110"
     assert table.loc["mnist-half", "protocol"] == "–"
-    assert stated_table(judge(as_published("table1"), store=NOWHERE))["protocol"].iloc[0] == "published"
+    assert stated_table(published)["protocol"].iloc[0] == "published"
 
 
-def test_a_claim_of_this_project_s_own_has_no_published_protocol():
+def test_a_claim_of_this_project_s_own_has_no_published_protocol(published: list[Verdict]):
     """Whatever it ran at: here it is Table 1's own."""
-    table = stated_table(judge(as_published("table1"), store=NOWHERE)).set_index("claim")
+    table = stated_table(published).set_index("claim")
     assert table.loc["time-follows-updates", ["verdict", "protocol"]].tolist() == ["reproduced", "–"]
     assert table.loc["adding-half", ["verdict", "protocol"]].tolist() == ["reproduced", "published"]
 

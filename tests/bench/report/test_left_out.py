@@ -33,6 +33,7 @@ def sweep() -> Sweep:
     return Sweep(name=SWEEP, description="", trials=(MADE,))
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_curve_and_gates_that_were_changed_are_named_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,6 +53,7 @@ def test_a_curve_and_gates_that_were_changed_are_named_and_left_out(
         assert any(line.startswith(f"left out: {path}: was changed after it was written") for line in lines)
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize("damage", ["empty", "no archive", "a flipped byte", "other gates"])
 def test_gates_that_cannot_be_read_are_named_and_left_out(
     damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

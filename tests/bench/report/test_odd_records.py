@@ -28,20 +28,31 @@ from tests.bench.report.outline import Outline
 from tests.bench.report.stored import SWEEP, check_nothing_runs_out, list_sweep, ok_record, trial, write_run
 
 Reported = Callable[..., str]
+Written = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("unsaved")
 
 
 @pytest.fixture
-def reported(tmp_path: Path) -> Reported:
-    """Stores runs, each a trial with its record, and returns the words of their report."""
+def written(tmp_path: Path) -> Written:
+    """Stores runs, each a trial with its record."""
 
-    def write(runs: Iterable[tuple[Trial, Record]], *, files: bool = True, trials: list[Trial] | None = None) -> str:
+    def write(runs: Iterable[tuple[Trial, Record]], *, files: bool = True) -> None:
         store, asked = Store(tmp_path / "results"), []
         for of, record in runs:
             write_run(store, record) if files and record.status == "ok" else store.write(record)
             asked.append(of)
         list_sweep(store.results, asked)
+
+    return write
+
+
+@pytest.fixture
+def reported(written: Written, tmp_path: Path) -> Reported:
+    """Stores runs and returns the words of their report."""
+
+    def write(runs: Iterable[tuple[Trial, Record]], *, files: bool = True, trials: list[Trial] | None = None) -> str:
+        written(runs, files=files)
         return words_of(tmp_path, trials=trials)
 
     return write
@@ -80,7 +91,6 @@ def test_trials_of_a_single_step_have_no_time_of_a_step(reported: Reported) -> N
 
 def test_a_missing_trial_whose_task_cannot_be_asked(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, lost = run("digits", "lstm", "pytorch"), run("adding", "gru", "pytorch")
-    reported([kept])
     monkeypatch.setattr(TASKS["adding"], "length", property(lambda self: 1 / 0))
     assert "2 trials: 1 ok, 1 missing." in reported([kept], trials=[kept[0], lost[0]])
 
@@ -111,10 +121,10 @@ def test_quality_of_exactly_zero_on_a_logarithmic_axis(reported: Reported) -> No
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_are_not_finite(reported: Reported, tmp_path: Path, value: float) -> None:
+def test_numbers_that_are_not_finite(written: Written, tmp_path: Path, value: float) -> None:
     odd = run("adding", "skip_lstm", "pytorch", quality=value, update_ratio=0.5, step_milliseconds=value)
     even = run("digits", "skip_lstm", "pytorch", update_ratio=0.5)
-    reported([odd, even])
+    written([odd, even])
     rows = [{"step": 10, "quality": value, "update_ratio": 1.0}, {"step": 20, "quality": 0.3, "update_ratio": 1.0}]
     write_curve(Store(tmp_path / "results").folder_of(odd[0].id) / "curve.csv", rows)
     text = words_of(tmp_path)
@@ -123,9 +133,9 @@ def test_numbers_that_are_not_finite(reported: Reported, tmp_path: Path, value: 
     assert "1 evaluations of this task were not finite and are not drawn." in text
 
 
-def test_only_curves_that_are_not_finite(reported: Reported, tmp_path: Path) -> None:
+def test_only_curves_that_are_not_finite(written: Written, tmp_path: Path) -> None:
     odd = run("adding", "lstm", "pytorch")
-    reported([odd])
+    written([odd])
     rows = [{"step": 10, "quality": float("nan"), "update_ratio": 1.0}]
     write_curve(Store(tmp_path / "results").folder_of(odd[0].id) / "curve.csv", rows)
     assert "No trial left a learning curve" in words_of(tmp_path)
@@ -137,9 +147,9 @@ def test_no_seeds_in_common(reported: Reported) -> None:
     assert "TensorFlow: not in the sweep" in text
 
 
-def test_a_record_in_quarantine(reported: Reported, tmp_path: Path) -> None:
+def test_a_record_in_quarantine(written: Written, tmp_path: Path) -> None:
     kept, lost = run("adding", "lstm", "pytorch"), run("adding", "gru", "pytorch")
-    reported([kept, lost])
+    written([kept, lost])
     Store(tmp_path / "results").set_aside(lost[0].id, reason="its checksum differs")
     place = tmp_path / "results" / "quarantine" / f"{lost[0].id}-1"
     assert f"Left out: set aside in {place}: its checksum differs" in words_of(tmp_path)
@@ -149,9 +159,9 @@ def test_a_record_in_quarantine(reported: Reported, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reason", ["no text", "a folder"])
-def test_a_reason_that_cannot_be_read(reported: Reported, tmp_path: Path, reason: str) -> None:
+def test_a_reason_that_cannot_be_read(written: Written, tmp_path: Path, reason: str) -> None:
     kept, lost = run("adding", "lstm", "pytorch"), run("adding", "gru", "pytorch")
-    reported([kept, lost])
+    written([kept, lost])
     path = Store(tmp_path / "results").set_aside(lost[0].id, reason="") / "reason.txt"
     path.write_bytes(b"caf\xe9")
     if reason == "a folder":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ from rich.console import Console
 from bench.cli.report import files_left_out
 from bench.errors import SpeedError
 from bench.plan.sweep import Sweep
+from bench.records.store import Store
 from bench.report import print_speed, write_report, write_speed_report
 from bench.report.speed.figures import time_against_update_ratio
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, readable_times, times_table
-from tests.bench.report.stored import SWEEP, Stored
+from tests.bench.report.stored import SWEEP, list_sweep, ok_record, trial, write_run
 
 # Milliseconds of (subject, cell, one update in n), a number a pass: the second pass is slowed down threefold.
 TIMES: dict[tuple[str, str, int], tuple[float, ...]] = {
@@ -194,11 +194,18 @@ def test_the_page_is_written_and_tells_what_is_missing(tmp_path: Path) -> None:
     assert pd.read_csv(page.parent / "speed.csv")["milliseconds"].max() == pytest.approx(52.0)
 
 
+MADE = trial("digits", "lstm", "pytorch")
+
+
+def one_record(results: Path) -> None:
+    """A sweep of one trial."""
+    write_run(Store(results), ok_record(MADE, quality=0.8))
+    list_sweep(results, [MADE])
+
+
 @pytest.mark.usefixtures("unsaved")
-def test_the_report_of_a_sweep_has_the_speed_sections_where_there_are_benchmarks(
-    tmp_path: Path, stored: Stored
-) -> None:
-    shutil.copytree(stored.results, tmp_path / "results")
+def test_the_report_of_a_sweep_has_the_speed_sections_where_there_are_benchmarks(tmp_path: Path) -> None:
+    one_record(tmp_path / "results")
     benchmarks(tmp_path / "results")
     page = write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
     html = page.read_text(encoding="utf-8")
@@ -255,14 +262,14 @@ def test_a_workload_of_another_version_is_left_out_and_counted(tmp_path: Path, n
 
 
 @pytest.mark.usefixtures("unsaved")
-def test_the_report_of_a_sweep_goes_on_without_benchmarks_that_cannot_be_read(tmp_path: Path, stored: Stored) -> None:
-    shutil.copytree(stored.results, tmp_path / "results")
+def test_the_report_of_a_sweep_goes_on_without_benchmarks_that_cannot_be_read(tmp_path: Path) -> None:
+    one_record(tmp_path / "results")
     change(benchmarks(tmp_path / "results"), machine_info={})
     page = write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports")
     html = page.read_text(encoding="utf-8")
     assert f"Left out: {tmp_path}/results/speed/benchmarks.json: the key" in html
     assert not (page.parent / "speed.csv").exists()
-    sweep = Sweep(name=SWEEP, description="", trials=stored.trials)
+    sweep = Sweep(name=SWEEP, description="", trials=(MADE,))
     assert "benchmarks.json: the key" in files_left_out(sweep, results=tmp_path / "results")[-1]
 
 

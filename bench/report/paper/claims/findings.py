@@ -94,12 +94,14 @@ def _case(
         setting=setting,
         verdict=NOT_RUN,
         published=tuple(published_value(criterion.measure, row.published) for row in rows),
-        departed=_departures(criterion, pd.concat(list(trials))),
+        departed=_departures(criterion, trials),
     )
     usable = FINISHED if criterion.measure == "solved" else ("ok",)
-    lacking = [(row, own) for row, own in zip(rows, trials, strict=True) if not own["status"].isin(usable).any()]
+    lacking = [
+        (row, own) for row, own in zip(rows, trials, strict=True) if own.empty or not own["status"].isin(usable).any()
+    ]
     if lacking:
-        ran = all((own["status"] != MISSING).any() for _, own in lacking)
+        ran = all(not own.empty and (own["status"] != MISSING).any() for _, own in lacking)
         reason = "; ".join(_absence(row, own) for row, own in lacking)
         return replace(finding, verdict=INCONCLUSIVE if ran else NOT_RUN, reason=reason)
     compared, unlike = of_like_conditions(trials) if criterion.measure in TIMES else (trials, {})
@@ -163,10 +165,10 @@ def _at_equal_updates(finding: Finding, trials: Sequence[pd.DataFrame], *, store
     )
 
 
-def _departures(criterion: Criterion, trials: pd.DataFrame) -> tuple[Departure, ...]:
-    if criterion.table is None or trials.empty:
+def _departures(criterion: Criterion, trials: Sequence[pd.DataFrame]) -> tuple[Departure, ...]:
+    if criterion.table is None or all(own.empty for own in trials):
         return ()
-    found = departures(paper_tables()[criterion.table - 1], trials)
+    found = departures(paper_tables()[criterion.table - 1], pd.concat(list(trials)))
     if criterion.measure == "flops_of_an_update":  # how long a cell was trained does not decide it
         return tuple(departure for departure in found if departure.of_size)
     return found

@@ -38,6 +38,8 @@ class Standing:
         Trials of two settings are never taken together. Empty where the rows have no trial.
         """
         found = [self.trials(row) for row in rows]
+        if all(trials.empty for trials in found):
+            return {}
         by_length = any(row.published is not None and row.published.table in BY_LENGTH for row in rows)
         values, numbers = self._numbered(by_length=by_length)
         together = np.concatenate([trials.index for trials in found])
