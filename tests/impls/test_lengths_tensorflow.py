@@ -49,9 +49,8 @@ def test_against_the_reference(call: str, spec: CellSpec, every_step: bool, seed
     assert not found.gates[padding].any()
 
 
-@pytest.mark.parametrize(
-    "cell", [pytest.param(cell, marks=() if cell == "skip_gru" else pytest.mark.slow) for cell in cells()]
-)
+@pytest.mark.slow  # of whole layers `test_lengths.py` asks it in `make test`
+@pytest.mark.parametrize("cell", cells())
 @few
 @given(seed=st.integers(0, 2**16))
 def test_against_sequences_run_one_by_one(cell: str, seed: int) -> None:

@@ -30,9 +30,12 @@ def spec_of(kind: str, **fields: Any) -> CellSpec:
     return CellSpec(cell=kind, input_size=3, **fields)
 
 
-# TensorFlow traces and compiles each: there all pairs, elsewhere the product.
+# TensorFlow traces and compiles each: there all pairs, elsewhere the product; equal layers are PyTorch's own case.
 OF_LENGTHS = [
-    (framework, kind, name, lengths)
+    pytest.param(
+        *(framework, kind, name, lengths),
+        marks=pytest.mark.slow if (framework, name) == ("tensorflow", "equal layers") else (),
+    )
     for framework, kind in EVERY
     for number, name in enumerate(OF_LAYERS)
     for lengths in (False, True)
