@@ -118,7 +118,7 @@ def test_the_fast_engine_refuses_it_by_name(framework: str, cell: str) -> None:
         unrolled(framework, spec, parameters_for(spec), np.zeros((2, 3, 3)), engine="fast")
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", ["pytorch", pytest.param("tensorflow", marks=pytest.mark.slow)])
 def test_it_trains(tmp_path: Path, framework: str) -> None:
     content: dict[str, Any] = {"task": "adding", "framework": framework, "units": 8, "options": {"length": 6}}
     content |= {"protocol": {"steps": 3, "evaluation_sequences": 32}, "engine": "reference"}

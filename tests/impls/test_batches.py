@@ -148,6 +148,7 @@ GIVEN: dict[str, tuple[ModelSpec, dict[str, Any], str, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.covering  # what converts them knows no framework
 @pytest.mark.parametrize("name", GIVEN)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_numbers_are_the_same_in_every_type(framework: str, name: str) -> None:

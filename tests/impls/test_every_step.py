@@ -34,6 +34,7 @@ def built(framework: str, name: str, **options: Any) -> Any:
     return getattr(importlib.import_module(f"impls.{framework}"), name)((2, 5), input_size=3, seed=1, **options)
 
 
+@pytest.mark.covering("framework, engine", "name")
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", LAYERS)
@@ -58,6 +59,7 @@ def test_pytorch_layer_gives_the_last_step_alone(name: str, engine: str, batch_f
         np.testing.assert_array_equal(array(one), array(other))
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", LAYERS)
 def test_keras_layer_gives_the_last_step_alone(name: str, engine: str, asked: list[bool]) -> None:

@@ -55,6 +55,7 @@ def gates(framework: str, form: str, module: Any, x: Array = X, **draws: Any) ->
     return np.stack(found, axis=1)
 
 
+@pytest.mark.covering("framework, engine", "dtype")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -104,12 +105,16 @@ def test_pytorch_draws_in_inference_too() -> None:
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_traced_function_draws_anew_at_every_call(jit_compile: bool) -> None:
-    import keras
     import tensorflow as tf
 
     layer = built("tensorflow", "layer", engine="reference")
     traced = tf.function(lambda x: layer(x)[0].state_gate, jit_compile=jit_compile)
     assert (traced(X).numpy() != traced(X).numpy()).any()
+
+
+def test_keras_model_draws_anew_at_every_call() -> None:
+    import keras
+
     keras.utils.set_random_seed(1)
     model = keras.Sequential([built("tensorflow", "layer", return_sequences=True)])
     assert (model.predict(X, verbose=0) != model.predict(X, verbose=0)).any()

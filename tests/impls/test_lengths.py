@@ -34,8 +34,8 @@ def drawn(seed: int) -> tuple[Array, Array, Array]:
 
 
 # By a seed without layer norm and one with it. What XLA compiles is held to the reference in
-# `test_lengths_tensorflow.py`: here each cell once.
-ONE_BY_ONE: list[tuple[str, str, str, tuple[int, ...], tuple[int, ...]]] = [
+# `test_lengths_tensorflow.py`: here each cell once, and one of them in `make test`.
+ONE_BY_ONE: list[Any] = [
     *(
         (framework, engine, cell, units, (1, 2))
         for framework, engine in BY_FRAMEWORK
@@ -43,10 +43,10 @@ ONE_BY_ONE: list[tuple[str, str, str, tuple[int, ...], tuple[int, ...]]] = [
         for cell in cells()
         for units in [(4,), (3, 4)]
     ),
-    ("tensorflow", "fast", "lstm", (4,), (1,)),
-    ("tensorflow", "fast", "gru", (3, 4), (2,)),
-    ("tensorflow", "fast", "skip_lstm", (3, 4), (2,)),
     ("tensorflow", "fast", "skip_gru", (4,), (1,)),
+    pytest.param("tensorflow", "fast", "lstm", (4,), (1,), marks=pytest.mark.slow),
+    pytest.param("tensorflow", "fast", "gru", (3, 4), (2,), marks=pytest.mark.slow),
+    pytest.param("tensorflow", "fast", "skip_lstm", (3, 4), (2,), marks=pytest.mark.slow),
 ]
 
 

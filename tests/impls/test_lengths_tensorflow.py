@@ -19,21 +19,19 @@ from tests.impls.frameworks import parameters_for
 
 few = settings(max_examples=3, deadline=None, derandomize=True, phases=(Phase.generate,))
 
-# Each is compiled anew: every cell, and of the skip cells either call with either form of h.
+# Each is compiled anew: every cell, and of the skip cells either call with either form of h. A Bernoulli gate with
+# lengths is in `test_four_engines.py` too, plain cells in `test_learner.py`.
 SPECS = [
     ("graph", True, CellSpec(cell="skip_lstm", input_size=2, units=(5,), update_bias=-1.0)),
+    ("compiled", False, CellSpec(cell="skip_lstm", input_size=1, units=(3, 4), update_bias=-1.0, gate_layer=0)),
     ("graph", False, CellSpec(cell="skip_gru", input_size=2, units=(4, 3), update_bias=-1.0, layer_norm=True)),
     ("compiled", True, CellSpec(cell="skip_gru", input_size=6, units=(4,), gate="bernoulli")),
-    ("compiled", False, CellSpec(cell="skip_lstm", input_size=1, units=(3, 4), update_bias=-1.0, gate_layer=0)),
-    pytest.param("graph", True, CellSpec(cell="lstm", input_size=2, units=(3, 4)), marks=pytest.mark.slow),
-    pytest.param("compiled", False, CellSpec(cell="gru", input_size=2, units=(4,)), marks=pytest.mark.slow),
+    ("graph", True, CellSpec(cell="lstm", input_size=2, units=(3, 4))),
+    ("compiled", False, CellSpec(cell="gru", input_size=2, units=(4,))),
 ]
 
-# Each of these, too, compiles for seconds.
-RARELY = {"lstm": (), "gru": pytest.mark.slow, "skip_lstm": pytest.mark.slow, "skip_gru": ()}
 
-
-@pytest.mark.covering("call, every_step")
+@pytest.mark.covering("call", "every_step")
 @pytest.mark.parametrize(("call", "every_step", "spec"), SPECS)
 @few
 @given(seed=st.integers(0, 2**16))
@@ -51,7 +49,8 @@ def test_against_the_reference(call: str, spec: CellSpec, every_step: bool, seed
     assert not found.gates[padding].any()
 
 
-@pytest.mark.parametrize("cell", [pytest.param(cell, marks=RARELY[cell]) for cell in cells()])
+@pytest.mark.slow  # of whole layers `test_lengths.py` asks it in `make test`
+@pytest.mark.parametrize("cell", cells())
 @few
 @given(seed=st.integers(0, 2**16))
 def test_against_sequences_run_one_by_one(cell: str, seed: int) -> None:

@@ -88,8 +88,14 @@ def test_gates_are_the_float_recursion_of_the_update_probabilities(framework: st
         update_prob = array(state[-1].update_prob)
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("update_bias", [math.inf, 100.0])
+@pytest.mark.parametrize(
+    ("framework", "update_bias"),
+    [
+        *(("pytorch", bias) for bias in (math.inf, 100.0)),
+        ("tensorflow", math.inf),
+        pytest.param("tensorflow", 100.0, marks=pytest.mark.slow),
+    ],
+)
 @few
 @given(seed=seeds, cell=skipping, units=units, layer_norm=st.booleans())
 def test_open_gate_makes_the_plain_cell(

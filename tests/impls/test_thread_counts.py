@@ -13,7 +13,7 @@ from bench.machine.threads import FIXED_ORDER, ORDER_VARIABLE
 from impls.contract import Array, Batch, CellSpec, ModelSpec, OptimizerSpec, build_learner
 from impls.parameters import checksum, initial_parameters
 
-STEPS, BATCH, TIME, UNITS = 10, 256, 50, 110
+STEPS, BATCH, TIME, UNITS = 3, 256, 50, 110
 THREADS = (1, 3)
 # By name: cell, vocabulary, outputs, loss. `binary_cross_entropy` at every step is left out: PyTorch's sigmoid rounds
 # the last few numbers of a thread's share otherwise, which is why a record tells its threads.

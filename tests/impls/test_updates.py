@@ -105,7 +105,7 @@ def test_pytorch_refuses_a_gradient(engine: str, form: str) -> None:
     assert all(torch.isfinite(value).all() for value in torch.autograd.grad(ask(updates), list(layer.parameters())))
 
 
-@pytest.mark.covering("form, engine", "of", "every_step")
+@pytest.mark.covering
 @pytest.mark.parametrize(("form", "engine", "of", "every_step"), ASKED)
 def test_tensorflow_refuses_a_gradient(engine: str, form: str, of: str, every_step: bool) -> None:
     """Whatever of the results it is asked of; in a traced function it is NaN, and all others are what they are."""

@@ -62,7 +62,13 @@ def test_copies_and_pickles_compute_the_same(name: str) -> None:
         assert_same(name, module, build(name, seed=1))
 
 
-@pytest.mark.parametrize("name", NAMES)
+# An export takes a second: each layer's, and one of either kind of cell that skips, alone or in a stack.
+OFTEN = ("LSTM", "GRU", "SkipLSTM", "SkipGRU", "SkipGRUCell", "MultiSkipLSTMCell")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in NAMES]
+)
 def test_exported_program_computes_the_same(name: str, tmp_path: Path) -> None:
     module = build(name, seed=1)
     example = X[:, 0] if name.endswith("Cell") else X[:, :3]

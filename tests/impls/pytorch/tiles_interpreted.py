@@ -54,23 +54,24 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("cell", skip_cells())
 def test_options_from_any_state(cell: str, options: dict[str, Any]) -> None:
     spec = CellSpec(cell=cell, input_size=3, units=(5, 2), update_bias=-1.0, **options)
-    assert 0.0 < compare(case_for(spec, batch=5, time=8 if options else 13)) < 1.0
+    assert 0.0 < compare(case_for(spec, batch=5, time=6 if options else 13)) < 1.0
 
 
-# Every activation in either kind of cell, plain and skipping; the test of random cells has all.
+# Every activation, and in `make test-slow` in either kind of cell; the test of random cells has all.
+@pytest.mark.covering("activation")
 @pytest.mark.parametrize(
     ("cell", "activation"),
     [
         ("lstm", "relu"),
+        ("skip_lstm", "sigmoid"),
+        ("skip_gru", "identity"),
         ("skip_gru", "relu"),
         ("gru", "sigmoid"),
-        ("skip_lstm", "sigmoid"),
         ("lstm", "identity"),
-        ("skip_gru", "identity"),
     ],
 )
 def test_activations(cell: str, activation: str) -> None:
-    compare(case_for(CellSpec(cell=cell, input_size=1, units=(3,), activation=activation), batch=3, time=5))
+    compare(case_for(CellSpec(cell=cell, input_size=1, units=(3,), activation=activation), batch=3, time=4))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, in which the interpreter computes
@@ -84,14 +85,15 @@ def test_layer_norm_of_what_has_no_square_is_nan() -> None:
     assert all(np.isnan(found.gradients[name]).all() for name in case.parameters)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("updates", [None, 0.3])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_plain_cells_and_random_skips(cell: str, updates: float | None) -> None:
     spec = CellSpec(cell=cell, input_size=2, units=(5, 4), layer_norm=updates is not None)
-    compare(case_for(spec, batch=5, time=9, updates=updates, lengths=updates is not None))
+    compare(case_for(spec, batch=5, time=6, updates=updates, lengths=updates is not None))
 
 
-@pytest.mark.parametrize("cell", skip_cells())
+@pytest.mark.parametrize("cell", ["skip_lstm", pytest.param("skip_gru", marks=pytest.mark.slow)])
 def test_sequences_end_at_their_own_lengths(cell: str) -> None:
     """One has no step at all; what stands behind the ends is NaN."""
     spec = CellSpec(cell=cell, input_size=2, units=(3,), update_bias=-1.5)
@@ -133,7 +135,7 @@ def test_an_infinite_input_saturates(cell: str) -> None:
             torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("bias", [-np.inf, -4.0, np.inf])
+@pytest.mark.parametrize("bias", [-np.inf, pytest.param(-4.0, marks=pytest.mark.slow), np.inf])
 def test_one_update_few_and_all(bias: float) -> None:
     spec = CellSpec(cell="skip_lstm", input_size=2, units=(5,), update_bias=bias)
     mean = compare(case_for(spec, batch=4, time=10, seed=3, fresh=True))
@@ -143,13 +145,13 @@ def test_one_update_few_and_all(bias: float) -> None:
 @pytest.mark.parametrize("cell", ["lstm", "skip_gru"])
 def test_single_precision(cell: str) -> None:
     spec = CellSpec(cell=cell, input_size=2, units=(20,), update_bias=-1.0)
-    compare(case_for(spec, batch=5, time=9), torch.float32)
+    compare(case_for(spec, batch=5, time=6), torch.float32)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "skip_gru"])
 def test_last_step_alone(cell: str) -> None:
     spec = CellSpec(cell=cell, input_size=2, units=(5,), update_bias=-1.0)
-    case = random_case(spec, batch=4, time=9, every_step=False, lengths=True)
+    case = random_case(spec, batch=4, time=6, every_step=False, lengths=True)
     assert_agree(run_engine("pytorch", "fast", case), run_engine("pytorch", "reference", case))
 
 

@@ -67,7 +67,7 @@ def test_a_compiled_training_step_is_linear_in_time(cell: str) -> None:
 @pytest.mark.parametrize(("cell", "every_step", "mode"), DIFFERENTIATED)
 def test_a_gradient_can_be_differentiated(cell: str, every_step: bool, mode: str) -> None:
     """Against differences of first gradients; of plain cells, since a rounded gate's own gradient is not a slope."""
-    spec = CellSpec(cell=cell, input_size=2, units=(3, 2))
+    spec = CellSpec(cell=cell, input_size=2, units=(3,))
     values = initial_parameters(spec, seed=0)
     parameters = {name: tf.constant(value, tf.float64) for name, value in values.items()}
     draw = np.random.default_rng(1)
