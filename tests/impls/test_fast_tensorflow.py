@@ -331,3 +331,53 @@ def test_recorded_runs(name: str) -> None:
     np.testing.assert_allclose(h, recorded.h, rtol=0, atol=2e-6)
     ours = {name: np.asarray(value) for name, value in gradients.items()}
     assert_gradients_close(ours, recorded.gradients, tolerance=5e-5)
+
+
+RAGGED = [
+    ("graph", CellSpec(cell="skip_lstm", input_size=2, units=(5,))),
+    ("compiled", CellSpec(cell="skip_lstm", input_size=2, units=(4, 3), layer_norm=True)),
+    ("compiled", CellSpec(cell="skip_gru", input_size=2, units=(4, 3))),
+    ("graph", CellSpec(cell="skip_gru", input_size=2, units=(5,), layer_norm=True, gate="bernoulli")),
+]
+
+
+@pytest.mark.covering
+@pytest.mark.parametrize("ending", ["every step", "last step", "lengths"])
+@pytest.mark.parametrize(("call", "spec"), RAGGED, ids=lambda given: getattr(given, "cell", given))
+def test_sequences_that_skip_differently(call: str, spec: CellSpec, ending: str) -> None:
+    """In every round some skip nothing while others skip long runs, of which no two are alike."""
+    spec, apart = replace(spec, update_bias=-1.0), 0.0
+    for seed in range(3):
+        case = case_for(spec, batch=6, time=37, seed=seed)
+        case.inputs[:] *= np.linspace(0.2, 3.0, 6)[:, np.newaxis, np.newaxis]
+        generator = np.random.default_rng(seed)
+        draws = {**case.draws, **({"lengths": generator.integers(0, 38, 6)} if ending == "lengths" else {})}
+        found = {}
+        for engine, how in (("reference", "graph"), ("fast", call)):
+            given = tf.nest.map_structure(tf.constant, (case.parameters, case.inputs, draws, case.cotangents[0]))
+            found[engine] = of_ending(spec, engine, how, ending != "last step")(*given)
+        gates = np.asarray(found["reference"][0])[:, :, 0]
+        np.testing.assert_array_equal(np.asarray(found["fast"][0])[:, :, 0], gates)
+        apart += np.ptp(gates.sum(axis=1))
+        ours, theirs = (
+            {name: np.asarray(value) for name, value in found[engine][1].items()} for engine in ("fast", "reference")
+        )
+        assert_gradients_close(ours, theirs, tolerance=1e-9)
+    assert apart > 9
+
+
+@functools.cache
+def of_ending(spec: CellSpec, engine: str, call: str, every_step: bool) -> Callable[..., Any]:
+    """The gates, and the gradients by parameters and inputs of a loss of outputs at every step or at the last."""
+
+    def run(parameters: Any, inputs: Any, draws: Any, cotangents: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch([parameters, inputs])
+            start = initial_state(spec, parameters, batch=inputs.shape[0], like=inputs)
+            h, gates, _ = unroll(spec, parameters, inputs, start, every_step=every_step, engine=engine, **draws)
+            loss = tf.reduce_sum(h * cotangents[:, -h.shape[1] :])
+            loss += 0.1 * tf.reduce_sum(gates * tf.cos(cotangents[:, :, :1]))
+        gradients, ginputs = tape.gradient(loss, [parameters, inputs], unconnected_gradients="zero")
+        return gates, {**gradients, "inputs": ginputs}
+
+    return CALLS[call](run)

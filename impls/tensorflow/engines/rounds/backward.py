@@ -22,7 +22,7 @@ from impls.tensorflow.engines.rounds.positions import (
     at_times,
     select,
 )
-from impls.tensorflow.engines.rounds.skips import SkipRun, backward_skips, inner, room_for_cumulatives, with_outputs
+from impls.tensorflow.engines.rounds.skips import Room, SkipRun, backward_skips, inner, room_for_skips, with_outputs
 from impls.tensorflow.equations import LayerState
 
 
@@ -61,7 +61,7 @@ def backward_rounds(
     inputs_at, gates_at = at_times(inputs, times), at_times(cotangents.gates, times)
 
     def body(
-        k: Tensor, adjoint: Adjoint, gradients: Gradients, cumulatives: tf.TensorArray, ginputs: tf.TensorArray
+        k: Tensor, adjoint: Adjoint, gradients: Gradients, room: Room, ginputs: tf.TensorArray
     ) -> tuple[object, ...]:
         before, after = _row(kept.position, k), _row(kept.position, k + 1)
         updates = before.time < steps
@@ -73,16 +73,16 @@ def backward_rounds(
             return tuple(tuple(part[row] for part in record[: len(spec.kind.normalised)]) for record in kept.records)
 
         run = SkipRun(before.time, tf.zeros_like(adjoint.update_prob), after, recurrent_after)
-        adjoint, cumulatives = backward_skips(program, weights, sequences, run, cotangents, adjoint, cumulatives)
-        adjoint = adjoint._replace(layers=with_outputs(adjoint.layers, cotangents, updates, times[k]))
+        adjoint, room = backward_skips(program, weights, sequences, run, cotangents, adjoint, room)
+        adjoint = adjoint._replace(layers=with_outputs(adjoint.layers, cotangents.h, updates, times[k]))
         turn = Turn(before, after, updates, records, inputs_at[k], gates_at[k])
         adjoint, added, gbelow = _backward_update(spec, weights, turn, adjoint)
         gradients = {name: value + tf.cast(added[name], value.dtype) for name, value in gradients.items()}
-        return k - 1, adjoint, gradients, cumulatives, ginputs.write(k, gbelow)
+        return k - 1, adjoint, gradients, room, ginputs.write(k, gbelow)
 
     ginputs = tf.TensorArray(inputs.dtype, size=rounds, element_shape=inputs.shape[1:])
     _, adjoint, gradients, _, ginputs = tf.while_loop(
-        lambda k, *_: k >= 0, body, (count - 1, adjoint, gradients, room_for_cumulatives(sequences), ginputs)
+        lambda k, *_: k >= 0, body, (count - 1, adjoint, gradients, room_for_skips(sequences), ginputs)
     )
     return adjoint, gradients, ginputs.stack()
 

@@ -29,7 +29,7 @@ from impls.tensorflow.engines.rounds.positions import (
     gate_scalars,
     kept_leaves,
 )
-from impls.tensorflow.engines.rounds.skips import SkipRun, backward_skips, room_for_cumulatives
+from impls.tensorflow.engines.rounds.skips import SkipRun, backward_skips, room_for_skips, sums_over_skips
 from impls.tensorflow.engines.unrolled import real_steps, static_or_dynamic_size
 
 MOST_BLOCKS = 28  # blocks of rounds that a sequence is cut into: few launches, small buffers
@@ -50,13 +50,14 @@ class Placed(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """The pieces of one program, in the order in which they run."""
+    """The pieces of one program; `sum_skips` runs first of the backward ones where outputs have gradients."""
 
     begin: Callable[[Sequences, FlatState], Position]
     forward: Callable[[Parameters, Sequences, Position], tuple[Position, Tensor, Kept]]
     place: Callable[[Tensor, Sequences, Position], Placed]
     backward: Callable[..., tuple[Adjoint, Gradients, Tensor]]
     begin_backward: Callable[..., Adjoint]
+    sum_skips: Callable[..., Tensor]
 
 
 def rounds_in_a_block(program: Program, steps: Any) -> Any:
@@ -133,11 +134,11 @@ def compiled_blocks(program: Program) -> Blocks:
         weights = weights_of(program.spec, used)
         recurrent = recurrent_parts(program.spec, weights, state.layers)
         run = SkipRun(tf.fill(tf.shape(stored), -1), stored, start, lambda _: recurrent)
-        room = room_for_cumulatives(sequences)
+        room = room_for_skips(sequences)
         adjoint, _ = backward_skips(program, weights, sequences, run, cotangents, adjoint, room)
         return adjoint
 
-    pieces = Blocks(begin, forward, place, backward, begin_backward)
+    pieces = Blocks(begin, forward, place, backward, begin_backward, sums_over_skips)
     if program.whole:  # the caller compiles them, as parts of one program
         return pieces
     return Blocks(*(tf.function(piece, jit_compile=True, autograph=False) for piece in pieces))

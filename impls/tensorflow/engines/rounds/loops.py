@@ -137,8 +137,7 @@ def run_backward(
     """
     spec, compiled = program.spec, compiled_blocks(program)
     inputs, start, placed = sequences.inputs, remembered.start, remembered.placed
-    dtype = gate_dtype(inputs.dtype)
-    of_outputs = Cotangents(cotangents.h, tf.cast(tf.transpose(cotangents.gates[:, :, 0]), dtype))
+    of_outputs = _of_outputs(program, compiled, sequences, placed, cotangents)
     scalars = gate_scalars(spec, cotangents.state if spec.skips else state, like=inputs)
     adjoint = Adjoint(cotangents.state.layers, *scalars)
     sums = {name: tf.zeros_like(value, gate_dtype(value.dtype)) for name, value in used.items()}
@@ -169,6 +168,19 @@ def run_backward(
     gate = (adjoint.update_prob[:, tf.newaxis], adjoint.cum_update_prob[:, tf.newaxis]) if spec.skips else ()
     gradients = {name: tf.cast(value, used[name].dtype) for name, value in sums.items()}
     return ginputs, FlatState(adjoint.layers, gate), gradients
+
+
+def _of_outputs(
+    program: Program, compiled: Blocks, sequences: Sequences, placed: Placed, cotangents: Unrolled
+) -> Cotangents:
+    """The outputs' gradients in the order of time, with what a run of skips asks of them."""
+    h: Any = cotangents.h
+    skipped: Any = ()
+    if isinstance(h, Tensor):
+        if program.decision != "always":
+            skipped = compiled.sum_skips(h, placed.fires)
+        h = tf.transpose(h, [1, 0, 2])
+    return Cotangents(h, skipped, tf.cast(tf.transpose(cotangents.gates[:, :, 0]), gate_dtype(sequences.inputs.dtype)))
 
 
 def _shaped_like(structure: Any, like: Any) -> Any:

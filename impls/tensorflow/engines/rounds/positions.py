@@ -74,9 +74,13 @@ class Kept(NamedTuple):
 
 
 class Cotangents(NamedTuple):
-    """Gradients of the loss by outputs: h `[batch, time, units]` or () where there is none, gates `[time, batch]`."""
+    """Gradients of the loss by outputs: h `[time, batch, units]` or () where there is none, gates `[time, batch]`.
+
+    `skipped` are h's, summed from a skipped step to the end of its run of skips (`skips.sums_over_skips`), or ().
+    """
 
     h: Any
+    skipped: Any
     gates: Tensor
 
 
