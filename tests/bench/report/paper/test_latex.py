@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from bench.report.paper import latex as of_tables
 from bench.report.paper.latex import Latex, fill, table_latex, typeset
 from tests.bench.report.paper.runs import made, run, table_of
+
+TABLE = Path(of_tables.__file__).with_name("table.tex")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +32,7 @@ def test_values_are_typeset(text: str, latex: str):
 
 def test_a_template_escapes_what_it_is_given():
     values = {"number": 1, "name": "a", "wide": False, "widths": [], "numeric": 1, "heads": Latex("x"), "models": []}
-    assert r"\caption{100 \%}" in fill("table.tex", caption="100 %", **values)
+    assert r"\caption{100 \%}" in fill(TABLE, caption="100 %", **values)
 
 
 def test_a_table_has_the_paper_s_number_and_every_row_its_cells():
