@@ -54,10 +54,9 @@ evidence: $(INSTALLED)  ## Run what is missing of results/reference (all of it, 
 	@test -f results/reference/speed/benchmarks.json || $(VENV)/bin/python -m bench speed --results results/reference
 	$(MAKE) report
 
-report: $(INSTALLED)  ## Write reports/reference from the committed records.
-	@for sweep in $(EVIDENCE); do \
-		$(VENV)/bin/python -m bench report $$sweep --results results/reference --reports reports/reference || exit 1; \
-	done
+report: $(INSTALLED)  ## Write reports/reference from the committed records, WORKERS (2) at a time.
+	@printf '%s\n' $(EVIDENCE) | xargs -P $(WORKERS) -I NAME \
+		$(VENV)/bin/python -m bench report NAME --results results/reference --reports reports/reference
 	$(VENV)/bin/python -m bench speed --report-only --results results/reference --reports reports/reference
 
 paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick, RESULTS=results) and typeset its article, reports/<sweep>/paper.pdf.
