@@ -171,7 +171,7 @@ def _list_skips(
         return row + 1, changes, proposals.write(row, propose(spec, weights, candidates))
 
     start = (tf.constant(0), room.changes, room.proposals)
-    _, changes, proposals = tf.while_loop(lambda row, *_: row * batch < ends[-1], body, start)
+    _, changes, proposals = tf.while_loop(lambda row, *_: row * batch < tf.reduce_sum(skips), body, start)
     return room._replace(changes=changes, proposals=proposals)
 
 
