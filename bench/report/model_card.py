@@ -31,7 +31,7 @@ rows of its task; its record has the rest.
 
     from bench.records.trained import trained_layer
 
-    layer = trained_layer("{folder}/trials/<trial id>", "pytorch")    # or "tensorflow", whichever trained it
+    layer = trained_layer("{folder}/trials/<trial id>", "pytorch")    # or "tensorflow": either, whichever trained it
 
 It is a `SkipLSTM`, `SkipGRU`, `LSTM` or `GRU` of `impls.<framework>`. `read_trained` of the same module gives the
 record and all parameters, the readout's among them. A plain cell with random or periodic skips takes its gates at each

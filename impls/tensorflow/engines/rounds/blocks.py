@@ -50,14 +50,14 @@ class Placed(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """The pieces of one program; `sum_skips` runs first of the backward ones where outputs have gradients."""
+    """The pieces of one program; `sums_over_skips` runs first of the backward ones where outputs have gradients."""
 
     begin: Callable[[Sequences, FlatState], Position]
     forward: Callable[[Parameters, Sequences, Position], tuple[Position, Tensor, Kept]]
     place: Callable[[Tensor, Sequences, Position], Placed]
     backward: Callable[..., tuple[Adjoint, Gradients, Tensor]]
     begin_backward: Callable[..., Adjoint]
-    sum_skips: Callable[..., Tensor]
+    sums_over_skips: Callable[..., Tensor]
 
 
 def rounds_in_a_block(program: Program, steps: Any) -> Any:

@@ -178,7 +178,7 @@ def _of_outputs(
     skipped: Any = ()
     if isinstance(h, Tensor):
         if program.decision != "always":
-            skipped = compiled.sum_skips(h, placed.fires)
+            skipped = compiled.sums_over_skips(h, placed.fires)
         h = tf.transpose(h, [1, 0, 2])
     return Cotangents(h, skipped, tf.cast(tf.transpose(cotangents.gates[:, :, 0]), gate_dtype(sequences.inputs.dtype)))
 

@@ -153,7 +153,7 @@ def _list_skips(
     def body(row: Tensor, changes: tf.TensorArray, proposals: tf.TensorArray) -> tuple[Tensor, ...]:
         number = row * batch + tf.range(batch)
         # Past the last skip it is the last sequence's, at any step: nobody reads that.
-        sequence = tf.reduce_sum(tf.cast(number[:, tf.newaxis] >= ends[tf.newaxis, :-1], tf.int32), axis=1)
+        sequence = tf.searchsorted(ends[:-1], number, side="right")
         time, first = tf.gather(run.time, sequence), tf.gather(ends - skips, sequence)
         place = tf.clip_by_value(time + 1 + number - first, 0, steps - 1) * batch + sequence
 
