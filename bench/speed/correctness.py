@@ -51,11 +51,11 @@ def disagreements(framework: str, *, device: str, precisions: Sequence[str]) -> 
     """What the engines differ in by more than rounding, a line each; nothing where they agree.
 
     Skip cells with gates that differ by sequence are asked for a batch's gradients, trained for a few steps, and
-    evaluated: small ones in every precision, on a GPU those of `MEASURED` in float32 besides. In a precision below
-    float32 gates may part where rounding decides, so there they fire at set steps.
+    evaluated, at the shapes of `shapes_on`. In a precision below float32 gates may part where rounding decides, so
+    there they fire at set steps.
     """
     for precision in precisions:
-        for shape in (SMALL, *MEASURED) if device == "cuda" and precision == "float32" else (SMALL,):
+        for shape in shapes_on(device, precision=precision):
             for cell in skip_cells():
                 spec = CellSpec(
                     cell=cell,
@@ -76,6 +76,13 @@ def disagreements(framework: str, *, device: str, precisions: Sequence[str]) -> 
                         f"{framework} on {device}: the fast engine's {what} of {cell} in {precision} at {shape.units} "
                         f"units are not the reference's{how_far}"
                     )
+
+
+def shapes_on(device: str, *, precision: str) -> tuple[Shape, ...]:
+    """A small one, and on a GPU those of `MEASURED`: in float32 all, else the first, since each is compiled for."""
+    if device != "cuda":
+        return (SMALL,)
+    return (SMALL, *MEASURED) if precision == "float32" else (SMALL, MEASURED[0])
 
 
 def gradients_rounding(shape: Shape, *, precision: str, updates: float) -> float:

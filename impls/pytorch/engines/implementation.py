@@ -14,8 +14,8 @@ _TILE_CAPABILITY = (8, 0)  # that of the first cards whose tensor cores keep flo
 def implementation_of(engine: str, *, device: str, dtype: str, precision: str = "float32") -> str:
     """The name of what `unroll` runs.
 
-    Of what is fast, `kernels` read float32 and float64 in the CPU's memory, `tiles` the same on a CUDA device where
-    Triton is installed, and both multiply in them; everything else is `operations`.
+    Of what is fast, `kernels` read float32 and float64 in the CPU's memory and multiply in them; `tiles` read the same
+    on a CUDA device where Triton is installed, and multiply at any precision; everything else is `operations`.
 
     Args:
         engine: one of `impls.contract.MODEL_ENGINES`.
@@ -25,10 +25,8 @@ def implementation_of(engine: str, *, device: str, dtype: str, precision: str = 
     """
     if engine != "fast":
         return engine
-    if precision != "float32":
-        return "operations"
     kind = device.partition(":")[0]
-    if kind == "cpu" and dtype in _KERNEL_DTYPES:
+    if kind == "cpu" and dtype in _KERNEL_DTYPES and precision == "float32":
         return "kernels"
     if kind == "cuda" and dtype in _TILE_DTYPES and _has_tiles(device):
         return "tiles"

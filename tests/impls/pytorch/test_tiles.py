@@ -13,6 +13,8 @@ import pytest
 
 pytest.importorskip("triton", reason="Triton is not installed: pip install '.[triton]'")
 
+from impls.contract import PRECISIONS
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -47,12 +49,12 @@ def test_kernels_know_every_kind_that_the_fast_engine_knows() -> None:
 
 
 @functools.cache
-def resources_of_training(name: str, cell: str, units: tuple[int, ...]) -> Any:
+def resources_of_training(name: str, cell: str, units: tuple[int, ...], precision: str = "float32") -> Any:
     """What a kernel takes of a card of 9.0: each is compiled once for all that is asked of it."""
     from impls.contract import CellSpec
     from impls.pytorch.engines.tiles.resources import resources_of
 
-    return resources_of(name, CellSpec(cell=cell, input_size=2, units=units), capability=90)
+    return resources_of(name, CellSpec(cell=cell, input_size=2, units=units, precision=precision), capability=90)
 
 
 @pytest.mark.parametrize("name", ["forward", "skips", "runs", "backward"])
@@ -65,39 +67,46 @@ def test_a_kernel_compiles_for_a_gpu_and_spills_nothing(name: str) -> None:
     assert found.shared <= MOST_SHARED
 
 
-@pytest.mark.covering("cell", "streamed", "name")
+@pytest.mark.covering("cell", "streamed", "name", "precision")
 @pytest.mark.parametrize("name", ["forward", "backward"])
 @pytest.mark.parametrize(
-    ("cell", "units", "streamed"),
+    ("cell", "units", "precision", "streamed"),
     [
-        ("skip_gru", (110, 110), True),  # which the test above compiles too
-        ("skip_lstm", (64,), False),
-        ("skip_gru", (110,), False),
-        ("skip_lstm", (110,), True),  # 196 KB
-        ("skip_gru", (64, 64), False),
+        ("skip_gru", (110, 110), "float32", True),  # which the test above compiles too
+        ("skip_lstm", (64,), "float32", False),
+        ("skip_gru", (110,), "float32", False),
+        ("skip_lstm", (110,), "float32", True),  # 196 KB
+        ("skip_lstm", (110,), "tf32", True),
+        ("skip_lstm", (110,), "bfloat16", False),
+        ("skip_lstm", (160,), "bfloat16", True),
+        ("skip_gru", (64, 64), "float32", False),
     ],
     ids=str,
 )
 def test_matrices_stay_on_a_multiprocessor_where_they_fit(
-    cell: str, units: tuple[int, ...], streamed: bool, name: str
+    cell: str, units: tuple[int, ...], precision: str, streamed: bool, name: str
 ) -> None:
     import triton
 
     if not streamed and tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 9):
         pytest.skip(f"Triton {triton.__version__} copies past the first cache, whatever it is told; 3.9 does not")
-    found = resources_of_training(name, cell, units)
+    found = resources_of_training(name, cell, units, precision)
+    assert found.spilled == 0
     assert (found.streamed > 0) == streamed
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("units", [(110,), (128,), (256,), (110, 110)], ids=str)
 @pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
-def test_every_kernel_compiles_and_spills_nothing(cell: str, units: tuple[int, ...], capability: int) -> None:
+def test_every_kernel_compiles_and_spills_nothing(
+    cell: str, units: tuple[int, ...], capability: int, precision: str
+) -> None:
     from impls.contract import CellSpec
     from impls.pytorch.engines.tiles.resources import MOST_SHARED, kernels_of, resources_of
 
-    spec = CellSpec(cell=cell, input_size=2, units=units)
+    spec = CellSpec(cell=cell, input_size=2, units=units, precision=precision)
     for name in kernels_of(spec):
         found = resources_of(name, spec, capability=capability)
         assert found.spilled == 0, name
@@ -117,7 +126,7 @@ def test_every_kernel_compiles_and_spills_nothing(cell: str, units: tuple[int, .
 def test_inputs_that_are_a_single_block_deep_fit_on_cards_with_less_shared_memory(
     capability: int, features: int, name: str, stages: int
 ) -> None:
-    """Fewer blocks are on their way there, and there alone."""
+    """Fewer blocks are on their way there, and there alone; in bfloat16 too, whose blocks are as large."""
     import torch
 
     from impls.contract import CellSpec
@@ -132,14 +141,15 @@ def test_inputs_that_are_a_single_block_deep_fit_on_cards_with_less_shared_memor
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("features", [5, 16, 17])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("features", [5, 16, 17, 33])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
-def test_every_number_of_features_fits_on_every_card(cell: str, features: int) -> None:
+def test_every_number_of_features_fits_on_every_card(cell: str, features: int, precision: str) -> None:
     from impls.contract import CellSpec
     from impls.pytorch.engines.tiles.resources import SHARED, kernels_of, resources_of
 
     for units in (110, 256):
-        spec = CellSpec(cell=cell, input_size=features, units=(units,))
+        spec = CellSpec(cell=cell, input_size=features, units=(units,), precision=precision)
         for name in kernels_of(spec):
             assert resources_of(name, spec, capability=86).shared <= SHARED[86]
 
@@ -225,6 +235,53 @@ def test_options_on_a_device(cell: str, options: dict[str, Any], framework: str)
 @pytest.mark.gpu
 @pytest.mark.usefixtures("cuda")
 @FRAMEWORK
+@pytest.mark.parametrize("units", [(20,), (110,), (7, 1, 18)], ids=str)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
+def test_operands_in_bfloat16_on_a_device(cell: str, units: tuple[int, ...], framework: str) -> None:
+    """To float64's digits, in which kernels round what they do in float32."""
+    from impls.contract import CellSpec
+    from tests.impls.test_fast_pytorch import case_for, compare
+
+    spec = CellSpec(cell=cell, input_size=7, units=units, update_bias=-1.0, precision="bfloat16")
+    compare(case_for(spec, batch=37, time=20, lengths=True), device="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+@pytest.mark.parametrize("features", [2, 16])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "skip_lstm", "skip_gru"])
+def test_low_precision_on_a_device(cell: str, features: int, precision: str, framework: str) -> None:
+    """As near the reference as its own rounding, and no nearer to what rounds nothing; gates fire at set steps."""
+    import numpy as np
+    import torch
+
+    from impls.contract import CellSpec
+    from impls.pytorch.products import multiplying
+    from tests.impls.test_fast_pytorch import case_for, results
+
+    found = {}
+    for asked in (precision, "float32"):
+        spec = CellSpec(cell=cell, input_size=features, units=(110,), update_bias=-1.0, precision=asked)
+        case = case_for(spec, batch=37, time=20)
+        if spec.skips:
+            case.parameters["update_gate.weights"][:] = 0.0
+        with multiplying(asked, device="cuda"):
+            for engine in ("reference", "fast"):
+                found[asked, engine] = results(case, engine, torch.float32, "cuda")
+    (outputs, gradients), (ours, our_gradients) = (found[precision, engine] for engine in ("reference", "fast"))
+    np.testing.assert_array_equal(ours[1], outputs[1])
+    most = {"tf32": 1e-2, "bfloat16": 3e-2}[precision]
+    np.testing.assert_allclose(ours[0], outputs[0], rtol=0, atol=most)
+    for name, theirs in gradients.items():
+        assert np.linalg.norm(our_gradients[name] - theirs) <= most * max(np.linalg.norm(theirs), 1e-3), name
+    assert np.abs(ours[0] - found["float32", "fast"][0][0]).max() > {"tf32": 1e-5, "bfloat16": 1e-4}[precision]
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("cuda")
+@FRAMEWORK
 def test_a_device_gives_the_same_bits_again(framework: str) -> None:
     """No sum hangs on which program or thread comes first."""
     import torch
@@ -300,6 +357,7 @@ def test_a_learner_tells_that_tiles_ran(framework: str) -> None:
     from impls.pytorch.engines import implementation_of
 
     assert implementation_of("fast", device="cuda", dtype="float32") == "tiles"
+    assert implementation_of("fast", device="cuda", dtype="float32", precision="bfloat16") == "tiles"
     assert implementation_of("fast", device="cuda", dtype="bfloat16") == "operations"
 
 
@@ -317,6 +375,10 @@ def test_a_device_that_the_kernels_are_not_for_takes_the_dense_form(monkeypatch:
         dtypes = ("float32", "float16")
         told.append([implementation_of("fast", device=f"cuda:{index}", dtype=dtype) for dtype in dtypes])
     assert told == [["tiles", "operations"], ["tiles", "operations"], ["operations", "operations"]]
+    for precision in PRECISIONS:
+        assert implementation_of("fast", device="cuda:1", dtype="float32", precision=precision) == "tiles"
+        assert implementation_of("fast", device="cuda:2", dtype="float32", precision=precision) == "operations"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert implementation_of("fast", device="cuda", dtype="float32") == "operations"
     assert implementation_of("fast", device="cpu:0", dtype="float32") == "kernels"
+    assert implementation_of("fast", device="cpu:0", dtype="float32", precision="bfloat16") == "operations"

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import triton
+import triton.language as tl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
@@ -20,6 +22,8 @@ from impls.errors import CellError
 from impls.kinds import cells, skip_cells
 from impls.pytorch import SkipGRU, SkipLSTM
 from impls.pytorch.engines import fast
+from impls.pytorch.engines.tiles.packing import operands
+from impls.pytorch.engines.tiles.precision import operand
 from tests.impls.engines import assert_agree, random_case, run_engine, with_large_inputs
 from tests.impls.test_fast_pytorch import case_for, compare
 
@@ -146,6 +150,100 @@ def test_one_update_few_and_all(bias: float) -> None:
 def test_single_precision(cell: str) -> None:
     spec = CellSpec(cell=cell, input_size=2, units=(20,), update_bias=-1.0)
     compare(case_for(spec, batch=5, time=6), torch.float32)
+
+
+@pytest.mark.covering
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        ("skip_lstm", {"input_size": 3, "units": (6, 5)}),
+        ("skip_gru", {"input_size": 7, "units": (5,), "layer_norm": True}),
+        ("gru", {"input_size": 2, "units": (18,)}),
+        pytest.param("lstm", {"input_size": 17, "units": (6,)}, marks=pytest.mark.slow),
+        pytest.param("skip_gru", {"input_size": 3, "units": (6, 5)}, marks=pytest.mark.slow),
+        pytest.param("skip_lstm", {"input_size": 17, "units": (33,), "gate": "bernoulli"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_products_of_operands_in_bfloat16(cell: str, options: dict[str, Any]) -> None:
+    """The reference's to float64's digits: every product of the way there and back rounds what it rounds there."""
+    case = random_case(CellSpec(cell=cell, update_bias=-1.0, precision="bfloat16", **options), batch=4, time=6)
+    assert_agree(run_engine("pytorch", "fast", case), run_engine("pytorch", "reference", case))
+
+
+class ProductInTF32(torch.autograd.Function):
+    """What a card multiplies in TF32, written for the CPU, where the reference engine has none."""
+
+    @staticmethod
+    def forward(ctx: Any, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(left, right)
+        return in_tf32(left) @ in_tf32(right)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        (left, right), g = (map(in_tf32, ctx.saved_tensors)), in_tf32(cotangents[0])
+        return g @ right.T, left.flatten(0, -2).T @ g.flatten(0, -2)
+
+
+def in_tf32(values: torch.Tensor) -> torch.Tensor:
+    """Rounded to 11 significant bits, by the exponent: to nearest, ties to even, as NumPy rounds."""
+    fraction, exponent = np.frexp(values.detach().numpy().astype(np.float32).astype(np.float64))
+    return torch.tensor(np.ldexp(np.round(fraction * 2.0**11) / 2.0**11, exponent)).to(values.dtype)
+
+
+@pytest.mark.parametrize(
+    ("cell", "features"), [("skip_lstm", 3), ("gru", 6), pytest.param("skip_gru", 6, marks=pytest.mark.slow)]
+)
+def test_products_of_operands_in_tf32(cell: str, features: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float64, which has room for the sums: kernels round what a card would, and nothing else."""
+    from impls.pytorch import adjoints, equations
+    from impls.pytorch.engines.tiles import tile_sizes
+
+    def product(left: torch.Tensor, right: torch.Tensor, *, precision: str) -> torch.Tensor:
+        assert precision == "tf32"
+        return ProductInTF32.apply(left, right)
+
+    monkeypatch.setattr(tile_sizes, "precision_of", lambda *_, **__: "tf32")
+    for module in (adjoints, equations):
+        monkeypatch.setattr(module, "product", product)
+    spec = CellSpec(cell=cell, input_size=features, units=(6, 5), update_bias=-1.0, precision="tf32")
+    case = random_case(spec, batch=4, time=6)
+    expected = run_engine("pytorch", "reference", case)
+    assert_agree(run_engine("pytorch", "fast", case), expected)
+    monkeypatch.undo()
+    exact = run_engine("pytorch", "reference", case)
+    assert 1e-6 < np.abs(expected.h - exact.h).max() < 1e-2
+
+
+@triton.jit
+def round_operands(source, target, COUNT: tl.constexpr, PRECISION: tl.constexpr):
+    at = tl.arange(0, COUNT)
+    tl.store(target + at, operand(tl.load(source + at), PRECISION))
+
+
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_operands_are_rounded_to_nearest(precision: str) -> None:
+    """In kernels and in the matrices that they read; ties go to even, infinities and every NaN stay."""
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 2**32, 4096, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    digits = {"tf32": 11, "bfloat16": 8}[precision]
+    half = 2.0**-digits
+    ties = [1.0 + half, 1.0 + 3 * half, -1.0 - half, -1.0 - 3 * half]
+    values[:8] = [*ties, np.inf, -np.inf, 3.4e38, 0.0]
+    values[8:10] = np.array([0x7FFFFFFF, 0xFFFFFFFF], np.uint32).view(np.float32)  # the first is a card's own NaN
+    normal = (np.abs(values) >= 2.0**-126) & np.isfinite(values)
+    fraction, exponent = np.frexp(values[normal].astype(np.float64))
+    expected = values.copy()
+    expected[normal] = np.ldexp(np.round(fraction * 2.0**digits) / 2.0**digits, exponent)
+    source = torch.tensor(values)
+    inside = torch.empty_like(source)
+    round_operands[(1,)](source, inside, len(values), precision)
+    for found in (inside, operands(source, precision=precision)):
+        checked = normal | ~np.isfinite(values)
+        np.testing.assert_array_equal(found.numpy()[checked], expected[checked])
+        assert found[:4].tolist() == [1.0, 1.0 + 4 * half, -1.0, -1.0 - 4 * half]
+        assert np.abs(found.numpy()[~checked] - values[~checked]).max() < 2.0**-126 * half
 
 
 @pytest.mark.parametrize("cell", ["lstm", "skip_gru"])
@@ -289,6 +387,7 @@ def test_what_the_operator_tells_of_its_results(keep: bool) -> None:
     lengths=st.booleans(),
     every_step=st.booleans(),
     updates=st.sampled_from((None, 0.0, 0.4)),
+    precision=st.sampled_from(("float32", "bfloat16")),
 )
 def test_against_the_reference(
     seed: int,
@@ -303,6 +402,7 @@ def test_against_the_reference(
     lengths: bool,
     every_step: bool,
     updates: float | None,
+    precision: str,
 ) -> None:
     skips = cell in skip_cells()
     spec = CellSpec(
@@ -314,6 +414,7 @@ def test_against_the_reference(
         gate=gate if skips else "round",
         gate_layer=seed % len(units),
         update_bias=-1.0,
+        precision=precision,
     )
     case = random_case(
         spec,

@@ -55,7 +55,7 @@ def run_backward(
     )
     width, state, blocks = constants["WIDTH"], constants["STATE"], constants["BLOCKS"]
     entries, ends = entries_of(spec, tensors), ends_of(inputs, lengths)
-    packed = pack(spec, entries.parameters, width=width, backward=True)
+    packed = pack(spec, entries.parameters, width=width, precision=constants["PRECISION"], backward=True)
     leaves = len(entries.leaves)
     flow = inputs.new_zeros(2, batch, state)
     for place, given in zip(leaves_of(spec, flow[0], width=width), flows.final[:leaves], strict=True):

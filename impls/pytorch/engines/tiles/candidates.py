@@ -31,18 +31,18 @@ def recur(
 
 @triton.jit
 def preactivate(
-    read, read_at, DEPTH: tl.constexpr, state, old_at, held, held_at, early, early_at, late, late_at, weights, live,
+    read, read_at, DEPTH: tl.constexpr, state, old_at, held, held_at, early, early_at, late, late_at,
+    weights, biases, live,
     EARLY: tl.constexpr, GATES: tl.constexpr, WIDTH: tl.constexpr, READ_HELD: tl.constexpr, WRITE_HELD: tl.constexpr,
     BLOCK_K: tl.constexpr, BLOCK_G: tl.constexpr, PRECISION: tl.constexpr, CACHE: tl.constexpr,
 ):  # fmt: skip
     """Writes one layer's pre-activations: of the gates that wait for no other to `early`, of the others to `late`.
 
     Those of the others lack their product with what they wait for. Arguments as in `stack_candidate`, of one layer:
-    `read` is what it reads, DEPTH elements of it, and `weights` its matrix: the rows that meet `read`, those that
-    meet h, the biases.
+    `read` is what it reads, DEPTH elements of it, and `weights` its matrix: the rows that meet `read`, and those that
+    meet h.
     """
     of_state = weights + DEPTH * (GATES * WIDTH)
-    of_bias = of_state + WIDTH * GATES * WIDTH
     for start in range(0, GATES * WIDTH, BLOCK_G):
         columns = start + tl.arange(0, BLOCK_G)
         inside = live[:, None] & (columns < EARLY * WIDTH)[None, :]
@@ -61,7 +61,7 @@ def preactivate(
         total = product(
             total, read, read_at, live, DEPTH, weights, GATES * WIDTH, columns, GATES * WIDTH, BLOCK_K, PRECISION, CACHE
         )
-        total += tl.load(of_bias + columns, mask=columns < GATES * WIDTH, other=0.0)[None, :]
+        total += tl.load(biases + columns, mask=columns < GATES * WIDTH, other=0.0)[None, :]
         tl.store(early + early_at[:, None] + columns[None, :], total, mask=inside)
         others = live[:, None] & ((columns >= EARLY * WIDTH) & (columns < GATES * WIDTH))[None, :]
         tl.store(late + late_at[:, None] + columns[None, :], total, mask=others)
@@ -87,7 +87,7 @@ def wait_for_reset(
 
 @triton.jit
 def stack_candidate(
-    inputs, weights, norms, gate_weights, state, gates, held, pre, work,
+    inputs, weights, biases, norms, gate_weights, state, gates, held, pre, work,
     input_at, old_at, new_at, gates_at, held_at, pre_at, work_at, live, spoil,
     KIND: tl.constexpr, ACTIVATION: tl.constexpr, NORM: tl.constexpr, GATE_LAYER: tl.constexpr,
     FEATURES: tl.constexpr, UNITS: tl.constexpr, WIDTH: tl.constexpr,
@@ -99,7 +99,7 @@ def stack_candidate(
 
     Args:
         inputs: `[batch, time, features]`.
-        weights, norms, gate_weights: see `packing.py`.
+        weights, biases, norms, gate_weights: see `packing.py`.
         state, gates, held, pre, work: see `buffers.py`.
         input_at, old_at, new_at, gates_at, held_at, pre_at, work_at: first elements in these arrays, `[rows]`.
         live: `[rows]`, which rows there are.
@@ -125,7 +125,8 @@ def stack_candidate(
             inputs if LAYER == 0 else state, input_at if LAYER == 0 else own_new - WIDTH,
             FEATURES if LAYER == 0 else WIDTH,
             state, own_old + (LEAVES - 1) * WIDTH, held, held_at + LAYER * EARLY * WIDTH,
-            pre if NORM else work, own_pre if NORM else work_at, work, work_at, own_weights, live,
+            pre if NORM else work, own_pre if NORM else work_at, work, work_at,
+            own_weights, biases + LAYER * GATES * WIDTH, live,
             EARLY, GATES, WIDTH, READ_HELD, WRITE_HELD, BLOCK_K, BLOCK_G, PRECISION, CACHE,
         )  # fmt: skip
         tl.debug_barrier()
@@ -153,5 +154,5 @@ def stack_candidate(
                 UNITS[LAYER], WIDTH, ACTIVATION, LAYER == GATE_LAYER, WRITE_GATES, BLOCK_U,
             )  # fmt: skip
         tl.debug_barrier()
-        own_weights += ((FEATURES if LAYER == 0 else WIDTH) + WIDTH + 1) * GATES * WIDTH
+        own_weights += ((FEATURES if LAYER == 0 else WIDTH) + WIDTH) * GATES * WIDTH
     return logit

@@ -18,7 +18,7 @@ from impls.pytorch.engines.tiles.skip_gate import next_update
 
 @triton.jit(do_not_specialize=["batch", "steps"])
 def forward_kernel(
-    inputs, lengths, draws, weights, norms, gate_weights, gate_bias,
+    inputs, lengths, draws, weights, biases, norms, gate_weights, gate_bias,
     state, gates, held, pre, work, probability, stored,
     proposed, cumulative, fired, last, last_probability, last_stored,
     batch, steps,
@@ -52,7 +52,7 @@ def forward_kernel(
         record = time.to(tl.int64) * batch + wide_rows
         spoil = m - m if SKIPS else tl.zeros(m.shape, m.dtype)
         logit = stack_candidate(
-            inputs, weights, norms, gate_weights, state, gates, held, pre, work,
+            inputs, weights, biases, norms, gate_weights, state, gates, held, pre, work,
             (wide_rows * steps + time) * FEATURES,
             (slot.to(tl.int64) * batch + wide_rows) * (LAYERS * LEAVES * WIDTH),
             (following.to(tl.int64) * batch + wide_rows) * (LAYERS * LEAVES * WIDTH),
@@ -89,4 +89,4 @@ def forward_kernel(
                         state, old_at + (LAYER * LEAVES + LEAVES - 1) * WIDTH, held, held_at + LAYER * EARLY * WIDTH,
                         own_weights, skipping, EARLY, GATES, WIDTH, BLOCK_K, BLOCK_G, PRECISION, CACHE,
                     )  # fmt: skip
-                    own_weights += (2 * WIDTH + 1) * GATES * WIDTH
+                    own_weights += 2 * WIDTH * GATES * WIDTH

@@ -43,7 +43,7 @@ def run_forward(
     constants = constants_of(spec, dtype=inputs.dtype, shared=shared, drawn=drawn, keep=keep, every_step=every_step)
     width, rows = constants["WIDTH"], constants["TILE"]
     entries = entries_of(spec, tensors)
-    packed = pack(spec, entries.parameters, width=width, backward=False)
+    packed = pack(spec, entries.parameters, width=width, precision=constants["PRECISION"], backward=False)
     by_time = constants["BY_TIME"]
     whole = lengths is None and (spec.skips or not drawn)
     tape = empty_tape(spec, batch=batch, steps=steps, width=width, keep=keep, by_time=by_time, whole=whole, like=inputs)
@@ -53,7 +53,7 @@ def run_forward(
     gates = inputs.new_zeros(batch, steps)
     last_probability, last_stored = torch.empty_like(entries.probability), torch.empty_like(entries.stored)
     parts = (len(spec.kind.gates) + 2) * width
-    of_cell = packed.weights, packed.norms, packed.gate_weights, packed.gate_bias
+    of_cell = packed.weights, packed.biases, packed.norms, packed.gate_weights, packed.gate_bias
     with torch.cuda.device_of(inputs):  # type: ignore[no-untyped-call]
         forward_kernel[(-(-batch // rows),)](
             inputs,

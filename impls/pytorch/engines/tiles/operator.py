@@ -17,8 +17,10 @@ from impls.pytorch.engines.tiles.tile_sizes import padded_width
 from impls.pytorch.precision import in_own_precision
 
 # Written out, since not every version of PyTorch reads the types of annotations that are text.
-_CELL = "str cell, int[] units, str activation, float forget_bias, bool layer_norm, str gate, int gate_layer"
-_OPTIONS = ("cell", "units", "activation", "forget_bias", "layer_norm", "gate", "gate_layer")
+_CELL = (
+    "str cell, int[] units, str activation, float forget_bias, bool layer_norm, str gate, int gate_layer, str precision"
+)
+_OPTIONS = ("cell", "units", "activation", "forget_bias", "layer_norm", "gate", "gate_layer", "precision")
 
 
 def options_of(spec: CellSpec) -> list[Any]:
@@ -52,6 +54,7 @@ def unroll(
     layer_norm: bool,
     gate: str,
     gate_layer: int,
+    precision: str,
 ) -> list[Tensor]:
     """Runs sequences; returns h, the gates, the leaves and scalars of the final state, and the tape.
 
@@ -62,9 +65,9 @@ def unroll(
         tensors: the state's leaves, the gate's two scalars, and the parameters in canonical order.
         keep: whether a gradient will be asked for.
         every_step: whether h is wanted at every step, else at none.
-        cell, units, activation, forget_bias, layer_norm, gate, gate_layer: as in `CellSpec`.
+        cell, units, activation, forget_bias, layer_norm, gate, gate_layer, precision: as in `CellSpec`.
     """
-    spec = _spec_of(inputs, (cell, units, activation, forget_bias, layer_norm, gate, gate_layer))
+    spec = _spec_of(inputs, (cell, units, activation, forget_bias, layer_norm, gate, gate_layer, precision))
     found = run_forward(spec, inputs, lengths, draws, tensors, keep=keep, every_step=every_step)
     return [found.h, found.gates.unsqueeze(2), *found.final, *found.tape]
 
@@ -125,13 +128,14 @@ def unroll_backward(
     layer_norm: bool,
     gate: str,
     gate_layer: int,
+    precision: str,
 ) -> list[Tensor]:
     """The gradients of the inputs (empty unless `of_inputs`) and of all `tensors` of `unroll`, from its results.
 
     `of_h`, `of_gates` and `of_final` are the gradients of what it returned; of a leaf that has none, `of_final` has an
     empty tensor. `scheduled` says whether a plain cell was given draws.
     """
-    spec = _spec_of(inputs, (cell, units, activation, forget_bias, layer_norm, gate, gate_layer))
+    spec = _spec_of(inputs, (cell, units, activation, forget_bias, layer_norm, gate, gate_layer, precision))
     final = [flow if flow.numel() else None for flow in of_final]
     flows = Flows(of_h, None if of_gates is None or not spec.skips else of_gates[:, :, 0], final)
     found, gradients = run_backward(

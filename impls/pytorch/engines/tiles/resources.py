@@ -19,7 +19,7 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
-from impls.contract import CellSpec
+from impls.contract import PRECISIONS, CellSpec
 from impls.pytorch.engines.tiles.backward import backward_kernel
 from impls.pytorch.engines.tiles.constants import LAUNCH, constants_for, constants_of
 from impls.pytorch.engines.tiles.forward import forward_kernel
@@ -35,6 +35,7 @@ UNITS = (110, 128, 256)
 CELLS = ("lstm", "gru", "skip_lstm", "skip_gru")
 KERNELS = {"forward": forward_kernel, "skips": skips_kernel, "runs": runs_kernel, "backward": backward_kernel}
 _INTEGERS = {"lengths": "*i64", "before": "*i64", "following": "*i64", "last": "*i32"}
+_MATRICES = ("weights", "weights_turned")
 _SIZES = ("batch", "steps", "h_batch", "h_time", "h_unit")
 
 
@@ -70,6 +71,7 @@ def resources_of(name: str, spec: CellSpec, *, capability: int, **asked: Any) ->
     constants = constants_for(kernel, constants_of(spec, **told | training | asked))
     launch = {name: constants.pop(name) for name in LAUNCH}
     numbers = "*fp64" if asked.get("dtype") == torch.float64 else "*fp32"
+    of_matrices = "*bf16" if numbers == "*fp32" and spec.precision == "bfloat16" else numbers
     signature, compiled_in, aligned = {}, {}, {}
     for place, parameter in enumerate(kernel.params):
         if parameter.is_constexpr:
@@ -77,7 +79,8 @@ def resources_of(name: str, spec: CellSpec, *, capability: int, **asked: Any) ->
         elif parameter.name in _SIZES:
             signature[parameter.name] = "i32"
         else:
-            signature[parameter.name] = _INTEGERS.get(parameter.name, numbers)
+            pointed_at = of_matrices if parameter.name in _MATRICES else numbers
+            signature[parameter.name] = _INTEGERS.get(parameter.name, pointed_at)
             aligned[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(kernel, signature, compiled_in, aligned)
     built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=launch)
@@ -104,17 +107,21 @@ def _assembled(ptx: str, capability: int) -> tuple[int, int]:
 
 def lines() -> Iterator[str]:
     """The table of all kernels, in Markdown, a line at a time."""
-    yield "| cell | units | kernel | registers, 8.0 / 9.0 | spilled bytes | shared memory, KB |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield f"| cell | units | kernel | registers: {' | '.join(PRECISIONS)} | spilled bytes | shared memory, KB |"
+    yield "| --- | --- | --- " + "| --- " * len(PRECISIONS) + "| --- | --- |"
     for cell in CELLS:
         for units in UNITS:
-            spec = CellSpec(cell=cell, input_size=2, units=(units,))
-            for name in kernels_of(spec):
-                found = [resources_of(name, spec, capability=capability) for capability in CAPABILITIES]
-                registers = " / ".join(str(each.registers) for each in found)
-                spilled = " / ".join(str(each.spilled) for each in found)
-                shared = " / ".join(f"{each.shared / 1024:.0f}" for each in found)
-                yield f"| `{cell}` | {units} | {name} | {registers} | {spilled} | {shared} |"
+            for name in kernels_of(CellSpec(cell=cell, input_size=2, units=(units,))):
+                told: list[str] = []
+                all_found: list[Resources] = []
+                for precision in PRECISIONS:
+                    spec = CellSpec(cell=cell, input_size=2, units=(units,), precision=precision)
+                    found = [resources_of(name, spec, capability=capability) for capability in CAPABILITIES]
+                    told.append(" / ".join(str(each.registers) for each in found))
+                    all_found += found
+                spilled = sum(each.spilled for each in all_found)
+                shared = max(each.shared for each in all_found)
+                yield f"| `{cell}` | {units} | {name} | {' | '.join(told)} | {spilled} | {shared / 1024:.0f} |"
 
 
 if __name__ == "__main__":

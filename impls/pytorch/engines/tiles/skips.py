@@ -12,7 +12,7 @@ from impls.pytorch.engines.tiles.kinds import LSTM
 
 @triton.jit(do_not_specialize=["batch", "steps"])
 def skips_kernel(
-    inputs, lengths, weights, norms, gate_weights, gate_bias,
+    inputs, lengths, weights, biases, norms, gate_weights, gate_bias,
     state, gates, held, pre, work, proposed, fired, before, following,
     batch, steps,
     KIND: tl.constexpr, ACTIVATION: tl.constexpr, NORM: tl.constexpr, GATE_LAYER: tl.constexpr,
@@ -45,7 +45,7 @@ def skips_kernel(
             update = tl.load(following + at, mask=live, other=0)
             record = time.to(tl.int64) * batch + rows
             logit = stack_candidate(
-                inputs, weights, norms, gate_weights, state, gates, held, pre, work,
+                inputs, weights, biases, norms, gate_weights, state, gates, held, pre, work,
                 at.to(tl.int64) * FEATURES,
                 (old * batch + rows) * (LAYERS * LEAVES * WIDTH),
                 (record + batch) * (LAYERS * LEAVES * WIDTH),

@@ -29,7 +29,8 @@ class TileSizes(NamedTuple):
         block_u: units of a block of element-wise work.
         warps: of a program.
         stages: blocks of a product that are on their way at a time.
-        precision: of products.
+        precision: of products: `ieee`, as they are; `tf32x3`, three of tensor cores that together keep float32;
+            `tf32` and `bfloat16`, of operands that are rounded to these.
         cache: where a round's matrices are kept for the next one: on the multiprocessor where all of them have room,
             `.ca`; else they stream from L2, `.cg`, and push nothing else out.
     """
@@ -55,13 +56,16 @@ def tile_sizes(spec: CellSpec, *, dtype: torch.dtype, shared: int) -> TileSizes:
     width = padded_width(spec)
     power = 1 << (width - 1).bit_length()
     single = dtype == torch.float32  # numbers of twice the size take twice the room
+    precision = precision_of(spec, dtype=dtype)
+    size = 2 if single and precision == "bfloat16" else dtype.itemsize  # of a matrix's elements
     rows_of_matrices = sum(2 * width if layer else spec.input_size + width for layer in range(len(spec.units)))
-    resident = rows_of_matrices * len(spec.kind.gates) * width * dtype.itemsize <= MOST_RESIDENT
-    rows = block_k = 16
+    resident = rows_of_matrices * len(spec.kind.gates) * width * size <= MOST_RESIDENT
+    rows = 16
+    block_k = 32 if size == 2 else 16  # as many bytes
     block_g = min(4 * power, 256 if single else 128)
     stages = 4 if single else 2
     sets = 2 if FEW < spec.input_size <= block_k else 1
-    while stages > 2 and sets * (stages - 1) * block_k * (rows + block_g) * dtype.itemsize > shared:
+    while stages > 2 and sets * (stages - 1) * block_k * (rows * dtype.itemsize + block_g * size) > shared:
         stages -= 1
     return TileSizes(
         width=width,
@@ -72,9 +76,18 @@ def tile_sizes(spec: CellSpec, *, dtype: torch.dtype, shared: int) -> TileSizes:
         block_u=min(power, 64),
         warps=8 if power >= 64 else 4,
         stages=stages,
-        precision="tf32x3" if single else "ieee",
+        precision=precision,
         cache=".ca" if resident else ".cg",
     )
+
+
+def precision_of(spec: CellSpec, *, dtype: torch.dtype) -> str:
+    """How kernels multiply for a cell's precision; see `TileSizes`."""
+    if spec.precision == "bfloat16":
+        return "bfloat16"
+    if dtype != torch.float32:
+        return "ieee"
+    return "tf32x3" if spec.precision == "float32" else "tf32"
 
 
 def padded_width(spec: CellSpec) -> int:
