@@ -22,6 +22,8 @@ READ = re.compile(
 UNTOLD = re.compile(r"\w*_(CACHE|DIR|HOME|KEY|LOGS?|PASSWORD|PATH|ROOT|SECRET|TOKEN|VERBOSE)(_\w+)?")
 # Where TensorFlow keeps compiled programs changes no number either.
 PROGRAMS_VARIABLE, PROGRAMS_OPTION = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
+# What `impls.tensorflow` has XLA do on a GPU wherever the user has not said otherwise.
+LOOPS_ON_THE_GPU = "--xla_gpu_enable_command_buffer=+WHILE,+CONDITIONAL"
 # A record tells of these by other names.
 TOLD_ELSEWHERE = {*THREAD_VARIABLES, VISIBLE}
 # What this harness sets, and what threadpoolctl and scikit-learn do once they are imported.
@@ -39,7 +41,9 @@ def library_settings(variables: Mapping[str, str] = os.environ) -> str:
     What the harness sets itself is left out, unless the user chose another value.
     """
     told = {
-        name: " ".join(word for word in value.split() if not word.startswith(PROGRAMS_OPTION))
+        name: " ".join(
+            word for word in value.split() if not word.startswith(PROGRAMS_OPTION) and word != LOOPS_ON_THE_GPU
+        )
         for name, value in variables.items()
         if READ.fullmatch(name) and not UNTOLD.fullmatch(name) and name not in TOLD_ELSEWHERE
     }

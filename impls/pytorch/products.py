@@ -24,23 +24,46 @@ def multiplying(precision: str, *, device: str) -> Iterator[None]:
     if device != "cuda":
         yield
         return
-    of_float32 = "tf32" if precision == "tf32" else "ieee"
+    in_tf32 = precision == "tf32"
+    of_float32 = "tf32" if in_tf32 else "ieee"
     cuda: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     settings: list[tuple[Any, str, object]] = [
         (cuda, "fp32_precision", of_float32),
-        (cudnn.conv, "fp32_precision", of_float32),  # unlike settings make PyTorch's older flags unreadable
+        (cudnn.conv, "fp32_precision", of_float32),
         (cudnn.rnn, "fp32_precision", of_float32),
         (cuda, "allow_bf16_reduced_precision_reduction", False),
     ]
     before = [getattr(place, name) for place, name, _ in settings]
+    older = _older_flags()
     try:
+        if older is not None:
+            _set_older_flags("high" if in_tf32 else "highest", in_tf32)
         for place, name, value in settings:
             setattr(place, name, value)
         yield
     finally:
+        if older is not None:
+            _set_older_flags(*older)
         for (place, name, _), value in zip(settings, before, strict=True):
             setattr(place, name, value)
+
+
+def _older_flags() -> tuple[str, bool] | None:
+    """PyTorch's older words for the same, of its products and of cuDNN's; None where it says that newer ones differ.
+
+    Who reads them within a step, a hook or a profiler, would be refused if they did not go along.
+    """
+    try:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return None
+
+
+def _set_older_flags(of_products: str, of_cudnn: bool) -> None:
+    """Sets the newer ones too."""
+    torch.set_float32_matmul_precision(of_products)
+    torch.backends.cudnn.allow_tf32 = of_cudnn
 
 
 def check_card(precision: str, *, device: str) -> None:

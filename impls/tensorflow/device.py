@@ -9,6 +9,9 @@ import tensorflow as tf
 
 from impls.contract import DeviceReport
 
+XLA_VARIABLE, LOOPS_OPTION = "XLA_FLAGS", "--xla_gpu_enable_command_buffer="
+LOOPS_ON_THE_GPU = f"{LOOPS_OPTION}+WHILE,+CONDITIONAL"
+
 
 def describe_device() -> DeviceReport:
     """TensorFlow's version and usable CUDA devices; `problem` says why there are none."""
@@ -49,13 +52,27 @@ def begin_on(device: str) -> None:
     """Readies a device for a learner: memory is taken as it is needed, and its peak counts from now.
 
     A process on the CPU leaves the GPU's memory alone too, of which TensorFlow otherwise takes all when it first
-    computes; once it has, nothing of that can be changed.
+    computes; once it has, nothing of that can be changed. On a GPU XLA is told to keep loops there
+    (`keep_loops_on_the_gpu`).
     """
     for gpu in tf.config.list_physical_devices("GPU"):
         with suppress(RuntimeError):  # it has computed
             tf.config.experimental.set_memory_growth(gpu, True)
     if device == "cuda":
+        keep_loops_on_the_gpu()
         tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def keep_loops_on_the_gpu() -> None:
+    """Has XLA make graphs of CUDA of loops whose end the numbers decide, unless the user chose what it makes them of.
+
+    Else it asks the host after every round, and waits. XLA reads its options once, when it first compiles; without CUDA
+    12.3 it goes on asking.
+    """
+    flags = os.environ.get(XLA_VARIABLE, "")
+    a_file_of_options = bool(flags) and not flags.lstrip().startswith("-")
+    if LOOPS_OPTION not in flags and not a_file_of_options:
+        os.environ[XLA_VARIABLE] = f"{flags} {LOOPS_ON_THE_GPU}".strip()
 
 
 def peak_memory_bytes(device: str) -> int | None:

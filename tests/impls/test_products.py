@@ -174,6 +174,8 @@ def settings(framework: str) -> tuple[object, ...]:
             cudnn.rnn.fp32_precision,
             cudnn.conv.fp32_precision,
             cuda.allow_bf16_reduced_precision_reduction,
+            torch.get_float32_matmul_precision(),  # these are older words, which PyTorch wants to say the same
+            cudnn.allow_tf32,
         )
     import tensorflow as tf
 
@@ -182,9 +184,9 @@ def settings(framework: str) -> tuple[object, ...]:
 
 SET: dict[str, dict[str, tuple[object, ...]]] = {
     "pytorch": {
-        "float32": ("ieee", "ieee", "ieee", False),
-        "tf32": ("tf32", "tf32", "tf32", False),
-        "bfloat16": ("ieee", "ieee", "ieee", False),
+        "float32": ("ieee", "ieee", "ieee", False, "highest", False),
+        "tf32": ("tf32", "tf32", "tf32", False, "high", True),
+        "bfloat16": ("ieee", "ieee", "ieee", False, "highest", False),
     },
     # Operands that are rounded to bfloat16 are exact in TF32.
     "tensorflow": {"float32": (False,), "tf32": (True,), "bfloat16": (True,)},

@@ -23,6 +23,14 @@ def test_what_a_user_set_is_told_by_name() -> None:
     assert settings == "TF_ENABLE_ONEDNN_OPTS=0; XLA_FLAGS=--xla_a=1 --xla_b"
 
 
+def test_what_the_cells_tell_xla_on_a_gpu_is_not_the_users() -> None:
+    pytest.importorskip("tensorflow")
+    from impls.tensorflow.device import LOOPS_ON_THE_GPU
+
+    assert library_settings({"XLA_FLAGS": f"--xla_a=1 {LOOPS_ON_THE_GPU}"}) == "XLA_FLAGS=--xla_a=1"
+    assert library_settings({"XLA_FLAGS": LOOPS_ON_THE_GPU}) == ""
+
+
 def test_a_byte_that_is_no_text_is_told_by_its_number() -> None:
     assert library_settings({"OMP_TOOL_X": os.fsdecode(b"caf\xe9")}) == r"OMP_TOOL_X=caf\udce9"
 

@@ -178,8 +178,11 @@ def test_every_option_compiles(cell: str, options: dict[str, Any]) -> None:
     ],
     ids=str,
 )
+@pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("cell", ["skip_lstm", "skip_gru", "lstm", "gru"])
-def test_whatever_is_asked_of_a_kernel_it_compiles(cell: str, names: list[str], asked: dict[str, Any]) -> None:
+def test_whatever_is_asked_of_a_kernel_it_compiles(
+    cell: str, capability: int, names: list[str], asked: dict[str, Any]
+) -> None:
     import torch
 
     from impls.contract import CellSpec
@@ -191,7 +194,7 @@ def test_whatever_is_asked_of_a_kernel_it_compiles(cell: str, names: list[str], 
     for name in names:
         for drawn in [False] if spec.skips else [False, True]:
             if spec.skips or name != "skips":
-                found = resources_of(name, spec, capability=80, **asked, drawn=drawn)
+                found = resources_of(name, spec, capability=capability, **asked, drawn=drawn)
                 assert found.shared <= MOST_SHARED, name
 
 
@@ -361,13 +364,70 @@ def test_a_learner_tells_that_tiles_ran(framework: str) -> None:
     assert implementation_of("fast", device="cuda", dtype="bfloat16") == "operations"
 
 
-def test_a_device_that_the_kernels_are_not_for_takes_the_dense_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def pretend_there_is_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
-
-    from impls.pytorch.engines import implementation_of
 
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Failed to find C compiler. Please specify via CC environment variable"),
+        subprocess.CalledProcessError(1, ["gcc", "main.c"]),
+        AssertionError("libcuda.so cannot found!"),
+        FileNotFoundError(2, "No such file or directory", "ptxas"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_where_triton_cannot_build_the_dense_form_runs_and_it_is_said_once(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    from impls.pytorch.engines import implementation
+    from impls.pytorch.engines.tiles import probe
+
+    def build(device: str) -> None:
+        raise error
+
+    pretend_there_is_a_card(monkeypatch)
+    monkeypatch.setattr(probe, "build_a_kernel", build)
+    implementation._builds.cache_clear()
+    for _ in range(2):
+        assert implementation.implementation_of("fast", device="cuda", dtype="float32") == "operations"
+    implementation._builds.cache_clear()
+    (told,) = (str(warning.message) for warning in recwarn)
+    assert "skips save no time" in told
+    assert str(error) in told
+
+
+def test_a_card_without_memory_is_no_reason_for_the_dense_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from impls.pytorch.engines import implementation
+    from impls.pytorch.engines.tiles import probe
+
+    pretend_there_is_a_card(monkeypatch)
+    implementation._builds.cache_clear()
+    for error in (torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("Triton Error [CUDA]: out of memory")):
+
+        def build(device: str, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(probe, "build_a_kernel", build)
+        with pytest.raises(type(error), match="out of memory"):
+            implementation.implementation_of("fast", device="cuda", dtype="float32")
+
+
+def test_a_device_that_the_kernels_are_not_for_takes_the_dense_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from impls.pytorch.engines import implementation
+    from impls.pytorch.engines.implementation import implementation_of
+
+    pretend_there_is_a_card(monkeypatch)
+    monkeypatch.setattr(implementation, "_builds", lambda device: True)
     told = []
     cards = ((9, 0), (8, 0), (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[torch.device(device).index])

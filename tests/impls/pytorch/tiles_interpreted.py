@@ -22,6 +22,7 @@ from impls.errors import CellError
 from impls.kinds import cells, skip_cells
 from impls.pytorch import SkipGRU, SkipLSTM
 from impls.pytorch.engines import fast
+from impls.pytorch.engines.tiles import constants
 from impls.pytorch.engines.tiles.packing import operands
 from impls.pytorch.engines.tiles.precision import operand
 from tests.impls.engines import assert_agree, random_case, run_engine, with_large_inputs
@@ -30,9 +31,10 @@ from tests.impls.test_fast_pytorch import case_for, compare
 
 @pytest.fixture(autouse=True, scope="module")
 def tiles() -> Any:
-    """Sends every tensor through the kernels that are for a GPU."""
+    """Sends every tensor through the kernels that are for a GPU, where programs share the steps of short sequences."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast, "implementation_of", lambda *_, **__: "tiles")
+        patch.setattr(constants, "RUN_SPAN", 4)
         yield
 
 
@@ -144,6 +146,16 @@ def test_one_update_few_and_all(bias: float) -> None:
     spec = CellSpec(cell="skip_lstm", input_size=2, units=(5,), update_bias=bias)
     mean = compare(case_for(spec, batch=4, time=10, seed=3, fresh=True))
     assert mean == {-np.inf: 1 / 10, np.inf: 1.0}.get(bias, mean)
+
+
+@pytest.mark.parametrize("bias", [-4.0, -np.inf])
+def test_runs_longer_than_a_programs_share_of_the_steps(bias: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "RUN_SPAN", 2)
+    spec = CellSpec(cell="skip_gru", input_size=1, units=(2,), update_bias=bias)
+    case = random_case(spec, batch=3, time=17, gate_scale=0.5, lengths=True)
+    expected = run_engine("pytorch", "reference", case)
+    assert 0.0 < expected.gates.mean() < 0.25
+    assert_agree(run_engine("pytorch", "fast", case), expected)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "skip_gru"])

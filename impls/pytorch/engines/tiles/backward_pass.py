@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impls.contract import CellSpec
 from impls.pytorch.engines.tiles.backward import backward_kernel
-from impls.pytorch.engines.tiles.buffers import Tape, apart, leaves_of, sizes_of
+from impls.pytorch.engines.tiles.buffers import Tape, apart, following_updates, leaves_of, sizes_of
 from impls.pytorch.engines.tiles.constants import constants_for, constants_of
 from impls.pytorch.engines.tiles.entries import ends_of, entries_of
 from impls.pytorch.engines.tiles.packing import pack
@@ -82,13 +82,15 @@ def run_backward(
     of_first = [torch.empty_like(entries.probability), torch.empty_like(entries.stored)]
     with torch.cuda.device_of(inputs):  # type: ignore[no-untyped-call]
         if spec.skips or flows.h is not None:
-            runs_kernel[(-(-batch // constants["ROWS"]), blocks)](
+            spans = max(1, -(-steps // constants["SPAN"]))
+            runs_kernel[(-(-batch // constants["ROWS"]), blocks, spans)](
                 ends,
                 tape.state,
                 tape.proposed,
                 tape.cumulative,
                 gates,
                 tape.before,
+                following_updates(gates),
                 entries.probability,
                 entries.stored,
                 of_h,

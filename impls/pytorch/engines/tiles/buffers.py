@@ -79,6 +79,14 @@ def empty_tape(
     )
 
 
+def following_updates(gates: Tensor) -> Tensor:
+    """The time of the next update from each step on, `[batch, time]`, which is `time` for none; of gates so shaped."""
+    steps = gates.shape[1]
+    times = torch.arange(steps, device=gates.device)
+    updates = torch.where(gates != 0, times, torch.full_like(times, steps))
+    return updates.flip(1).cummin(dim=1).values.flip(1)
+
+
 def leaves_of(spec: CellSpec, rows: Tensor, *, width: int) -> list[Tensor]:
     """The leaves `[…, units]` of padded states `[…, L]`, as views."""
     count = len(spec.kind.state)

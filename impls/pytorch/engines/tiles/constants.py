@@ -11,7 +11,8 @@ from impls.pytorch.engines.tiles.buffers import sizes_of
 from impls.pytorch.engines.tiles.kinds import KINDS, decision_of
 from impls.pytorch.engines.tiles.tile_sizes import power_of_two, tile_sizes
 
-RUN_ROWS = 4  # sequences of a program of `runs.py`
+RUN_ROWS, RUN_SPAN = 4, 32  # sequences of a program of `runs.py`, and steps
+RUN_WARPS = 1  # so that its sums wait for no other
 LAUNCH = ("num_warps", "num_stages", "enable_fp_fusion", "maxnreg")  # what a launch is told besides
 
 
@@ -62,6 +63,7 @@ def constants_of(
         "PRECISION": sizes.precision,
         "CACHE": sizes.cache,
         "ROWS": RUN_ROWS,
+        "SPAN": RUN_SPAN,
         "BLOCK": block,
         "BLOCKS": -(-(state if spec.skips else sizes.width) // block),
         "num_warps": sizes.warps,
@@ -73,4 +75,5 @@ def constants_of(
 
 def constants_for(kernel: Any, constants: dict[str, Any]) -> dict[str, Any]:
     """Those of them that one kernel takes, and how it is launched."""
-    return {name: value for name, value in constants.items() if name in kernel.arg_names or name in LAUNCH}
+    taken = {name: value for name, value in constants.items() if name in kernel.arg_names or name in LAUNCH}
+    return taken | ({"num_warps": RUN_WARPS} if "SPAN" in taken else {})

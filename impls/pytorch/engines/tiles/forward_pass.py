@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from impls.contract import CellSpec
-from impls.pytorch.engines.tiles.buffers import Tape, apart, empty_tape, leaves_of, padded_leaves, sizes_of
+from impls.pytorch.engines.tiles.buffers import (
+    Tape,
+    apart,
+    empty_tape,
+    following_updates,
+    leaves_of,
+    padded_leaves,
+    sizes_of,
+)
 from impls.pytorch.engines.tiles.constants import constants_for, constants_of
 from impls.pytorch.engines.tiles.entries import ends_of, entries_of
 from impls.pytorch.engines.tiles.forward import forward_kernel
@@ -82,8 +90,6 @@ def run_forward(
         if keep:
             tape.before[:, 1:] = after[:, :-1]
         if keep and spec.skips:
-            times = torch.where(gates != 0, slots - 1, torch.full_like(slots, steps))
-            following = times.flip(1).cummin(dim=1).values.flip(1)
             programs = min(-(-batch * steps // rows), MOST_PROGRAMS)
             skips_kernel[(programs,)](
                 inputs,
@@ -97,7 +103,7 @@ def run_forward(
                 tape.proposed,
                 gates,
                 tape.before,
-                following,
+                following_updates(gates),
                 batch,
                 steps,
                 **constants_for(skips_kernel, constants),
