@@ -217,8 +217,8 @@ class Learner(Protocol):
     def load_state(self, state: Mapping[str, Array]) -> None:
         """Goes on from a state, or raises `ParameterError` where names, shapes or types differ, and changes nothing.
 
-        A state from the same framework and machine trains on bit for bit, on a GPU where its libraries sum in one order;
-        one from the other framework, to rounding.
+        A state from the same framework and machine trains on bit for bit, on a GPU where sums have one order; one from
+        the other framework, to rounding.
         """
         ...
 
