@@ -223,7 +223,7 @@ def test_an_engine_that_computes_every_step_on_a_gpu_is_said_to(
         content = json.loads(path.read_text(encoding="utf-8"))
         kept = [entry for entry in content["benchmarks"] if entry["extra_info"]["subject"] != "native_jit"]
         path.write_text(json.dumps(content | {"benchmarks": kept}), encoding="utf-8")
-    tell_implementations(path, {"fast": implementation}, framework=framework, device=device)
+    tell_implementations(path, {"fast": implementation, "native": "native"}, framework=framework, device=device)
     console = Console(file=io.StringIO(), width=200)
     print_speed(results=tmp_path, console=console)
     html = write_speed_report(results=tmp_path, reports=tmp_path).read_text(encoding="utf-8")
@@ -233,6 +233,7 @@ def test_an_engine_that_computes_every_step_on_a_gpu_is_said_to(
     )
     last = console.file.getvalue().splitlines()[-1]  # type: ignore[attr-defined]
     assert (last == f"PyTorch's {words}", words in html) == (said, said)
+    assert ("ran on cuda" in html) == said
 
 
 def test_a_panel_shows_the_times_of_its_skip_cell_on_a_logarithmic_axis(table: pd.DataFrame) -> None:
@@ -312,6 +313,14 @@ def change(path: Path, **changes: Any) -> None:
 def test_a_file_that_tells_something_else_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     change(benchmarks(tmp_path), **changes)
     with pytest.raises(SpeedError, match=r"benchmarks\.json: .*python -m bench speed"):
+        read_benchmarks(tmp_path)
+
+
+def test_a_workload_is_told_once_a_pass_whatever_it_ran(tmp_path: Path) -> None:
+    path = benchmarks(tmp_path)
+    tell_implementations(path, {"native": "native"})
+    change(path, pass_number=1, implementation="")
+    with pytest.raises(SpeedError, match="tells a workload of a pass twice"):
         read_benchmarks(tmp_path)
 
 
