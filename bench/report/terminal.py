@@ -22,6 +22,7 @@ from bench.report.paper.claims.findings import NOT_REPRODUCED
 from bench.report.paper.claims.tables import to_json
 from bench.report.paper.claims.terminal import claim_lines
 from bench.report.paper.claims.verdicts import judge
+from bench.report.speed.implementations import every_step_on_a_gpu
 from bench.report.speed.times import glance, passes_frame, read_benchmarks, times_table, unknown_workloads
 from bench.report.tables.results import aggregate, readable
 
@@ -91,7 +92,7 @@ def show_speed(*, results: Path, console: Console) -> None:
     """Prints one row a skip cell and engine: its time at 100 % updates, and the ratios."""
     content = read_benchmarks(results)
     _print(glance(times_table(passes_frame(content))), title="speed: medians over passes", console=console)
-    for line in unknown_workloads(content):
+    for line in [*unknown_workloads(content), *every_step_on_a_gpu(content)]:
         _say(line, console=console)
 
 

@@ -122,7 +122,11 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, preparation: Prepara
             pytest.skip(f"a step takes {preparation.seconds(workload):.1f} s: one pass is enough")
         prepared = preparation.prepare(workload)
         benchmark.extra_info.update(
-            asdict(workload), updates=workload.updates, pass_number=pass_number, first_seconds=prepared.first_seconds
+            asdict(workload),
+            implementation=prepared.implementation,
+            updates=workload.updates,
+            pass_number=pass_number,
+            first_seconds=prepared.first_seconds,
         )
         rounds = max(1, min(MOST_ROUNDS, round(scale.seconds / prepared.later_seconds)))
         check_updates(workload, benchmark.pedantic(prepared.step, rounds=rounds))

@@ -120,11 +120,13 @@ class Prepared:
         step: runs it once; returns when the device has finished.
         first_seconds: the first step of its shape, which compiles.
         later_seconds: the step before this moment.
+        implementation: what an engine ran, as `Learner` tells it; empty of a baseline.
     """
 
     step: Callable[[], object]
     first_seconds: float
     later_seconds: float
+    implementation: str
 
 
 class Preparation:
@@ -150,7 +152,11 @@ class Preparation:
 
     def prepare(self, workload: Workload) -> Prepared:
         """Builds the workload, or takes it up again, and runs it; raises `UpdateRatioError` as `check_updates`."""
-        step = self._engine_step(workload) if workload.subject in ENGINES else self._baseline_step(workload)
+        if workload.subject in ENGINES:
+            learner = self._learner(workload)
+            step, implementation = _engine_step(learner, workload), learner.implementation
+        else:
+            step, implementation = self._baseline_step(workload), ""
         shape = replace(workload, updates_every=1)
         if shape not in self._first_seconds:
             started = time.perf_counter()
@@ -161,9 +167,14 @@ class Preparation:
         seconds = time.perf_counter() - started
         self._seconds.setdefault(workload, seconds)
         check_updates(workload, result)
-        return Prepared(step=step, first_seconds=self._first_seconds[shape], later_seconds=seconds)
+        return Prepared(
+            step=step,
+            first_seconds=self._first_seconds[shape],
+            later_seconds=seconds,
+            implementation=implementation,
+        )
 
-    def _engine_step(self, workload: Workload) -> Callable[[], object]:
+    def _learner(self, workload: Workload) -> Learner:
         model = replace(workload, length=0, batch_size=0, updates_every=1, training=False)
         if model not in self._learners:
             self._learners[model] = build_learner(
@@ -175,9 +186,7 @@ class Preparation:
                 device=workload.device,
                 threads=workload.threads,
             )
-        learner, batch = self._learners[model], random_batch(workload)
-        learner.load_parameters(parameters_of(workload))
-        return partial(learner.train_step if workload.training else learner.evaluate, batch)
+        return self._learners[model]
 
     def _baseline_step(self, workload: Workload) -> Callable[[], object]:
         if workload not in self._baselines:
@@ -192,6 +201,11 @@ class Preparation:
                 threads=workload.threads,
             )
         return self._baselines[workload]
+
+
+def _engine_step(learner: Learner, workload: Workload) -> Callable[[], object]:
+    learner.load_parameters(parameters_of(workload))
+    return partial(learner.train_step if workload.training else learner.evaluate, random_batch(workload))
 
 
 def check_updates(workload: Workload, result: object) -> None:

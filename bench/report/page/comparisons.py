@@ -13,6 +13,7 @@ from bench.report.figures.differences import framework_differences
 from bench.report.figures.null_pairs import frameworks_beside_engines
 from bench.report.figures.skipping import time_against_updates
 from bench.report.html.rendering import PageTable, Section
+from bench.report.speed.implementations import every_step_on_a_gpu
 from bench.report.speed.other_engines import framework_ratios
 from bench.report.speed.times import Benchmarks
 
@@ -38,13 +39,13 @@ def _frameworks(comparison: Comparison, trials: pd.DataFrame, *, benchmarks: Ben
         signs = words.signs(comparison)
         tables.append(PageTable(caption=f"Quality and updates: {signs}", text=outcome_table(comparison)))
         tables.append(PageTable(caption=f"Times and memory: {signs}", text=cost_table(comparison)))
-    ratios = pd.DataFrame() if benchmarks is None else framework_ratios(benchmarks.times)
-    if len(ratios):
+    if benchmarks is not None and len(ratios := framework_ratios(benchmarks.times)):
         tables.append(
             PageTable(
                 caption="The same step by engine, and by the frameworks' own layers: TensorFlow's time / PyTorch's, "
                 "from the benchmarks (medians over passes)",
                 text=ratios,
+                note=" ".join(every_step_on_a_gpu(benchmarks.content)),
             )
         )
     for frame, caption in (

@@ -13,6 +13,7 @@ from bench.report.figures.style import FAINT, INK, Picture, cell_colours, darker
 from bench.report.frames import rows_of
 from bench.report.names import cell_name, framework_name, listed
 from bench.report.numbers import number
+from bench.report.speed.implementations import as_told, engine_name
 from bench.report.speed.times import NATIVE, PRODUCTS
 from impls.kinds import skip_cells
 
@@ -62,7 +63,7 @@ def time_against_update_ratio(table: pd.DataFrame) -> list[Picture]:
                 color=INK,
                 marker=framework_markers([str(framework)])[str(framework)],
                 ms=4,
-                label=name,
+                label=engine_name(name, rows.loc[rows["subject"] == name, "implementation"]),
                 **_look(name),
             )
             for name in subjects
@@ -79,7 +80,7 @@ def time_against_update_ratio(table: pd.DataFrame) -> list[Picture]:
                 alternative=f"Milliseconds against update ratio for {title}: {listed(map(cell_name, cells))}; "
                 "the numbers are in the table of all times.",
                 figure=figure,
-                data=rows.reset_index(drop=True),
+                data=as_told(rows).reset_index(drop=True),
             )
         )
     return pictures

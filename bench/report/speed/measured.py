@@ -40,6 +40,7 @@ class _Workload(_Read):
     device: str
     threads: Annotated[int, Field(ge=0)]
     precision: str = "float32"  # before it was told
+    implementation: str = ""  # the same
     pass_number: Annotated[int, Field(ge=0)]
     first_seconds: FiniteFloat
 
@@ -102,7 +103,7 @@ def checked(content: object, *, where: str) -> dict[str, Any]:
     known = [entry for entry, why in zip(content["benchmarks"], unknown, strict=True) if not why]
     if not known:
         raise SpeedError(f"{where}: holds no benchmark that this version knows; {again}")
-    told = {"updates", "device", "threads", "first_seconds"}  # not asked for
+    told = {"implementation", "updates", "device", "threads", "first_seconds"}  # not asked for
     measured = Counter(benchmark.extra_info.model_dump_json(exclude=told) for benchmark in found.benchmarks)
     if measured.total() > len(measured):
         raise SpeedError(f"{where}: tells a workload of a pass twice; {again}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.report.frames import rows_of
-from bench.report.names import cell_name
-from bench.report.numbers import number
+from bench.report.names import cell_name, listed
+from bench.report.numbers import NONE, number
+from bench.report.speed.implementations import engine_name
 from bench.report.speed.times import NATIVE
 from impls.contract import ENGINES
 
@@ -16,6 +17,8 @@ WORKLOAD = ("step", "batch_size", "length", "input_size", "units", "precision", 
 
 def framework_ratios(times: pd.DataFrame) -> pd.DataFrame:
     """Times of the second framework / the first, as text: one row a workload, a column an engine, and native layers.
+
+    An engine's column names what it ran in either, such as `fast (rounds / kernels)`.
 
     Args:
         times: as `times_table` makes them.
@@ -44,7 +47,18 @@ def framework_ratios(times: pd.DataFrame) -> pd.DataFrame:
                     **{name: number(ratio, digits=3) for name, ratio in ratios.items()},
                 }
             )
-    return pd.DataFrame(rows)
+    heads = {engine: _head(times, engine, left=left, right=right) for engine in ENGINES}
+    return pd.DataFrame(rows).rename(columns=heads)
+
+
+def _head(times: pd.DataFrame, engine: str, *, left: str, right: str) -> str:
+    ran = [
+        [name for name in dict.fromkeys(rows["implementation"]) if name]
+        for rows in (times[(times["framework"] == name) & (times["subject"] == engine)] for name in (right, left))
+    ]
+    if not any(set(names) - {engine} for names in ran):
+        return engine
+    return engine_name(engine, [" / ".join(dict.fromkeys(listed(names) if names else NONE for names in ran))])
 
 
 def _ratio(times: pd.DataFrame, subjects: tuple[str, ...], *, left: str, right: str) -> float | None:

@@ -13,6 +13,7 @@ from bench.report.folder import replacing
 from bench.report.html.rendering import PageTable, Section, render
 from bench.report.names import head
 from bench.report.speed.figures import time_against_update_ratio
+from bench.report.speed.implementations import as_told, every_step_on_a_gpu
 from bench.report.speed.times import (
     Benchmarks,
     glance,
@@ -96,7 +97,7 @@ def _by_engine(content: dict[str, Any], table: pd.DataFrame, *, pictures: list[P
     return Section(
         title="Speed",
         prose=[HOW],
-        points=_holes(content),
+        points=[*every_step_on_a_gpu(content), *_holes(content)],
         tables=[PageTable(caption="What skipping saves, by engine", text=glance(table), note=WORDS)],
         pictures=pictures,
     )
@@ -104,7 +105,7 @@ def _by_engine(content: dict[str, Any], table: pd.DataFrame, *, pictures: list[P
 
 def write_speed_tables(folder: Path, table: pd.DataFrame) -> None:
     """Writes `speed.csv`, all numbers, and `speed.md` and `speed.tex`, the table by engine."""
-    table.to_csv(folder / "speed.csv", index=False)
+    as_told(table).to_csv(folder / "speed.csv", index=False)
     text = glance(table)
     (folder / "speed.md").write_text(to_markdown(text.rename(columns=head)), encoding="utf-8")
     latex = to_latex(text.rename(columns=head), caption="What skipping saves: medians over passes.", label="tab:speed")

@@ -14,6 +14,7 @@ from bench.machine.disk import read_text
 from bench.report.frames import rows_of
 from bench.report.names import cell_name, framework_name
 from bench.report.numbers import NONE, number
+from bench.report.speed.implementations import engine_name
 from bench.report.speed.measured import checked
 from impls.contract import BASELINES, ENGINES, PRECISIONS
 from impls.kinds import cells, skip_cells
@@ -73,6 +74,7 @@ def passes_frame(content: dict[str, Any]) -> pd.DataFrame:
         rows.append(
             {
                 "precision": "float32",  # before it was told
+                "implementation": "",  # the same
                 **told,
                 "step": "training" if told["training"] else "inference",
                 "update_ratio": told["updates"] / told["length"],
@@ -89,6 +91,7 @@ def times_table(passes: pd.DataFrame) -> pd.DataFrame:
     Ratios are taken within a pass, and then their median: what slows a whole pass down leaves them alone.
 
     Columns, after those of the workload and `update_ratio`:
+        implementation: what an engine ran; empty of a baseline, and where the file does not tell it.
         milliseconds, milliseconds_lowest, milliseconds_highest: of the passes.
         native: the native layer it is compared with; where there are several, that with the lower time.
         native_ratio: to that layer.
@@ -112,7 +115,7 @@ def times_table(passes: pd.DataFrame) -> pd.DataFrame:
         native = min(natives, key=lambda name: float(natives[name].median())) if natives else None
         table.append(
             {
-                **{name: first[name] for name in (*WORKLOAD, "update_ratio")},
+                **{name: first[name] for name in (*WORKLOAD, "update_ratio", "implementation")},
                 "milliseconds": own.median(),
                 "milliseconds_lowest": own.min(),
                 "milliseconds_highest": own.max(),
@@ -171,7 +174,7 @@ def glance(table: pd.DataFrame) -> pd.DataFrame:
             "length": str(every["length"]),
             "batch_size": str(every["batch_size"]),
             **_told_where_it_varies(table, every),
-            "engine": every["subject"],
+            "engine": engine_name(every["subject"], group["implementation"]),
             "milliseconds at 100 %": number(every["milliseconds"], digits=3),
             "× native": number(every["native_ratio"], digits=3),
             "native": every["native"] or NONE,
@@ -194,7 +197,7 @@ def readable_times(table: pd.DataFrame) -> pd.DataFrame:
             "length": str(row["length"]),
             **_told_where_it_varies(table, row),
             "cell": cell_name(row["cell"]),
-            "what": subject_name(row["framework"], row["subject"], row["cell"]),
+            "what": engine_name(subject_name(row["framework"], row["subject"], row["cell"]), [row["implementation"]]),
             "update_ratio": number(100 * row["update_ratio"], digits=3),
             "milliseconds": number(row["milliseconds"], digits=3),
             "of passes": f"{number(row['milliseconds_lowest'], digits=3)} to "

@@ -9,6 +9,7 @@ import pytest
 from bench import report
 from bench.report import writing
 from bench.report.figures.style import Picture
+from bench.report.speed import page as speed_page
 from tests.bench.report.stored import SWEEP, Stored, check_nothing_runs_out, write_stored
 
 
@@ -32,7 +33,8 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
         for ending in ("png", "pdf", "csv"):
             (folder / f"{picture.name}.{ending}").touch()
 
-    monkeypatch.setattr(writing, "save", lay_out)
+    for module in (writing, speed_page):
+        monkeypatch.setattr(module, "save", lay_out)
 
 
 @pytest.fixture(scope="session")

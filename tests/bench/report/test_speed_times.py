@@ -169,6 +169,73 @@ def test_the_glance_has_a_row_for_each_engine_and_skip_cell(table: pd.DataFrame)
     assert len(readable_times(table)) == len(TIMES)
 
 
+def tell_implementations(path: Path, ran: dict[str, str], **told: str) -> None:
+    """Adds what each subject ran, and what else is told, to every benchmark."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for entry in content["benchmarks"]:
+        subject = entry["extra_info"]["subject"]
+        entry["extra_info"] |= {"implementation": ran.get(subject, ""), **told}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.usefixtures("unsaved")
+@pytest.mark.parametrize("told", [True, False])
+def test_what_an_engine_ran_is_named_wherever_its_times_are(tmp_path: Path, told: bool) -> None:
+    """And nothing is said of it where the file does not tell it, as those of older versions."""
+    path = benchmarks(tmp_path / "results")
+    if told:
+        tell_implementations(path, {"fast": "rounds"})
+    page = write_speed_report(results=tmp_path / "results", reports=tmp_path / "reports")
+    name = "fast (rounds)" if told else "fast"
+    html = page.read_text(encoding="utf-8")
+    assert html.count(f'<td class="word">{name}</td>') == 1 + 3, "by engine, and all times"
+    assert html.count("fast (") == (4 if told else 0)
+    assert f"| {name} |" in (page.parent / "speed.md").read_text(encoding="utf-8")
+    assert f" {name} &" in (page.parent / "speed.tex").read_text(encoding="utf-8")
+    numbers = pd.read_csv(page.parent / "speed.csv", keep_default_na=False)
+    if told:
+        assert dict(zip(numbers["subject"], numbers["implementation"], strict=True)) == {
+            "native": "", "native_jit": "", "products": "", "fast": "rounds",
+        }  # fmt: skip
+    else:
+        assert "implementation" not in numbers
+    (picture,) = time_against_update_ratio(times_table(passes_frame(read_benchmarks(tmp_path / "results"))))
+    assert picture.figure.legends[0].get_texts()[0].get_text() == name
+    assert ("implementation" in picture.data) == told
+
+
+@pytest.mark.usefixtures("unsaved")
+@pytest.mark.parametrize(
+    ("framework", "device", "implementation", "said"),
+    [
+        ("pytorch", "cuda", "operations", True),
+        ("pytorch", "cuda", "tiles", False),
+        ("pytorch", "cuda", "", False),
+        ("pytorch", "cpu", "operations", False),  # no tiles there
+        ("tensorflow", "cuda", "rounds", False),
+    ],
+)
+def test_an_engine_that_computes_every_step_on_a_gpu_is_said_to(
+    framework: str, device: str, implementation: str, said: bool, tmp_path: Path
+) -> None:
+    path = benchmarks(tmp_path)
+    if framework == "pytorch":
+        content = json.loads(path.read_text(encoding="utf-8"))
+        kept = [entry for entry in content["benchmarks"] if entry["extra_info"]["subject"] != "native_jit"]
+        path.write_text(json.dumps(content | {"benchmarks": kept}), encoding="utf-8")
+    tell_implementations(path, {"fast": implementation, "native": "native"}, framework=framework, device=device)
+    console = Console(file=io.StringIO(), width=200)
+    print_speed(results=tmp_path, console=console)
+    html = write_speed_report(results=tmp_path, reports=tmp_path).read_text(encoding="utf-8")
+    words = (
+        "fast ran on cuda as operations, not as tiles: it computes every step, so its time does not follow updates. "
+        "Tiles need Triton, and a card of compute capability 8.0 or newer."
+    )
+    last = console.file.getvalue().splitlines()[-1]  # type: ignore[attr-defined]
+    assert (last == f"PyTorch's {words}", words in html) == (said, said)
+    assert ("ran on cuda" in html) == said
+
+
 def test_a_panel_shows_the_times_of_its_skip_cell_on_a_logarithmic_axis(table: pd.DataFrame) -> None:
     engine = row(table, "fast")
     (picture,) = [one for one in time_against_update_ratio(table) if engine["step"] in one.title][:1]
@@ -246,6 +313,14 @@ def change(path: Path, **changes: Any) -> None:
 def test_a_file_that_tells_something_else_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     change(benchmarks(tmp_path), **changes)
     with pytest.raises(SpeedError, match=r"benchmarks\.json: .*python -m bench speed"):
+        read_benchmarks(tmp_path)
+
+
+def test_a_workload_is_told_once_a_pass_whatever_it_ran(tmp_path: Path) -> None:
+    path = benchmarks(tmp_path)
+    tell_implementations(path, {"native": "native"})
+    change(path, pass_number=1, implementation="")
+    with pytest.raises(SpeedError, match="tells a workload of a pass twice"):
         read_benchmarks(tmp_path)
 
 

@@ -305,12 +305,15 @@ def test_benchmarks_are_measured_and_reported(tmp_path: Path) -> None:
     written = file_of(tmp_path / "results")
     assert written["failed"] == []
     assert {entry["extra_info"]["subject"] for entry in written["benchmarks"]} == {*ENGINES, *BASELINES["pytorch"]}
+    ran = {(entry["extra_info"]["subject"], entry["extra_info"]["implementation"]) for entry in written["benchmarks"]}
+    assert ran == {("reference", "reference"), ("fast", "kernels"), ("native", ""), ("products", "")}
     assert all(entry["stats"]["data"] for entry in written["benchmarks"])
     assert written["machine_info"].keys() - {"variables"} == {
         "processor", "cores", "memory_bytes", "system", "python", "packages", "threads", "project", "blas",
     }  # fmt: skip
     page = write_speed_report(results=tmp_path / "results", reports=tmp_path / "reports")
     assert "Skip GRU" in page.read_text(encoding="utf-8")
+    assert "fast (kernels)" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
