@@ -120,7 +120,7 @@ def save(picture: Picture, *, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Laying out is most of the work, and once is enough.
     picture.figure.draw_without_rendering()
-    picture.figure.set_layout_engine("none")
+    picture.figure.set_layout_engine(None)  # with "none", a placeholder, each file would be drawn twice
     (folder / f"{picture.name}.svg").write_bytes(vector_drawing(picture.figure))
     _save_png(picture.figure, folder / f"{picture.name}.png")
     undated: Any = {"CreationDate": None, "Creator": None, "Producer": None}
