@@ -55,9 +55,8 @@ evidence: $(INSTALLED)  ## Run what is missing of results/reference (all of it, 
 	$(MAKE) report
 
 report: $(INSTALLED)  ## Write reports/reference from the committed records, WORKERS (2) at a time.
-	@printf '%s\n' $(EVIDENCE) | xargs -P $(WORKERS) -I NAME \
-		$(VENV)/bin/python -m bench report NAME --results results/reference --reports reports/reference
-	$(VENV)/bin/python -m bench speed --report-only --results results/reference --reports reports/reference
+	@printf '%s\n' $(EVIDENCE:%='report %') 'speed --report-only' | xargs -P $(WORKERS) -I COMMAND \
+		sh -c '$(VENV)/bin/python -m bench COMMAND --results results/reference --reports reports/reference'
 
 paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick, RESULTS=results) and typeset its article, reports/<sweep>/paper.pdf.
 	@command -v latexmk > /dev/null || { echo "make paper needs latexmk and TeX Live; on Debian or Ubuntu:" \
