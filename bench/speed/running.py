@@ -101,7 +101,7 @@ def run_benchmarks(
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     if device == "cuda":
         for framework in wanted:
-            check_engines(framework, device=device, seconds=_allowed(deadline))
+            check_engines(framework, device=device, threads=threads, seconds=_allowed(deadline))
     path = results / "speed" / "benchmarks.json"
     found: dict[str, Measured] = {}
     for number, framework in enumerate(wanted):
@@ -164,13 +164,13 @@ def merged(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**contents[0], **lists, "cut": cut, "machine_info": machine}
 
 
-def check_engines(framework: str, *, device: str, seconds: float | None = None) -> None:
+def check_engines(framework: str, *, device: str, threads: int = 0, seconds: float | None = None) -> None:
     """Raises `SpeedError`, one line, where the fast engine does not compute on the device what the reference does.
 
-    Or where that is not known within `seconds`.
+    Or where that is not known within `seconds`. It is asked on the card, and in the environment, that is measured.
     """
     command = [sys.executable, "-m", "bench.speed.correctness", framework, device]
-    variables = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path()}
+    variables = _environment(threads=threads)
     with tempfile.TemporaryFile("w+") as told, tempfile.TemporaryFile("w+") as complaints:
         code = _ended(command, variables, seconds=seconds, stdout=told, stderr=complaints)
         if code is None:
@@ -197,14 +197,9 @@ def _run(framework: str, *, scale: str, device: str, threads: int, budget_second
         command += [f"--speed-scale={scale}", f"--speed-framework={framework}"]
         command += [f"--speed-device={device}", f"--speed-threads={threads}"]
         command += [f"--speed-budget={budget_seconds}", f"--speed-journal={journal}"]
-        # A pytest that runs this one, maybe on several processes, has settings of its own.
-        outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        environment = outer | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path(), COUNT_VARIABLE: BY_BUS}
-        if threads:
-            environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         seconds = budget_seconds + PATIENCE if budget_seconds else None
         try:
-            code = _ended(command, environment, seconds=seconds)
+            code = _ended(command, _environment(threads=threads), seconds=seconds)
         except KeyboardInterrupt:
             return Measured(noted(journal), INTERRUPTED)
         content = noted(journal)
@@ -213,6 +208,17 @@ def _run(framework: str, *, scale: str, device: str, threads: int, budget_second
         if code not in (ALL_PASSED, SOME_FAILED) or content is None:
             return Measured(content, f"it ended with pytest's exit code {code}")
         return Measured(content)
+
+
+def _environment(*, threads: int) -> dict[str, str]:
+    """Of every process whose framework computes here; 0 threads leave its own default.
+
+    Cards are counted alike in all of them, so that one is compared and timed.
+    """
+    # A pytest that runs this one, maybe on several processes, has settings of its own.
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    told = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path(), COUNT_VARIABLE: BY_BUS}
+    return outer | told | (dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {})
 
 
 def _ended(

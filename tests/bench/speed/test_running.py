@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,7 @@ def test_on_a_gpu_no_time_is_taken_of_a_wrong_engine(
 ) -> None:
     monkeypatch.setattr(running.devices, "check", lambda needed: None)
 
-    def check(framework: str, *, device: str, seconds: float | None) -> None:
+    def check(framework: str, *, device: str, threads: int, seconds: float | None) -> None:
         if framework == wrong:
             raise SpeedError("gates are not the reference's; no time is taken")
 
@@ -250,6 +252,26 @@ def test_engines_that_are_not_compared_in_time_are_told(monkeypatch: pytest.Monk
         running.check_engines("pytorch", device="cuda", seconds=90.0)
 
 
+def test_engines_are_compared_where_they_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with unlike cards the first is another one by another count."""
+    started: list[dict[str, str]] = []
+
+    def ended(command: list[str], variables: dict[str, str], **options: Any) -> int:
+        started.append(variables)
+        if "stdout" in options:  # what was found wrong is read from there
+            options["stdout"].write("[]\n")
+        return 0
+
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    monkeypatch.setattr(running, "_ended", ended)
+    monkeypatch.setattr(running.devices, "check", lambda needed: None)
+    with pytest.raises(SpeedError, match="no benchmark was measured"):
+        measure(Path("nowhere"), "pytorch", device="cuda", threads=3)
+    compared, timed = started
+    assert compared == timed
+    assert (timed["CUDA_DEVICE_ORDER"], timed["OMP_NUM_THREADS"]) == ("PCI_BUS_ID", "3")
+
+
 @pytest.mark.slow
 def test_engines_are_compared_in_a_process_of_their_own() -> None:
     running.check_engines("pytorch", device="cpu")
@@ -300,17 +322,37 @@ def test_an_unknown_framework_is_refused(tmp_path: Path, asked: list[tuple[str, 
     assert asked == []
 
 
-def test_benchmarks_are_measured_and_reported(tmp_path: Path) -> None:
-    assert measure(tmp_path / "results", "pytorch", scale="tiny")
+@pytest.mark.parametrize("framework", ["pytorch"])
+def test_benchmarks_are_measured_and_reported(
+    device: str, framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command, which knows no scale as small as this one."""
+    monkeypatch.setattr(running, "run_benchmarks", lambda **told: run_benchmarks(**told | {"scale": "tiny"}))
+    application = typer.Typer()
+    application.command()(speed)
+    places = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    done = CliRunner().invoke(application, ["--framework", framework, "--device", device, "--threads", "1", *places])
+    assert done.exit_code == 0, done.output
     written = file_of(tmp_path / "results")
-    assert written["failed"] == []
-    assert {entry["extra_info"]["subject"] for entry in written["benchmarks"]} == {*ENGINES, *BASELINES["pytorch"]}
+    assert (written["failed"], written["cut"]) == ([], {})
+    asked = grid(framework, scale=SCALES["tiny"], training=None, device=device, threads=1)
+    measured = [entry["extra_info"] for entry in written["benchmarks"]]
+    assert sorted(map(of_workload, measured)) == sorted(of_workload(asdict(workload)) for workload in asked)
+    assert {told["subject"] for told in measured} == {*ENGINES, *BASELINES[framework]}
+    assert {told["device"] for told in measured} == {device}
     assert all(entry["stats"]["data"] for entry in written["benchmarks"])
-    assert written["machine_info"].keys() - {"variables"} == {
+    of_card = {"gpu", "gpu_memory", "gpu_capability", "gpu_driver", "libraries"}
+    assert written["machine_info"].keys() - {"variables"} - (of_card if device == "cuda" else set()) == {
         "processor", "cores", "memory_bytes", "system", "python", "packages", "threads", "project", "blas",
     }  # fmt: skip
-    page = write_speed_report(results=tmp_path / "results", reports=tmp_path / "reports")
+    assert ("gpu" in written["machine_info"]) == (device == "cuda")
+    (page,) = (tmp_path / "reports").rglob("index.html")
     assert "Skip GRU" in page.read_text(encoding="utf-8")
+
+
+def of_workload(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a workload of a scale from another."""
+    return tuple(str(told[name]) for name in ("training", "subject", "cell", "updates_every"))
 
 
 @pytest.mark.parametrize(
