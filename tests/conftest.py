@@ -57,3 +57,12 @@ def cuda(framework: str) -> None:
     report = describe_device(framework)
     if not report.cuda_devices:
         pytest.skip(report.problem)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest, framework: str) -> str:
+    """Has a test run on the CPU, and marked `gpu` on a device of its framework, where there is one."""
+    name: str = request.param
+    if name == "cuda":
+        request.getfixturevalue("cuda")
+    return name

@@ -154,7 +154,7 @@ def run(
             file=sys.stderr,
         )
     if dry_run:
-        print_plan(of_share, store=store, data=data, workers=at_a_time, console=console, here=here)
+        print_plan(of_share, store=store, data=data, slots=runs.slots, console=console, here=here)
         return
 
     try:

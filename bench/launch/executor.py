@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -45,6 +45,11 @@ class Slot:
         """Where a trial runs that is started here, as far as it is known before."""
         on_gpu = self.gpu is not None and trial.device == "cuda"
         return Where(node=self.node, device=f"GPU {self.gpu}" if on_gpu else trial.device)
+
+
+def gpus_of(slots: Iterable[Slot]) -> tuple[str, ...]:
+    """The GPUs that slots name, each once."""
+    return tuple(dict.fromkeys(slot.gpu for slot in slots if slot.gpu is not None))
 
 
 class Handle(Protocol):

@@ -16,7 +16,7 @@ from bench.launch.display.told import Several
 from bench.launch.display.words import duration
 from bench.launch.duration.countdown import Countdown
 from bench.launch.duration.estimate import Estimate, Lack, estimates, groups
-from bench.launch.executor import Executor
+from bench.launch.executor import Executor, gpus_of
 from bench.launch.preparation import prepare_data
 from bench.launch.scheduler import run_trials
 from bench.machine import devices
@@ -86,7 +86,7 @@ def run_sweep(
         checks: whether trials run on this machine, so that it must have their devices and data.
         anew: whether those that have a record run again; it goes once nothing is refused any more.
 
-    Raises `DeviceError` or `DataError` before anything runs where a framework, device or data set is missing, and
+    Raises `DeviceError` or `DataError` before anything runs where a framework, device, GPU or data set is missing, and
     `DiskError` where the results folder is on two disks, or the disk takes no more: what is finished is kept, and the
     same again goes on.
     """
@@ -96,7 +96,7 @@ def run_sweep(
     if missing:
         check_one_disk(store.results)
     if missing and checks:
-        devices.check((trial.framework, trial.device) for trial in missing)
+        devices.check(((trial.framework, trial.device) for trial in missing), gpus=gpus_of(executor.slots))
         prepare_data(missing, data=data)
     if anew:
         for trial_id in found.records:

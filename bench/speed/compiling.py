@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from bench.speed.correctness import shapes_on
 from bench.speed.precisions import unavailable
@@ -17,9 +18,8 @@ from bench.speed.workloads import Preparation, Workload
 from impls.contract import PRECISIONS
 from impls.kinds import skip_cells
 
-COMPILED = ("pytorch",)  # XLA compiles for a batch and a length too, and for these alone
 ENGINE = "fast"
-TINY = {"length": 2, "batch_size": 2, "updates_every": 1}
+TINY: dict[str, Any] = {"length": 2, "batch_size": 2, "updates_every": 1}
 
 
 def to_compile(framework: str, *, scale: str, device: str, precisions: Sequence[str]) -> list[Workload]:

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,9 @@ ALL_PASSED, SOME_FAILED = 0, 1
 LEAST_SHARE = 1e-3
 # Seconds that a process may take past the time it was given, for what it had begun.
 PATIENCE = 60.0
+COMPILED_AHEAD = ("pytorch",)  # XLA compiles for a batch and a length too, and for these alone
+# Processes that compile at a time: each has a context of some hundred megabytes on the card.
+MOST_COMPILERS = 8
 INTERRUPTED = "it was interrupted"
 
 
@@ -65,8 +68,8 @@ def run_benchmarks(
     which were left out and why, and `left_out` which frameworks. It is written after each framework, and replaces that
     of the run before. Where a framework's process dies, hangs or is interrupted, what it had measured is kept, and
     `cut` says so; the others go on, unless it was an interrupt. The file of the last run that came to its end then
-    stays beside it, `benchmarks-before.json`, until another one does. On a GPU no time is taken where an engine
-    computes something else than the reference for what `correctness.py` compares.
+    stays beside it, `benchmarks-before.json`, until another one does. On a GPU kernels are compiled ahead, and no time
+    is taken where an engine computes something else than the reference for what `correctness.py` compares.
 
     Args:
         scale: one of `bench.speed.scales.SCALES`.
@@ -100,8 +103,10 @@ def run_benchmarks(
         print(f"{framework} is left out: {why}", file=sys.stderr)
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     if device == "cuda":
+        for framework in set(wanted).intersection(COMPILED_AHEAD):
+            compile_ahead(framework, scale=scale, device=device, threads=threads, seconds=_allowed(deadline))
         for framework in wanted:
-            check_engines(framework, device=device, seconds=_allowed(deadline))
+            check_engines(framework, device=device, threads=threads, seconds=_allowed(deadline))
     path = results / "speed" / "benchmarks.json"
     found: dict[str, Measured] = {}
     for number, framework in enumerate(wanted):
@@ -164,13 +169,38 @@ def merged(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**contents[0], **lists, "cut": cut, "machine_info": machine}
 
 
-def check_engines(framework: str, *, device: str, seconds: float | None = None) -> None:
+def compile_ahead(framework: str, *, scale: str, device: str, threads: int = 0, seconds: float | None = None) -> None:
+    """Compiles on several cores what the framework's benchmarks run on the device (`compiling.py`).
+
+    What is not compiled after `seconds`, or fails to be, is compiled when it is first run: it is said, and no error.
+    """
+    count = min(MOST_COMPILERS, len(os.sched_getaffinity(0)))
+    command = [sys.executable, "-m", "bench.speed.compiling", framework, scale, device]
+    variables = _environment(threads=threads)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    deadline = None if seconds is None else time.monotonic() + seconds
+    done = 0
+    with ExitStack() as stack:
+        shares = [[*command, f"{number}/{count}"] for number in range(count)]
+        for process in [stack.enter_context(_process(share, variables, **quiet)) for share in shares]:
+            with suppress(subprocess.TimeoutExpired):
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                done += process.wait(timeout=left) == 0
+    if done < count:
+        print(
+            f"{framework} on {device}: {count - done} of {count} processes did not compile all of their kernels ahead; "
+            "what is left is compiled when it is first run",
+            file=sys.stderr,
+        )
+
+
+def check_engines(framework: str, *, device: str, threads: int = 0, seconds: float | None = None) -> None:
     """Raises `SpeedError`, one line, where the fast engine does not compute on the device what the reference does.
 
-    Or where that is not known within `seconds`.
+    Or where that is not known within `seconds`. It is asked on the card, and in the environment, that is measured.
     """
     command = [sys.executable, "-m", "bench.speed.correctness", framework, device]
-    variables = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path()}
+    variables = _environment(threads=threads)
     with tempfile.TemporaryFile("w+") as told, tempfile.TemporaryFile("w+") as complaints:
         code = _ended(command, variables, seconds=seconds, stdout=told, stderr=complaints)
         if code is None:
@@ -197,14 +227,9 @@ def _run(framework: str, *, scale: str, device: str, threads: int, budget_second
         command += [f"--speed-scale={scale}", f"--speed-framework={framework}"]
         command += [f"--speed-device={device}", f"--speed-threads={threads}"]
         command += [f"--speed-budget={budget_seconds}", f"--speed-journal={journal}"]
-        # A pytest that runs this one, maybe on several processes, has settings of its own.
-        outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        environment = outer | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path(), COUNT_VARIABLE: BY_BUS}
-        if threads:
-            environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         seconds = budget_seconds + PATIENCE if budget_seconds else None
         try:
-            code = _ended(command, environment, seconds=seconds)
+            code = _ended(command, _environment(threads=threads), seconds=seconds)
         except KeyboardInterrupt:
             return Measured(noted(journal), INTERRUPTED)
         content = noted(journal)
@@ -215,18 +240,34 @@ def _run(framework: str, *, scale: str, device: str, threads: int, budget_second
         return Measured(content)
 
 
+def _environment(*, threads: int) -> dict[str, str]:
+    """Of every process whose framework computes here; 0 threads leave its own default.
+
+    Cards are counted alike in all of them, so that one is compared and timed.
+    """
+    # A pytest that runs this one, maybe on several processes, has settings of its own.
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    told = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": python_path(), COUNT_VARIABLE: BY_BUS}
+    return outer | told | (dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {})
+
+
 def _ended(
     command: Sequence[str], variables: Mapping[str, str], *, seconds: float | None, **streams: Any
 ) -> int | None:
-    """The exit code of a process; None where it was ended since it had not ended by itself within `seconds`.
+    """The exit code of a process; None where it was ended since it had not ended by itself within `seconds`."""
+    with _process(command, variables, **streams) as process:
+        try:
+            return process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
-    It never outlasts this call, and neither does what it started: they are a group of their own.
-    """
+
+@contextmanager
+def _process(command: Sequence[str], variables: Mapping[str, str], **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """One that never outlasts the context, and neither does what it started: they are a group of their own."""
     process = subprocess.Popen(command, cwd=ROOT, env=dict(variables), start_new_session=True, **streams)
     try:
-        return process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return None
+        yield process
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

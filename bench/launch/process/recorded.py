@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 import traceback
@@ -24,6 +25,15 @@ from bench.train.progress import Life
 LOG = "log.txt"
 # PyTorch's and TensorFlow's errors of a GPU whose memory is used up.
 OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")
+# Other errors say it in their text alone: of PyTorch on a CPU; of CUDA's calls and libraries through PyTorch, Triton
+# and TensorFlow; of XLA. A kernel that asks for more than any card of its kind has says otherwise, and never fits.
+SAID_OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory"
+    r"|CUDA error: out of memory|Triton Error \[CUDA\]: out of memory|\bCUDA_ERROR_OUT_OF_MEMORY\b"
+    r"|\b(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED\b"
+    r"|\bCUDNN_STATUS_INTERNAL_ERROR_(HOST|DEVICE)_ALLOCATION_FAILED\b"
+    r"|\bRESOURCE_EXHAUSTED\b|Out of memory while trying to allocate \d"
+)
 # Exit codes: a record of a trial that ended by itself, one of a failure or none, and a trial that was stopped.
 ENDED, FAILED, STOPPED = 0, 1, 128 + signal.SIGTERM
 
@@ -194,7 +204,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         if (
             isinstance(error, MemoryError)
             or type(error).__name__ in OUT_OF_MEMORY
-            or "can't allocate memory" in str(error)
+            or SAID_OUT_OF_MEMORY.search(str(error))
         ):
             return True
         reason = error.__cause__ or error.__context__

@@ -64,11 +64,24 @@ def test_more_workers_than_cores_are_told_in_a_line(tmp_path: Path) -> None:
     assert re.fullmatch(r"--workers 100000: more than the \d+ cores? that this process may use; .+\n", done.stderr)
 
 
-def test_cuda_without_a_gpu_is_refused_before_anything_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "error: --device cuda: PyTorch"),
+        (["--gpus", "987"], "error: --gpus 987: no trial could use 987: PyTorch"),
+        (["--gpus", "987", "--dry-run"], "missing here: --gpus 987: no trial could use 987: PyTorch"),
+    ],
+)
+def test_cuda_without_its_gpu_is_refused_before_anything_runs(tmp_path: Path, more: list[str], message: str) -> None:
     words = ["run_all.py", "quick", "--where", "framework=pytorch", "--where", "task=adding", "--device", "cuda"]
-    done = command(*words, "--results", str(tmp_path), CUDA_VISIBLE_DEVICES="")
-    assert done.returncode == 2
-    assert "error: --device cuda: PyTorch" in done.stderr
+    done = command(*words, "--results", str(tmp_path), *more, CUDA_VISIBLE_DEVICES="")
+    if "--dry-run" in more:
+        assert done.returncode == 0
+        assert message in done.stdout
+    else:
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(message)
     assert not list(tmp_path.iterdir())
 
 

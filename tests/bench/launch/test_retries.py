@@ -145,6 +145,73 @@ def test_an_error_for_want_of_memory_is_known_by_its_reason_too() -> None:
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
 
 
+def called(name: str, text: str) -> BaseException:
+    """An error of a type that is called so, as a framework's."""
+    kind: type[BaseException] = type(name, (RuntimeError,), {})
+    return kind(text)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        called("OutOfMemoryError", "CUDA out of memory. Tried to allocate 20.00 GiB."),
+        called("AcceleratorError", "CUDA error: out of memory\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"),
+        called("RuntimeError", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        called("RuntimeError", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        called("RuntimeError", "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
+        called("RuntimeError", "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        called("RuntimeError", "Triton Error [CUDA]: out of memory"),
+        called("ResourceExhaustedError", "{{function_node __wrapped__Mul}} failed to allocate memory [Op:Mul]"),
+        called("InternalError", "RESOURCE_EXHAUSTED: Failed to allocate request for 2.00GiB on device ordinal 0"),
+        called("InternalError", "failed to load the module: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+        called("XlaRuntimeError", "Out of memory while trying to allocate 8589934592 bytes."),
+        MemoryError("Unable to allocate 8.00 GiB for an array"),
+    ],
+    ids=lambda error: f"{type(error).__name__} {error}"[:60],
+)
+def test_want_of_memory_is_known_as_each_library_says_it(error: BaseException) -> None:
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("not enough memory cells"),
+        ValueError("the lattice runs out of memory cells"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
+        RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered"),
+        called("OutOfResources", "out of resource: shared memory, Required: 262144, Hardware limit: 232448."),
+    ],
+    ids=lambda error: f"{type(error).__name__} {error}"[:60],
+)
+def test_what_mentions_memory_is_no_want_of_it(error: BaseException) -> None:
+    """A kernel that asks for more than the card has would do so again."""
+    assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ('RuntimeError("Triton Error [CUDA]: out of memory")', ["out_of_memory"] * 2),
+        ('ValueError("not enough memory cells")', ["failed"]),
+    ],
+)
+def test_a_card_without_memory_is_tried_again_and_a_trials_own_error_is_not(
+    raised: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text(f"raise {raised}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    store, made = Store(tmp_path / "results"), trial(steps=5)
+    run([made], store, Watcher(), retries=1)
+    record = store.read(made.id)
+    assert record is not None
+    assert record.status == "failed"
+    assert record.error == raised.replace('("', ": ").replace('")', "")
+    assert hows(record) == told
+
+
 def test_trials_that_wait_for_the_import_of_a_stopped_one_wait_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,7 @@ def run(results: Path, *trials: Trial, sweep: Sweep | None = None, **options: An
 def test_a_record_that_is_to_be_made_anew_stays_where_the_run_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(wanted: Any) -> None:
+    def refuse(wanted: Any, *, gpus: Any) -> None:
         raise DeviceError(f"none of {sorted(wanted)}")
 
     monkeypatch.setattr(devices, "check", refuse)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.machine.environment import environment
-from bench.machine.graphics import VISIBLE, graphics_card
+from bench.machine.graphics import VISIBLE, cards_listed, graphics_card
 from bench.report.comparison.conditions import CONDITIONS
 
 CARD = "NVIDIA H100 80GB HBM3, 81559 MiB, 9.0, 570.86.15"
@@ -55,3 +55,11 @@ def test_where_nobody_tells_nothing_is_told(tmp_path: Path, monkeypatch: pytest.
 def test_without_a_driver_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert graphics_card() == {}
+    assert cards_listed() == ()
+
+
+def test_cards_and_their_parts_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver(tmp_path, monkeypatch, script='[ "$*" = -L ] && printf "GPU 0: a card\\n  MIG 1g Device 0: a part\\n"')
+    assert cards_listed() == ("GPU 0: a card", "MIG 1g Device 0: a part")
+    driver(tmp_path, monkeypatch, script='echo "no driver"; exit 9')
+    assert cards_listed() == ()

@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +83,11 @@ def test_on_a_gpu_no_time_is_taken_of_a_wrong_engine(
 ) -> None:
     monkeypatch.setattr(running.devices, "check", lambda needed: None)
 
-    def check(framework: str, *, device: str, seconds: float | None) -> None:
+    def check(framework: str, *, device: str, threads: int, seconds: float | None) -> None:
         if framework == wrong:
             raise SpeedError("gates are not the reference's; no time is taken")
 
+    monkeypatch.setattr(running, "compile_ahead", lambda *args, **told: None)
     monkeypatch.setattr(running, "check_engines", check)
     with pytest.raises(SpeedError, match="no time is taken"):
         measure(tmp_path, device="cuda")
@@ -250,6 +254,89 @@ def test_engines_that_are_not_compared_in_time_are_told(monkeypatch: pytest.Monk
         running.check_engines("pytorch", device="cuda", seconds=90.0)
 
 
+def test_engines_are_compared_where_they_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with unlike cards the first is another one by another count."""
+    started: list[dict[str, str]] = []
+
+    def ended(command: list[str], variables: dict[str, str], **options: Any) -> int:
+        started.append(variables)
+        if "stdout" in options:  # what was found wrong is read from there
+            options["stdout"].write("[]\n")
+        return 0
+
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    monkeypatch.setattr(running, "_ended", ended)
+    monkeypatch.setattr(running, "compile_ahead", lambda *args, **told: None)
+    monkeypatch.setattr(running.devices, "check", lambda needed: None)
+    with pytest.raises(SpeedError, match="no benchmark was measured"):
+        measure(Path("nowhere"), "pytorch", device="cuda", threads=3)
+    compared, timed = started
+    assert compared == timed
+    assert (timed["CUDA_DEVICE_ORDER"], timed["OMP_NUM_THREADS"]) == ("PCI_BUS_ID", "3")
+
+
+def test_kernels_are_compiled_ahead_in_shares(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """All at a time; one that fails is told, and stops nothing."""
+    begun: list[list[str]] = []
+
+    @contextmanager
+    def process(command: list[str], variables: dict[str, str], **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+        begun.append(command)
+        program = f"import sys; sys.exit({len(begun) == 2})"
+        with started([sys.executable, "-c", program], variables, **streams) as running_now:
+            assert running_now.poll() is None, "none is waited for before all have begun"
+            yield running_now
+
+    started = running._process
+    monkeypatch.setattr(running, "_process", process)
+    monkeypatch.setattr(running.os, "sched_getaffinity", lambda process: range(3))
+    running.compile_ahead("pytorch", scale="gpu", device="cuda")
+    assert [command[-4:] for command in begun] == [["pytorch", "gpu", "cuda", f"{number}/3"] for number in range(3)]
+    assert "1 of 3 processes did not compile all of their kernels ahead" in capfd.readouterr().err
+
+
+def test_a_process_that_compiles_for_too_long_is_ended(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+
+    @contextmanager
+    def process(command: list[str], variables: dict[str, str], **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
+        with started([sys.executable, "-c", "import time; time.sleep(600)"], variables, **streams) as running_now:
+            begun.append(running_now)
+            yield running_now
+
+    started = running._process
+    monkeypatch.setattr(running, "_process", process)
+    running.compile_ahead("pytorch", scale="gpu", device="cuda", seconds=0.1)
+    assert {one.returncode for one in begun} == {-signal.SIGKILL}
+    assert f"{len(begun)} of {len(begun)} processes" in capfd.readouterr().err
+
+
+def test_on_a_gpu_kernels_are_compiled_before_they_are_compared(
+    tmp_path: Path, asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's, within the budget; XLA's programs are a batch's and a length's."""
+    steps: list[str] = []
+    monkeypatch.setattr(running.devices, "check", lambda needed: None)
+    monkeypatch.setattr(running, "check_engines", lambda framework, **told: steps.append(f"compare {framework}"))
+
+    def compile_ahead(framework: str, **told: Any) -> None:
+        steps.append(f"compile {framework} for {told['scale']}")
+        assert told["seconds"] is None or told["seconds"] <= 90.0 + running.PATIENCE
+
+    monkeypatch.setattr(running, "compile_ahead", compile_ahead)
+    measure(tmp_path, device="cuda", budget_seconds=90.0)
+    assert steps[0].startswith("compile pytorch")
+    assert [step for step in steps if step.startswith("compile")] == steps[:1]
+    assert len(steps) == 3
+    steps.clear()
+    measure(tmp_path, device="cpu")
+    assert steps == []
+
+
 @pytest.mark.slow
 def test_engines_are_compared_in_a_process_of_their_own() -> None:
     running.check_engines("pytorch", device="cpu")
@@ -300,20 +387,41 @@ def test_an_unknown_framework_is_refused(tmp_path: Path, asked: list[tuple[str, 
     assert asked == []
 
 
-def test_benchmarks_are_measured_and_reported(tmp_path: Path) -> None:
-    assert measure(tmp_path / "results", "pytorch", scale="tiny")
+@pytest.mark.parametrize("framework", ["pytorch"])
+def test_benchmarks_are_measured_and_reported(
+    device: str, framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command, which knows no scale as small as this one."""
+    monkeypatch.setattr(running, "run_benchmarks", lambda **told: run_benchmarks(**told | {"scale": "tiny"}))
+    application = typer.Typer()
+    application.command()(speed)
+    places = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
+    done = CliRunner().invoke(application, ["--framework", framework, "--device", device, "--threads", "1", *places])
+    assert done.exit_code == 0, done.output
     written = file_of(tmp_path / "results")
-    assert written["failed"] == []
-    assert {entry["extra_info"]["subject"] for entry in written["benchmarks"]} == {*ENGINES, *BASELINES["pytorch"]}
-    ran = {(entry["extra_info"]["subject"], entry["extra_info"]["implementation"]) for entry in written["benchmarks"]}
-    assert ran == {("reference", "reference"), ("fast", "kernels"), ("native", ""), ("products", "")}
+    assert (written["failed"], written["cut"]) == ([], {})
+    asked = grid(framework, scale=SCALES["tiny"], training=None, device=device, threads=1)
+    measured = [entry["extra_info"] for entry in written["benchmarks"]]
+    assert sorted(map(of_workload, measured)) == sorted(of_workload(asdict(workload)) for workload in asked)
+    assert {told["subject"] for told in measured} == {*ENGINES, *BASELINES[framework]}
+    assert {told["device"] for told in measured} == {device}
+    ran = {(told["subject"], told["implementation"]) for told in measured}
+    fast = "kernels" if device == "cpu" else "tiles"
+    assert ran == {("reference", "reference"), ("fast", fast), ("native", ""), ("products", "")}
     assert all(entry["stats"]["data"] for entry in written["benchmarks"])
-    assert written["machine_info"].keys() - {"variables"} == {
+    of_card = {"gpu", "gpu_memory", "gpu_capability", "gpu_driver", "libraries"}
+    assert written["machine_info"].keys() - {"variables"} - (of_card if device == "cuda" else set()) == {
         "processor", "cores", "memory_bytes", "system", "python", "packages", "threads", "project", "blas",
     }  # fmt: skip
-    page = write_speed_report(results=tmp_path / "results", reports=tmp_path / "reports")
+    assert ("gpu" in written["machine_info"]) == (device == "cuda")
+    (page,) = (tmp_path / "reports").rglob("index.html")
     assert "Skip GRU" in page.read_text(encoding="utf-8")
-    assert "fast (kernels)" in page.read_text(encoding="utf-8")
+    assert f"fast ({fast})" in page.read_text(encoding="utf-8")
+
+
+def of_workload(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a workload of a scale from another."""
+    return tuple(str(told[name]) for name in ("training", "subject", "cell", "updates_every"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def add_one_kernel(target):
 def build_a_kernel(device: str) -> None:
     """Builds one and runs it on the CUDA device; raises whatever Triton does where it cannot."""
     target = torch.zeros(1, device=device)
-    with torch.cuda.device_of(target):  # type: ignore[no-untyped-call]
+    with torch.cuda.device_of(target):
         add_one_kernel[(1,)](target)
     if target.item() != 1.0:
         raise RuntimeError(f"a kernel of Triton on {device} did not write what it should")
