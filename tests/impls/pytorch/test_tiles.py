@@ -126,7 +126,7 @@ def test_every_kernel_compiles_and_spills_nothing(
 def test_inputs_that_are_a_single_block_deep_fit_on_cards_with_less_shared_memory(
     capability: int, features: int, name: str, stages: int
 ) -> None:
-    """Fewer blocks are on their way there, and there alone; in bfloat16 too, whose blocks are as large."""
+    """Fewer blocks are on their way there, and there alone."""
     import torch
 
     from impls.contract import CellSpec

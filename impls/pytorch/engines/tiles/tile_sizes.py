@@ -60,8 +60,7 @@ def tile_sizes(spec: CellSpec, *, dtype: torch.dtype, shared: int) -> TileSizes:
     size = 2 if single and precision == "bfloat16" else dtype.itemsize  # of a matrix's elements
     rows_of_matrices = sum(2 * width if layer else spec.input_size + width for layer in range(len(spec.units)))
     resident = rows_of_matrices * len(spec.kind.gates) * width * size <= MOST_RESIDENT
-    rows = 16
-    block_k = 32 if size == 2 else 16  # as many bytes
+    rows = block_k = 16
     block_g = min(4 * power, 256 if single else 128)
     stages = 4 if single else 2
     sets = 2 if FEW < spec.input_size <= block_k else 1
