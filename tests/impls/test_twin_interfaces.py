@@ -11,10 +11,11 @@ IMPLS = Path(__file__).parents[2] / "impls"
 # What an engine is made of is its framework's own; how it is asked is not.
 OF_ONE_ENGINE = {"engines/operations.py", "engines/first_order.py"}
 # What one framework has and the other has not: packed sequences, autocast, `torch.func` and hooks; masks, programs of
-# XLA, Keras's backend.
+# XLA and their loops, Keras's backend.
 FILES_OF_ONE_FRAMEWORK = {"packed_sequences.py", "precision.py", "transforms.py", "hooks.py"} | {
     "masks.py",
     "engines/compilation.py",
+    "gpu_loops.py",
     "keras_backend.py",
 }
 

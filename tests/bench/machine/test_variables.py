@@ -25,7 +25,7 @@ def test_what_a_user_set_is_told_by_name() -> None:
 
 def test_what_the_cells_tell_xla_on_a_gpu_is_not_the_users() -> None:
     pytest.importorskip("tensorflow")
-    from impls.tensorflow.device import LOOPS_ON_THE_GPU
+    from impls.tensorflow.gpu_loops import LOOPS_ON_THE_GPU
 
     assert library_settings({"XLA_FLAGS": f"--xla_a=1 {LOOPS_ON_THE_GPU}"}) == "XLA_FLAGS=--xla_a=1"
     assert library_settings({"XLA_FLAGS": LOOPS_ON_THE_GPU}) == ""
