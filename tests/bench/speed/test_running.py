@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -275,46 +274,6 @@ def test_engines_are_compared_where_they_are_timed(monkeypatch: pytest.MonkeyPat
     assert (timed["CUDA_DEVICE_ORDER"], timed["OMP_NUM_THREADS"]) == ("PCI_BUS_ID", "3")
 
 
-def test_kernels_are_compiled_ahead_in_shares(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """All at a time; one that fails is told, and stops nothing."""
-    begun: list[list[str]] = []
-
-    @contextmanager
-    def process(command: list[str], variables: dict[str, str], **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
-        begun.append(command)
-        program = f"import sys; sys.exit({len(begun) == 2})"
-        with started([sys.executable, "-c", program], variables, **streams) as running_now:
-            assert running_now.poll() is None, "none is waited for before all have begun"
-            yield running_now
-
-    started = running._process
-    monkeypatch.setattr(running, "_process", process)
-    monkeypatch.setattr(running.os, "sched_getaffinity", lambda process: range(3))
-    running.compile_ahead("pytorch", scale="gpu", device="cuda")
-    assert [command[-4:] for command in begun] == [["pytorch", "gpu", "cuda", f"{number}/3"] for number in range(3)]
-    assert "1 of 3 processes did not compile all of their kernels ahead" in capfd.readouterr().err
-
-
-def test_a_process_that_compiles_for_too_long_is_ended(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    begun: list[subprocess.Popen[bytes]] = []
-
-    @contextmanager
-    def process(command: list[str], variables: dict[str, str], **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
-        with started([sys.executable, "-c", "import time; time.sleep(600)"], variables, **streams) as running_now:
-            begun.append(running_now)
-            yield running_now
-
-    started = running._process
-    monkeypatch.setattr(running, "_process", process)
-    running.compile_ahead("pytorch", scale="gpu", device="cuda", seconds=0.1)
-    assert {one.returncode for one in begun} == {-signal.SIGKILL}
-    assert f"{len(begun)} of {len(begun)} processes" in capfd.readouterr().err
-
-
 def test_on_a_gpu_kernels_are_compiled_before_they_are_compared(
     tmp_path: Path, asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,7 +284,7 @@ def test_on_a_gpu_kernels_are_compiled_before_they_are_compared(
 
     def compile_ahead(framework: str, **told: Any) -> None:
         steps.append(f"compile {framework} for {told['scale']}")
-        assert told["seconds"] is None or told["seconds"] <= 90.0 + running.PATIENCE
+        assert 30.0 < told["seconds"] <= 45.0, "what hangs there leaves half of the time"
 
     monkeypatch.setattr(running, "compile_ahead", compile_ahead)
     measure(tmp_path, device="cuda", budget_seconds=90.0)
