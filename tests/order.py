@@ -15,6 +15,7 @@ LONGEST = (
     "tests/impls/test_four_engines.py",
     "tests/faults/test_faults.py",
     "tests/impls/pytorch/test_tiles.py",
+    "tests/impls/pytorch/test_tiles_compiled.py",
     "tests/bench/report/test_browser.py",
     "tests/bench/report/test_odd_records.py",
     "tests/bench/launch/test_endings.py",

@@ -1,6 +1,6 @@
 """The GPU's kernels in Triton's interpreter, on the CPU: `test_tiles.py` runs this file in a process of its own.
 
-That shows what kernels compute, not how threads share the work: `test_tiles.py` has the tests for a device.
+That shows what kernels compute, not how threads share the work: that `test_tiles_on_a_device.py` asks.
 """
 
 from __future__ import annotations
