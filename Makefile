@@ -55,8 +55,9 @@ evidence: $(INSTALLED)  ## Run what is missing of results/reference (all of it, 
 	$(MAKE) report
 
 report: $(INSTALLED)  ## Write reports/reference from the committed records, WORKERS (2) at a time.
-	@printf '%s\n' $(EVIDENCE:%='report %') 'speed --report-only' | xargs -P $(WORKERS) -I COMMAND \
-		sh -c '$(VENV)/bin/python -m bench COMMAND --results results/reference --reports reports/reference'
+	@$(VENV)/bin/python -m bench speed --report-only --results results/reference --reports reports/reference & \
+		$(VENV)/bin/python -m bench report $(EVIDENCE) --workers $(WORKERS) \
+		--results results/reference --reports reports/reference && wait $$!
 
 paper: $(INSTALLED)  ## Report a sweep (SWEEP=quick, RESULTS=results) and typeset its article, reports/<sweep>/paper.pdf.
 	@command -v latexmk > /dev/null || { echo "make paper needs latexmk and TeX Live; on Debian or Ubuntu:" \

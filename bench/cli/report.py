@@ -1,9 +1,13 @@
-"""`report`: writes the report of a sweep from its records."""
+"""`report`: writes the reports of sweeps from their records."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+import typer
 
 from bench.cli.options import (
     DEFAULT_SWEEP,
@@ -12,66 +16,52 @@ from bench.cli.options import (
     DeviceOption,
     ReportsOption,
     ResultsOption,
-    SweepArgument,
     WhereOption,
 )
+from bench.cli.publishing import Asked, publish, publish_side_by_side
 from bench.cli.selection import select
-from bench.cli.start import command_line, printable
+from bench.cli.start import command_line
+from bench.errors import SweepError
 
-if TYPE_CHECKING:
-    from bench.plan.sweep import Sweep
+SweepsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SWEEP]...", help="Sweeps' names, or .toml files.", show_default=DEFAULT_SWEEP),
+]
 
 
 def report(
-    sweep: SweepArgument = DEFAULT_SWEEP,
+    sweeps: SweepsArgument = None,
     where: WhereOption = None,
     device: DeviceOption = None,
     results: ResultsOption = RESULTS,
     reports: ReportsOption = REPORTS,
+    workers: Annotated[int, typer.Option(min=1, help="Reports at a time, of several sweeps.")] = 1,
 ) -> None:
-    """Write the report of a sweep from its records."""
-    publish(select(sweep, where=where, device=device), results=results, reports=reports)
+    """Write the reports of sweeps from their records."""
+    names = sweeps or [DEFAULT_SWEEP]
+    asked = [select(name, where=where, device=device) for name in names]
+    if len(asked) == 1:
+        publish(asked[0], command=command_line(), results=results, reports=reports)
+        return
+    for sweep in asked:
+        if [one.name for one in asked].count(sweep.name) > 1:
+            raise SweepError(f"{sweep.name}: asked for twice, and its reports would be one folder; name it once")
+    options = _options(where, device, results, reports)
+    publish_side_by_side(
+        [
+            Asked(sweep=sweep, command=shlex.join(["python", "-m", "bench", "report", name, *options]))
+            for name, sweep in zip(names, asked, strict=True)
+        ],
+        results=results,
+        reports=reports,
+        workers=workers,
+    )
 
 
-def publish(sweep: Sweep, *, results: Path, reports: Path) -> None:
-    """Writes the report of a sweep's trials, prints its table, what was left out, and the path of its page.
-
-    Raises `DiskError` where the disk takes no report; the one before it stays whole.
-    """
-    from rich.console import Console
-
-    from bench.machine.disk import disk_explained
-    from bench.report import print_results, write_report
-
-    with disk_explained(reports / sweep.name):
-        page = write_report(
-            sweep.name,
-            results=results,
-            reports=reports,
-            trials=sweep.trials,
-            command=command_line(),
-            description=sweep.description,
-        )
-    print_results(sweep.name, results=results, console=Console(), trials=sweep.trials)
-    for problem in files_left_out(sweep, results=results):
-        print(f"left out: {printable(problem)}")
-    print(f"\nreport: {page}")
-
-
-def files_left_out(sweep: Sweep, *, results: Path) -> list[str]:
-    """What is wrong with the files that a report reads beside the records: a line for each that it leaves out."""
-    from bench.errors import SpeedError
-    from bench.records.files import disagreement
-    from bench.records.store import Store
-    from bench.report.frames import check_examples
-    from bench.report.speed.times import benchmarks_beside
-
-    store, found = Store(results), []
-    for trial_id, record in store.survey(trial.id for trial in sweep.trials).records.items():
-        folder = store.folder_of(trial_id)
-        found += [disagreement(folder / "curve.csv", record.files), check_examples(folder, record.files)]
-    try:
-        benchmarks_beside(results)
-    except SpeedError as error:
-        found.append(str(error))
-    return [problem for problem in found if problem]
+def _options(where: Sequence[str] | None, device: str | None, results: Path, reports: Path) -> list[str]:
+    """The options of a command that writes one of these reports alone."""
+    options = [word for condition in where or () for word in ("--where", condition)]
+    options += [] if device is None else ["--device", device]
+    options += [] if results == RESULTS else ["--results", str(results)]
+    options += [] if reports == REPORTS else ["--reports", str(reports)]
+    return options

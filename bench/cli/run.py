@@ -41,7 +41,7 @@ from bench.cli.options import (
     WhereOption,
     WorkersOption,
 )
-from bench.cli.report import publish
+from bench.cli.publishing import publish
 from bench.cli.selection import select, select_trial
 from bench.cli.single_trial import print_one, store_of_one
 from bench.cli.start import command_line
@@ -181,5 +181,5 @@ def run(
         if spent := where_time_went(ran, workers=at_a_time):
             console.print(spent, markup=False, highlight=False, soft_wrap=True)
         if report and share is None:
-            publish(asked, results=results, reports=reports)
+            publish(asked, command=command_line(), results=results, reports=reports)
     raise typer.Exit(0 if set(counts) <= {"ok"} else 1)

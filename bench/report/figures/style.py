@@ -119,8 +119,9 @@ def save(picture: Picture, *, folder: Path) -> None:
     """Writes `<name>.svg`, `.png`, `.pdf` and `.csv`; the same picture gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     # Laying out is most of the work, and once is enough.
-    picture.figure.draw_without_rendering()
-    picture.figure.set_layout_engine(None)  # with "none", a placeholder, each file would be drawn twice
+    if (layout := picture.figure.get_layout_engine()) is not None:
+        layout.execute(picture.figure)
+        picture.figure.set_layout_engine(None)  # with "none", a placeholder, each file would be drawn twice
     (folder / f"{picture.name}.svg").write_bytes(vector_drawing(picture.figure))
     _save_png(picture.figure, folder / f"{picture.name}.png")
     undated: Any = {"CreationDate": None, "Creator": None, "Producer": None}
@@ -131,7 +132,7 @@ def save(picture: Picture, *, folder: Path) -> None:
 def _save_png(figure: Figure, path: Path) -> None:
     """With a palette of its own, which take a third of the bytes and look the same."""
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
+    figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 0})
     with Image.open(drawn) as image:
         image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,16 @@ def unknown_workloads(content: dict[str, Any]) -> list[str]:
 
 def benchmarks_beside(results: Path) -> Benchmarks | None:
     """The benchmarks beside the records; None where they were not run. Raises `SpeedError`."""
-    if not (results / "speed" / "benchmarks.json").exists():
+    try:
+        file = (results / "speed" / "benchmarks.json").stat()
+    except FileNotFoundError:
         return None
+    return _benchmarks(results, (file.st_ino, file.st_mtime_ns, file.st_size))
+
+
+@lru_cache(maxsize=1)
+def _benchmarks(results: Path, file: tuple[int, ...]) -> Benchmarks:
+    """Read once by all reports of one command; `file` sets what was written anew apart."""
     content = read_benchmarks(results)
     return Benchmarks(content=content, times=times_table(passes_frame(content)))
 

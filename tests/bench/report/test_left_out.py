@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.cli.report import publish
+from bench.cli.publishing import publish
 from bench.errors import DiskError
 from bench.plan.sweep import Sweep
 from bench.plan.trial import Trial
@@ -47,7 +47,7 @@ def test_a_curve_and_gates_that_were_changed_are_named_and_left_out(
     gates.write_bytes(gates.read_bytes() + b"\0")
     assert curves_frame(frame, store=store).empty
     assert read_examples(MADE.id, store=store) is None
-    publish(sweep(), results=tmp_path, reports=tmp_path / "reports")
+    publish(sweep(), command="", results=tmp_path, reports=tmp_path / "reports")
     lines = capsys.readouterr().out.splitlines()
     for path in (curve, gates):
         assert any(line.startswith(f"left out: {path}: was changed after it was written") for line in lines)
@@ -75,7 +75,7 @@ def test_gates_that_cannot_be_read_are_named_and_left_out(
         content[len(content) // 4] ^= 0xFF
         path.write_bytes(content)
     assert read_examples(MADE.id, store=store) is None
-    publish(sweep(), results=tmp_path, reports=tmp_path / "reports")
+    publish(sweep(), command="", results=tmp_path, reports=tmp_path / "reports")
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith(f"left out: {path}: ")]
 
@@ -87,7 +87,7 @@ def test_a_full_disk_leaves_the_old_report_whole(small_disk: SmallDisk, tmp_path
     old.write_text("old")
     small_disk.fill(leaving=64 * 1024)
     with pytest.raises(DiskError, match=rf"^{old.parent}: the disk is full") as raised:
-        publish(sweep(), results=tmp_path, reports=small_disk.place / "reports")
+        publish(sweep(), command="", results=tmp_path, reports=small_disk.place / "reports")
     assert len(str(raised.value).splitlines()) == 1
     assert old.read_text() == "old"
     assert [path.name for path in old.parent.parent.iterdir()] == [SWEEP], "no temporary folder stays"

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.cli.report import files_left_out
+from bench.cli.publishing import files_left_out
 from bench.errors import SpeedError
 from bench.plan.sweep import Sweep
 from bench.records.store import Store
