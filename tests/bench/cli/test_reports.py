@@ -18,6 +18,7 @@ from bench.cli.program import application
 from bench.cli.publishing import Asked, publish_side_by_side
 from bench.errors import UserError
 from bench.plan import sweep as sweeps
+from bench.plan.sweep import Sweep
 from bench.records.store import Store
 from tests.bench.cli.commands import MINI, ROOT, command
 from tests.bench.report.stored import ok_record, write_run
@@ -81,6 +82,22 @@ def test_one_whose_process_is_killed_is_named(tmp_path: Path, monkeypatch: pytes
         publish_side_by_side(asked, results=tmp_path / "results", reports=tmp_path / "reports", workers=2)
     said = "the process that wrote this report was killed by signal 9; for it alone: report"
     assert sorted(str(refused.value).splitlines()) == [f"a: {said} a", f"bb: {said} bb"]
+
+
+def test_what_each_prints_stays_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def print_slowly(sweep: Sweep, **_: object) -> None:
+        for part in ("begins", "ends"):
+            print(sweep.name, part, flush=True)
+            time.sleep(0.2)
+
+    monkeypatch.setattr(publishing, "publish", print_slowly)
+    monkeypatch.setattr(publishing, "get_context", forked)
+    asked = [Asked(sweep=sweeps.load(str(written(tmp_path, name))), command="") for name in ("a", "bb")]
+    publish_side_by_side(asked, results=tmp_path / "results", reports=tmp_path / "reports", workers=2)
+    first, second = ["a begins", "a ends"], ["bb begins", "bb ends"]
+    assert capfd.readouterr().out.splitlines() in (first + second, second + first)
 
 
 def test_an_interrupted_command_leaves_nothing_half_written(tmp_path: Path) -> None:
