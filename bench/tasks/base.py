@@ -58,20 +58,27 @@ class Accuracy:
 
 
 class MeanSquaredError:
-    """Mean squared difference over sequences and outputs."""
+    """Mean squared difference over sequences and outputs, and over real steps where there is a target at each."""
 
     def __init__(self) -> None:
         self._sum, self._seen = 0.0, 0
 
     def add(self, batch: Batch, predictions: Array) -> None:
-        """Predictions and targets of one shape, such as `[batch, outputs]`. Raises `UserError` for two."""
+        """Predictions and targets of one shape, `[batch, outputs]` or `[batch, time, outputs]`.
+
+        Raises `UserError` for two shapes.
+        """
         _check_shapes("MeanSquaredError", batch.targets.shape, predictions.shape)
         difference = predictions.astype(np.float64) - batch.targets
+        if batch.mask is not None and difference.ndim == 3:
+            difference = difference[np.asarray(batch.mask) > 0]
         self._sum += float((difference**2).sum())
         self._seen += difference.size
 
     def quality(self) -> float:
-        """In the targets' units squared."""
+        """In the targets' units squared. Raises `UserError` where no step was real."""
+        if not self._seen:
+            raise UserError("MeanSquaredError: no step of the held-out data is real; every split has some")
         return self._sum / self._seen
 
 

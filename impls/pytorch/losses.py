@@ -22,6 +22,8 @@ def task_loss(kind: str, outputs: Tensor, targets: Tensor, *, mask: Tensor | Non
     """
     if kind == "cross_entropy":
         return functional.cross_entropy(outputs, targets.long())
+    if mask is not None and outputs.dim() == 3:
+        targets = torch.where(mask.unsqueeze(-1) > 0, targets, 0.0)  # padding has no target, whatever stands there
     if kind == "mean_squared_error":
         each = (outputs - targets) ** 2
     else:

@@ -21,6 +21,8 @@ def task_loss(kind: str, outputs: Tensor, targets: Tensor, *, mask: Tensor | Non
     """
     if kind == "cross_entropy":
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=outputs))
+    if mask is not None and outputs.shape.rank == 3:
+        targets = tf.where(mask[:, :, tf.newaxis] > 0, targets, 0.0)  # padding has no target, whatever stands there
     if kind == "mean_squared_error":
         each = (outputs - targets) ** 2
     else:

@@ -93,6 +93,23 @@ def test_a_single_real_step_is_its_own_mean(framework: str, kind: str, each: Any
     assert found == pytest.approx(each(LOGITS, targets)[2, 0].mean())
 
 
+@pytest.mark.parametrize(("kind", "each", "targets"), SEVERAL)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_stands_for_a_target_in_the_padding_is_not_read(
+    framework: str, kind: str, each: Any, targets: Array
+) -> None:
+    losses = importlib.import_module(f"impls.{framework}.losses")
+    unknown = np.where(MASK[:, :, np.newaxis] == 1, targets, np.nan)
+
+    def loss(outputs: Any, truths: Array) -> Any:
+        return losses.task_loss(kind, outputs, tensor(framework, truths), mask=tensor(framework, MASK))
+
+    value, gradient = value_and_gradient(framework, lambda outputs: loss(outputs, unknown), LOGITS)
+    expected, slope = value_and_gradient(framework, lambda outputs: loss(outputs, targets), LOGITS)
+    assert value == expected == pytest.approx(each(LOGITS, targets)[MASK == 1].mean())
+    np.testing.assert_array_equal(gradient, slope)
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_cross_entropy_is_the_mean_surprise_at_the_classes(framework: str) -> None:
     shares = np.exp(LOGITS[:, 0]) / np.exp(LOGITS[:, 0]).sum(axis=1, keepdims=True)

@@ -136,3 +136,20 @@ def test_a_class_is_one_number_a_sequence() -> None:
     batch = Batch(inputs=np.zeros((4, 2, 1)), targets=np.zeros((4, 1), np.int32))
     with pytest.raises(UserError, match=r"^Accuracy: targets have shape \[4, 1\] where \[4\] is needed$"):
         tasks.base.Accuracy().add(batch, np.zeros((4, 3)))
+
+
+def test_an_error_at_every_step_is_the_mean_over_real_steps() -> None:
+    mask = np.array([[1, 1, 0], [1, 0, 0]], np.float32)
+    targets = np.where(mask[:, :, np.newaxis] == 1, np.ones((2, 3, 2)), np.nan)
+    predictions = np.arange(12.0).reshape(2, 3, 2)
+    score = tasks.base.MeanSquaredError()
+    score.add(Batch(inputs=np.zeros((2, 3, 1)), targets=targets, mask=mask), predictions)
+    real = np.array([0, 1, 2, 3, 6, 7])
+    assert score.quality() == pytest.approx(((real - 1.0) ** 2).mean())
+
+
+def test_data_of_padding_alone_have_no_error_to_tell() -> None:
+    score = tasks.base.MeanSquaredError()
+    score.add(Batch(inputs=np.zeros((2, 3, 1)), targets=np.ones((2, 3, 1)), mask=np.zeros((2, 3))), np.ones((2, 3, 1)))
+    with pytest.raises(UserError, match=r"^MeanSquaredError: no step of the held-out data is real; every split"):
+        score.quality()
