@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, stdev
 
 import pandas as pd
 import pytest
@@ -98,15 +98,41 @@ def test_digits() -> None:
                 assert told_of(percent(found, measure), text) == text, (row, framework, measure)
 
 
+def test_pairs_and_null_pairs() -> None:
+    for row, *told in table("Frameworks"):
+        task, scale = row.split(",")[0], 1 if row.startswith("adding") else 100
+        found = [
+            distances(measure, apart=apart, task=task, skips=measure == "update_ratio")
+            for measure in ("quality", "update_ratio")
+            for apart in ("framework", "engine")
+        ]
+        assert [len(each) for each in found] == [40, 40, 20, 20]
+        scaled = [[scale * each for each in found[0]], [scale * each for each in found[1]]]
+        scaled += [[100 * each for each in distance] for distance in found[2:]]
+        assert [told_of(values, text) for values, text in zip(scaled, told, strict=True)] == told, row
+
+
+def distances(measure: str, *, apart: str, task: str, skips: bool) -> list[float]:
+    """How far the two trials of a seed are from each other that differ in nothing but this."""
+    pairs: dict[object, list[float]] = {}
+    for record in records("frameworks"):
+        trial = record.trial
+        if trial.task == task and (trial.cell.startswith("skip") or not skips):
+            same = trial.model_copy(update={apart: getattr(records("frameworks")[0].trial, apart)})
+            pairs.setdefault(same.id, []).append(getattr(record, measure))
+    return [abs(one - other) for one, other in pairs.values()]
+
+
 def test_times_of_digits() -> None:
+    ratios = pd.read_csv(ROOT / "reports" / "reference" / "digits" / "skipping.csv")
+    ratios = ratios[~ratios["other_load"]]  # both sides ran beside like load
+    named = ratios["configuration"].str.replace(r"(?<=λ = )\S+", lambda found: str(float(found[0])), regex=True)
+    medians = ratios.groupby([named, "framework"])[["step_milliseconds_ratio", "inference_milliseconds_ratio"]].median()
     for row, _, *told in table("What skipping saves", 2):
-        plain = row.removeprefix("Skip ").partition(",")[0]
-        for framework, texts in zip(FRAMEWORKS, (told[:2], told[2:]), strict=True):
-            found = seeds_of(row, sweep="digits", framework=framework)
-            every = seeds_of(plain, sweep="digits", framework=framework)
-            for measure, text in zip(("step_milliseconds", "inference_milliseconds"), texts, strict=True):
-                ratios = [getattr(one, measure) / getattr(two, measure) for one, two in zip(found, every, strict=True)]
-                assert f"{median(ratios):.2f}" == text, (row, framework, measure)
+        name, between, setting = row.partition("λ = ")
+        configuration = f"{name}{between}{float(setting)}" if setting else row
+        found = [value for framework in FRAMEWORKS for value in medians.loc[configuration, framework]]
+        assert [f"{value:.2f}" for value in found] == told, row
 
 
 STEPS = [(step, framework) for step in ("training", "inference") for framework in FRAMEWORKS]
