@@ -2,8 +2,8 @@
 
     python examples/dynamic_rnn.py
 
-The adding task in small: of two marked values among `LENGTH`, the sum. Programs that import the authors' cells need the
-import alone changed; options that were renamed are in `docs/fidelity.md`.
+The adding task in small: of two marked values among `LENGTH`, the sum. Programs that use the authors' cells change the
+import, say `units` where they say `num_units=`, and give options by name; what else differs is in `docs/fidelity.md`.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=600, help="training steps")
     parser.add_argument(
-        "--to", type=Path, default=Path("own_training.weights.h5"), help="where the parameters are saved"
+        "--to", type=Path, default=Path("own_training.weights.h5"), help="where they are saved, a file.weights.h5"
     )
     arguments = parser.parse_args()
 

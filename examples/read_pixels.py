@@ -3,7 +3,8 @@
     python examples/read_pixels.py --framework tensorflow --to pixels.png
 
 Its trial was trained in PyTorch; a layer of either framework that has its parameters opens its gates at the same
-steps.
+steps. In the picture a pixel that is not read is blue. `--trial` takes any trial of a skip cell on images whose data
+are here and whose parameters were kept; results/reference/MODEL.md lists them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from bench.errors import UserError
 from bench.records.trained import read_trained
 
-# Sequential digits, λ = 3e-3; any trial of images whose parameters were kept will do.
+# Sequential digits, λ = 3e-3.
 TRIAL = Path("results/reference/trials/5da8a6ba37c7f598")
 SHOWN = 8
 
@@ -29,9 +31,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     trained = read_trained(arguments.trial)
+    trial, task = trained.record.trial, trained.record.trial.build_task()
+    if trial.task not in ("digits", "mnist") or not trial.cell.startswith("skip_"):
+        raise SystemExit(f"{arguments.trial}: is of {trial.cell} on {trial.task}; give one of a skip cell on images")
+    try:
+        task.prepare()
+    except UserError as error:
+        raise SystemExit(str(error)) from None
     layer = trained.layer(arguments.framework)
-    task = trained.record.trial.build_task()
-    batches = list(task.evaluation_batches("test", size=100, sequences=400))
+    batches = list(task.evaluation_batches("test", size=100, sequences=0))  # all of a data set
     images, classes = (np.concatenate([getattr(batch, name) for batch in batches]) for name in ("inputs", "targets"))
 
     if arguments.framework == "pytorch":
@@ -59,7 +67,7 @@ def main() -> None:
     axes[0, 0].set_ylabel("image")
     axes[1, 0].set_ylabel("read")
     figure.savefig(arguments.to, dpi=200)
-    print(f"picture: {arguments.to}")
+    print(f"picture: {arguments.to}; blue pixels were not read")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ def test_a_committed_trial_reads_the_same_pixels_in_either_framework(
     assert [right, read] == recorded
 
 
+def test_a_trial_that_is_not_of_a_skip_cell_on_images_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = "results/reference/trials/795d37ed05c157d2"  # random skips
+    with pytest.raises(SystemExit, match=r"is of lstm on digits; give one of a skip cell on images$"):
+        run("read_pixels.py", "--trial", trial, monkeypatch=monkeypatch)
+
+
 @pytest.mark.parametrize(("name", "kept"), [("pytorch", "kept.pt"), ("tensorflow", "kept.weights.h5")])
 def test_an_own_training_loop_learns_what_to_read(
     name: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -58,8 +58,12 @@ def model_card(results: Path) -> str:
     if not kept:
         raise RecordError(f"{store.folder}: holds no trial's parameters")
     place = trials.groupby(configuration_fields(trials), sort=False, dropna=False).ngroup()
-    groups = list(trials.groupby("problem", sort=False))
-    sections = [_section(str(problem), part, place=place.loc[part.index], kept=kept) for problem, part in groups]
+    sections = []
+    for problem, part in trials.groupby("problem", sort=False):
+        # By themselves, since what sets tasks apart is no part of a row's name here.
+        labels = trials_frame(survey.records[trial_id] for trial_id in part["trial_id"])["label"]
+        part = part.assign(label=list(labels))
+        sections.append(_section(str(problem), part, place=place.loc[part.index], kept=kept))
     return "\n".join([HEAD.format(folder=results.as_posix()), *filter(None, sections), _made(trials)])
 
 

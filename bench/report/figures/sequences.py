@@ -21,7 +21,8 @@ from bench.records.store import Store
 from bench.report.figures.style import INK, SKIPPED, TITLE_LINE, USED, WIDTH, Picture, new_figure, slug, topics, wrapped
 from bench.report.frames import read_examples, rows_of
 from bench.report.glossary import evaluation_words
-from bench.report.names import SKIP, framework_name
+from bench.report.names import SKIP, framework_name, metric_name, metric_scale, metric_unit
+from bench.report.numbers import number
 from impls.contract import Array
 
 SIGNALS, IMAGES = 3, 8
@@ -102,6 +103,18 @@ def used_and_skipped(trials: pd.DataFrame, *, store: Store) -> list[Picture]:
     return pictures
 
 
+def outcome_words(trial: Mapping[str, Any]) -> str:
+    """How well a trial (a frame's row) did, such as “accuracy 42.2 %, not solved”: a picture alone looks like success.
+
+    Whether it solved its task is told where the task has a criterion.
+    """
+    metric = str(trial["quality_metric"])
+    unit = metric_unit(metric)
+    quality = " ".join([metric_name(metric), number(metric_scale(metric) * trial["quality"], digits=3), *unit])
+    solved = {True: ", solved", False: ", not solved"}.get(trial["solved"], "")
+    return f"{quality}{solved}"
+
+
 def trial_examples(trial: Mapping[str, Any], *, store: Store) -> Examples | None:
     """The sequences that a trial (a frame's row) left; None where it left none, or none that can be drawn."""
     arrays = read_examples(trial["trial_id"], store=store)
@@ -128,9 +141,10 @@ def _picture(
         name=f"used-{slug(f'{problem} {label}')}",
         title=f"{problem}: {label}",
         caption=f"Test sequences with used {kind} red and skipped {kind} blue, after training in "
-        f"{framework_name(trial['framework'])} with seed {trial['seed']}, "
-        f"{evaluation_words([trial['reported']])}.{note}",
-        alternative=f"{shown} test sequences of {problem} for {label}; {ratio:.0%} of their {kind} are used.",
+        f"{framework_name(trial['framework'])} with seed {trial['seed']} ({outcome_words(trial)}), the lowest that "
+        f"skips any of these; {evaluation_words([trial['reported']])}.{note}",
+        alternative=f"{shown} test sequences of {problem} for {label}; {ratio:.0%} of their {kind} are used. "
+        f"{outcome_words(trial).capitalize()}.",
         figure=figure,
         data=examples_data(examples, shown),
         about=about,

@@ -22,8 +22,8 @@ from bench.report.paper.published import stand_ins, trials_of
 from bench.report.paper.settings import phrase, trial_settings, varying_settings
 
 # Okabe and Ito's, in an order that stays apart in grey; dashes and markers tell lines apart without colour.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-MARKERS = ("o", "s", "^", "D")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MARKERS_A_LINE = 8
 
 

@@ -17,6 +17,7 @@ from bench.report.figures.sequences import (
     draw_signal,
     examples_data,
     image_handles,
+    outcome_words,
     signal_handles,
     trial_examples,
 )  # fmt: skip
@@ -135,10 +136,11 @@ def _picture(wanted: GateFigure, candidate: Candidate, found: list[tuple[dict[st
     seeds = ", ".join(
         f"seed {row['seed']} in {framework_name(row['framework'])}{_apart(row, candidate)}" for row in rows
     )
+    chosen = "the lowest there is" if len(rows) == 1 else "the lowest of each"
     look = "with a blank edge" if images else "open"
     parts = [
         f"Figure {wanted.number}: test sequences of {candidate.model}; used {kind} red and filled, skipped ones blue "
-        f"and {look}; {evaluation_words(row['reported'] for row in rows)}, {seeds}.",
+        f"and {look}; {evaluation_words(row['reported'] for row in rows)}, {seeds}, {chosen}.",
         f"Images of {sides} pixels." if images else "",
         f"{candidate.words}." if candidate.words else "",
         f"Not the published protocol: {departed}." if departed else "",
@@ -182,7 +184,7 @@ def _draw(wanted: GateFigure, found: list[tuple[dict[str, Any], Examples]]) -> F
 def _heading(row: dict[str, Any], examples: Examples) -> str:
     kind = "pixels" if examples.are_images else "samples"
     ratio = examples.used_ratio(_shown(examples))
-    return f"{framework_name(row['framework'])}: {100 * ratio:.0f} % of these {kind} used"
+    return f"{framework_name(row['framework'])}: {100 * ratio:.0f} % of these {kind} used; {outcome_words(row)}"
 
 
 def _draw_images(found: list[tuple[dict[str, Any], Examples]]) -> Figure:

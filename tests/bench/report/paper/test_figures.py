@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from bench.plan.trial import Trial
 from bench.records.record import Record
 from bench.records.store import Store, write_arrays, write_curve
-from bench.report.figures.sequences import PIXEL, Examples, draw_image
+from bench.report.figures.sequences import PIXEL, Examples, draw_image, outcome_words, used_and_skipped
 from bench.report.figures.style import Picture, save
 from bench.report.frames import trials_frame
 from bench.report.paper.curves import curve_figures
@@ -149,7 +149,7 @@ def test_an_ablation_is_not_drawn_as_the_plain_skip_cell(store: Store, ablated: 
     plain = with_gates(store, made("digits", "skip_lstm", seed=1), kept)
     picture = only(gate_figures(trials_frame([odd, plain]), store=store))
     assert picture.data["used"].all()
-    assert "seed 1 in PyTorch." in picture.caption
+    assert "seed 1 in PyTorch, the lowest there is." in picture.caption
 
 
 def test_a_drawn_run_says_what_sets_it_apart_from_others_of_its_model(store: Store):
@@ -228,7 +228,10 @@ def test_figure_5_draws_the_marker_of_both_frameworks(store: Store):
     picture = only(gate_figures(trials_frame(records), store=store))
     assert picture.name == "paper-figure-5"
     titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
-    assert titles == ["PyTorch: 50 % of these samples used", "TensorFlow: 25 % of these samples used"]
+    assert titles == [
+        "PyTorch: 50 % of these samples used; mean squared error 0.500, not solved",
+        "TensorFlow: 25 % of these samples used; mean squared error 0.500, not solved",
+    ]
     used, skipped = picture.figure.axes[0].collections
     assert np.asarray(used.get_offsets()).tolist() == [[0, 0], [1, 1]]
     assert np.asarray(skipped.get_offsets()).tolist() == [[2, 0], [3, 1]]
@@ -263,3 +266,24 @@ def test_figures_of_the_paper_are_saved_for_print_too(store: Store, tmp_path: Pa
     assert sorted(path.suffix for path in tmp_path.glob("paper-figure-2.*")) == [".csv", ".pdf", ".png", ".svg"]
     assert (tmp_path / "paper-figure-2.pdf").read_bytes().startswith(b"%PDF")
     assert pd.read_csv(tmp_path / "paper-figure-2.csv")["quality_mean"].tolist() == [0.2]
+
+
+@pytest.mark.parametrize(
+    ("metric", "quality", "solved", "said"),
+    [
+        ("accuracy", 0.4222, False, "accuracy 42.2 %, not solved"),
+        ("accuracy", 0.99, True, "accuracy 99 %, solved"),
+        ("mean_squared_error", 0.00175, False, "mean squared error 0.00175, not solved"),
+        ("accuracy", 0.1, None, "accuracy 10 %"),
+    ],
+)
+def test_a_picture_of_gates_says_how_well_its_run_did(metric: str, quality: float, solved: bool | None, said: str):
+    assert outcome_words({"quality_metric": metric, "quality": quality, "solved": solved}) == said
+
+
+def test_the_picture_of_a_configuration_says_whose_it_is(store: Store):
+    run = made("adding", "skip_gru", "tensorflow", budget_cost=1e-5, options={"length": 4}, seed=3)
+    record = with_gates(store, run, [1, 1, 0, 0], inputs=np.ones((4, 2), np.float32))
+    (picture,) = used_and_skipped(trials_frame([record]), store=store)
+    assert "in TensorFlow with seed 3 (mean squared error 0.500, not solved), the lowest that skips" in picture.caption
+    assert picture.alternative.endswith("Mean squared error 0.500, not solved.")
