@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from bench.report.company import company
 from bench.report.labels import problem_names, variant_names
 from bench.report.machines import conditions_of, moved, versions_of
 from bench.report.names import configuration_name
+from bench.report.task_options import options_text
 from impls.contract import Array
 from impls.kinds import cells
 
@@ -49,8 +49,6 @@ CORE = (
 )
 # Columns that only name things in plots and prose.
 LABELS = ("problem", "variant", "label")
-# An option's name and value in the text of all of them; a value may hold a comma.
-OPTION = re.compile(r"(\w+)=(.*?)(?=, \w+=|$)")
 # What tells seeds and twins of one configuration apart.
 WITHIN = ("seed", "framework")
 
@@ -60,11 +58,6 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     names = list(frame.columns)
     columns = [column.tolist() for _, column in frame.items()]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def options_of(text: str) -> dict[str, str]:
-    """A trial's options by name, from a frame's text of all of them, such as `length=50`."""
-    return dict(OPTION.findall(text))
 
 
 def read_records(sweep: str, *, results: Path, trials: Sequence[Trial] | None = None) -> Survey:
@@ -284,7 +277,7 @@ def _row(content: dict[str, Any]) -> dict[str, Any]:
     flat = content["trial"] | {name: value for name, value in content.items() if name not in ("trial", "task_options")}
     for name, value in (flat | {"options": content["task_options"]}).items():
         if name == "options":
-            row[name] = ", ".join(f"{key}={option_text(inner)}" for key, inner in value.items())
+            row[name] = options_text(value)
         elif name == "units":
             row[name] = "x".join(map(str, value))
         elif isinstance(value, dict):
@@ -305,8 +298,3 @@ def _spread(prefix: str, value: dict[str, Any]) -> dict[str, Any]:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
-
-
-def option_text(value: Any) -> str:
-    """An option's value as `options` has it: two values that differ have two texts."""
-    return f"{value:.12g}" if isinstance(value, float) else str(value)

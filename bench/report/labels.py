@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.plan.trial import OF_LABELS
-from bench.report.names import configuration_name, cost_name, field_name, problem_name, skip_name
+from bench.report.names import configuration_name, cost_name, field_name, plain, problem_name, skip_name
+from bench.report.task_options import option_text, options_text, quoted
 from impls.kinds import skip_cells
 
 # What a plain cell has no use for: there it is whatever it is by default, and tells nothing.
@@ -23,15 +24,28 @@ TOLD = ("task", "options", "length", "cell", "framework", "budget_cost", "p_skip
 def problem_names(problems: Sequence[tuple[str, Mapping[str, Any], int]]) -> list[str]:
     """The name of each (task, options, length); two that differ have different names.
 
-    The length is always told, an option where it differs between problems of one task and length.
+    The length is always told, an option where it differs between problems of one task and length. Where words would
+    name two of these alike, such as `a_b` and `a b`, values stand as they are, text in quotes.
     """
     together: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
     for task, options, length in problems:
         together[task, length].append(options)
     telling = {key: _differing(options) for key, options in together.items()}
+
+    def named(task: str, options: Mapping[str, Any], length: int, value_name: Callable[[Any], str]) -> str:
+        told = [name for name in telling[task, length] if name in options]
+        return problem_name(task, options, length=length, telling=told, value_name=value_name)
+
+    in_words = [named(*problem, plain) for problem in problems]
+    alike: dict[str, set[str]] = defaultdict(set)
+    for name, (_, options, _) in zip(in_words, problems, strict=True):
+        alike[name].add(options_text(options))
+    unclear = {
+        (task, length) for name, (task, _, length) in zip(in_words, problems, strict=True) if len(alike[name]) > 1
+    }
     return [
-        problem_name(task, options, length=length, telling=[name for name in telling[task, length] if name in options])
-        for task, options, length in problems
+        named(task, options, length, _as_it_is) if (task, length) in unclear else name
+        for name, (task, options, length) in zip(in_words, problems, strict=True)
     ]
 
 
@@ -94,5 +108,13 @@ def _variant(p_skip: float, period: int, cost: float | None, others: Mapping[str
 
 
 def _differing(options: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = dict.fromkeys(name for content in options for name in content if name != "length")
-    return [name for name in names if len({repr(content.get(name)) for content in options}) > 1]
+    names = dict.fromkeys(name for content in options for name in content)
+    return [name for name in names if len({_told(content, name) for content in options}) > 1]
+
+
+def _told(options: Mapping[str, Any], name: str) -> str:
+    return option_text(options[name]) if name in options else ""
+
+
+def _as_it_is(value: Any) -> str:
+    return quoted(value) if isinstance(value, str) else option_text(value)

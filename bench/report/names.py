@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bench.report.numbers import exact
@@ -77,11 +77,22 @@ def task_name(task: str) -> str:
     return TASKS.get(task, task)
 
 
-def problem_name(task: str, options: Mapping[str, Any], *, length: int, telling: Iterable[str] = ()) -> str:
-    """A task at a length, such as “adding problem, T = 50”, with those of its options that are `telling`."""
+def problem_name(
+    task: str,
+    options: Mapping[str, Any],
+    *,
+    length: int,
+    telling: Iterable[str] = (),
+    value_name: Callable[[Any], str] | None = None,
+) -> str:
+    """A task at a length, such as “adding problem, T = 50”, with those of its options that are `telling`.
+
+    `value_name` names their values; None for `plain`.
+    """
+    named = value_name or plain
     variant = options.get(VARIANT)
     name = VARIANTS.get((task, variant)) if isinstance(variant, str) else None
-    told = [f"{words(option)} = {plain(options[option])}" for option in telling if name is None or option != VARIANT]
+    told = [f"{words(option)} = {named(options[option])}" for option in telling if name is None or option != VARIANT]
     return ", ".join([name or task_name(task), f"T = {length}", *told])
 
 

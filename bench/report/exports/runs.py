@@ -16,7 +16,8 @@ import pandas as pd
 
 from bench.errors import RecordError
 from bench.records.store import RECORD, Store
-from bench.report.frames import MISSING, NUMBERS, configuration_fields, curves_frame, options_of, rows_of
+from bench.report.frames import MISSING, NUMBERS, configuration_fields, curves_frame, rows_of
+from bench.report.task_options import options_of
 
 # Columns that say what a record stood on and how it ended.
 TAGS = (

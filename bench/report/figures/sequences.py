@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from bench.report.frames import read_examples, rows_of
 from bench.report.glossary import evaluation_words
 from bench.report.names import SKIP, framework_name, metric_name, metric_scale, metric_unit
 from bench.report.numbers import number
+from bench.report.task_options import options_of
 from impls.contract import Array
 
 SIGNALS, IMAGES = 3, 8
@@ -33,7 +33,6 @@ IMAGE_COLUMNS = 4
 # which is which.
 PIXEL, EDGE = 6, 1
 BLANK = 0.93
-STRIDE = re.compile(r"\bstride=(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +120,9 @@ def trial_examples(trial: Mapping[str, Any], *, store: Store) -> Examples | None
     if arrays is None or arrays["inputs"].ndim != 3 or arrays["inputs"].shape[2] > 2:
         return None
     real = arrays.get("mask", np.ones_like(arrays["gates"])) > 0
-    stride = STRIDE.search(trial["options"])
+    stride = options_of(trial["options"]).get("stride", "")
     return Examples(
-        inputs=arrays["inputs"], gates=arrays["gates"], real=real, stride=int(stride.group(1)) if stride else 1
+        inputs=arrays["inputs"], gates=arrays["gates"], real=real, stride=int(stride) if stride.isdecimal() else 1
     )
 
 

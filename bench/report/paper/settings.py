@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.frames import option_text, options_of
 from bench.report.glossary import evaluation_words
 from bench.report.names import plain
 from bench.report.paper.layout import PaperTable
 from bench.report.paper.published import PLAIN
+from bench.report.task_options import option_text, options_of
 
 # How a setting is told, around its value; a setting without an entry is told by its name.
 PHRASES = {

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.report.frames import configuration_fields, options_of
+from bench.report.frames import configuration_fields
 from bench.report.names import field_name
 from bench.report.paper.claims.catalogue import Row
 from bench.report.paper.published import BY_LENGTH
+from bench.report.task_options import options_of
 
 # What a row chooses itself.
 OF_A_ROW = ("cell", "p_skip", "period", "budget", "budget_cost", "budget_target")

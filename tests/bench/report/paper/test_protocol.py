@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 from bench.plan import sweep as sweeps
-from bench.report.frames import options_of, trials_frame
+from bench.report.frames import trials_frame
 from bench.report.paper.layout import PUBLISHED_RUNS, PaperTable, paper_tables
 from bench.report.paper.protocol import departures, fewer_runs
 from bench.report.paper.settings import published_settings
+from bench.report.task_options import options_of
 from bench.tasks import task_class
 
 TABLES = pytest.mark.parametrize("table", paper_tables(), ids=lambda table: f"table{table.number}")
