@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ CORE = (
 )
 # Columns that only name things in plots and prose.
 LABELS = ("problem", "variant", "label")
+# What a record says of its task, and one whose task could not be asked leaves empty.
+OF_TASK = ("task_options", "length", "quality_metric", "higher_is_better", "reported")
 # What tells seeds and twins of one configuration apart.
 WITHIN = ("seed", "framework")
 
@@ -124,13 +127,15 @@ def trials_frame(
     spread over columns such as `protocol.batch_size` and `environment.threads`. `company` tells from `beside` whether a
     trial ran alone, `machine` under which conditions, `versions` with which of its own framework. Three columns are
     added for people: `problem` (the task at its length, and what else tells it apart), `variant` (what sets a trial
-    apart from others of its cell and problem) and `label` (cell and variant).
+    apart from others of its cell and problem) and `label` (cell and variant). What a trial's task could not be asked
+    is what a record of the same task, options and protocol tells of it, so that its seeds stand in one row.
     """
     contents = [record.model_dump(mode="json") for record in records]
     known = problems or {}
     contents += [_asked(trial) | {"status": MISSING, "error": known.get(trial.id, "")} for trial in missing]
     if not contents:
         raise RecordError("no records to report")
+    contents = _told_of_tasks(contents)
     frame = pd.DataFrame([_row(content) for content in contents])
     frame["problem"] = problem_names([(row["trial"]["task"], row["task_options"], row["length"]) for row in contents])
     for name in NUMBERS:
@@ -269,6 +274,20 @@ def _asked(trial: Trial) -> dict[str, Any]:
     except Exception:  # of a task of another package, which need not be able to tell without its data
         told = unasked(trial)
     return told | {"trial": trial.model_dump(mode="json")}
+
+
+def _told_of_tasks(contents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records of trials whose task could not be asked, with what one of its other trials tells of it, if any does."""
+    told: dict[str, dict[str, Any]] = {}
+    for content in contents:
+        if content["length"]:
+            told.setdefault(_task_of(content), {name: content[name] for name in OF_TASK})
+    return [content if content["length"] else content | told.get(_task_of(content), {}) for content in contents]
+
+
+def _task_of(content: dict[str, Any]) -> str:
+    """What decides all that a record says of its task."""
+    return json.dumps([content["trial"][name] for name in ("task", "options", "protocol")], sort_keys=True)
 
 
 def _row(content: dict[str, Any]) -> dict[str, Any]:
