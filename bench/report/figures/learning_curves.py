@@ -23,6 +23,7 @@ from bench.report.figures.style import (
     topics,
     wrapped,
 )
+from bench.report.figures.undrawn import in_no_line
 from bench.report.names import framework_name, listed, metric_head
 
 Look = dict[str, Any]
@@ -35,7 +36,11 @@ LEGEND_LINE = 60
 
 
 def learning_curves(curves: pd.DataFrame, trials: pd.DataFrame) -> list[Picture]:
-    """Validation quality by training step: a figure for some configurations of a problem, a panel a framework."""
+    """Validation quality by training step: a figure for some configurations of a problem, a panel a framework.
+
+    Lines are of trials that ended ok, as every mean of a report is: others would leave the mean where they ended.
+    """
+    curves = curves[curves["trial_id"].isin(trials.loc[trials["status"] == "ok", "trial_id"])]
     pictures: list[Picture] = []
     colours = cell_colours(list(trials["cell"].unique()))
     for problem, rows in curves.groupby("problem", sort=False):
@@ -59,7 +64,8 @@ def curve_data(curves: pd.DataFrame) -> pd.DataFrame:
 def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: dict[str, str], lost: int) -> Picture:
     problem = str(trials["problem"].iloc[0])
     drawn = data[data["label"].isin(part.labels)]
-    looks = _looks(trials[trials["label"].isin(part.labels)], colours=colours)
+    shown = trials[trials["label"].isin(part.labels)]
+    looks = _looks(shown, colours=colours)
     frameworks = sorted(drawn["framework"].unique())
     metric, higher = trials["quality_metric"].iloc[0], bool(trials["higher_is_better"].iloc[0])
     columns = 2 if max(map(len, looks)) <= NARROW else 1
@@ -76,17 +82,19 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
     figure.supylabel(f"validation {metric_head(metric, higher_is_better=higher)}", fontsize=10)
     handles = [Line2D([], [], label=names[label], **look) for label, look in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
-    note = part.note + (f" {lost:,} evaluations of this task were not finite and are not drawn." if lost else "")
+    left_out = in_no_line(trials)
+    note = (f" {left_out}" if left_out else "") + part.note
+    note += f" {lost:,} evaluations of this task were not finite and are not drawn." if lost else ""
     return Picture(
         name=part.name(f"curves-{slug(problem)}"),
         title=part.title(problem),
-        caption="Quality on validation data by training step: the line is the mean over seeds, the band "
-        f"spans the lowest and highest seed. A seed that ended early leaves the mean where it ended.{note}",
+        caption="Quality on validation data by training step: the line is the mean over seeds that ended "
+        f"ok, the band spans the lowest and highest of them.{note}",
         alternative=f"Learning curves of {problem}, {len(handles)} configurations in "
         f"{listed(map(framework_name, frameworks))}; the data are in the CSV file beside the figure.",
         figure=figure,
         data=data[data["label"].isin([*part.labels, *part.rest])],
-        about=topics(trials[trials["label"].isin(part.labels)]),
+        about=topics(shown),
     )
 
 

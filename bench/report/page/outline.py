@@ -24,13 +24,13 @@ def page_sections(content: Content) -> list[Section]:
         sections.figures(
             "Learning curves",
             learning_curves.learning_curves(content.curves, trials),
-            otherwise="No trial left a learning curve.",
+            otherwise="No trial ended ok with a learning curve.",
             problems=problems,
         ),
         sections.figures(
             "Quality against update ratio",
             quality.quality_against_update_ratio(trials),
-            otherwise="No trial ended ok with a finite quality.",
+            otherwise="No configuration ended ok with finite qualities.",
             problems=problems,
         ),
         sections.figures(

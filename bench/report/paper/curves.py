@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 
 from bench.records.store import Store
 from bench.report.figures.style import DASHES, Picture, new_figure, topics
-from bench.report.frames import MISSING, curves_frame, rows_of
-from bench.report.names import SKIP, cell_name, configuration_name, cost_name, framework_name, listed, many
+from bench.report.figures.undrawn import in_no_line
+from bench.report.frames import curves_frame, rows_of
+from bench.report.names import SKIP, cell_name, configuration_name, cost_name, framework_name
 from bench.report.paper.layout import PaperTable, paper_tables
 from bench.report.paper.models import model_name
 from bench.report.paper.protocol import described, setting_departures, subject
@@ -74,7 +75,7 @@ def _figure(wanted: CurveFigure, trials: pd.DataFrame, *, store: Store) -> Pictu
         return None
     departed = "" if words else described(setting_departures(table, list(settings.values())))
     told = [f"{words}." if words else "", f"Not the published protocol: {departed}." if departed else ""]
-    told.append(_left_out(shown))
+    told.append(in_no_line(shown))
     title = f"{' and '.join(dict.fromkeys(map(cell_name, wanted.cells)))} on {words or subject(table, ended)}"
     return Picture(
         name=f"paper-figure-{wanted.number}",
@@ -94,15 +95,6 @@ def _figure(wanted: CurveFigure, trials: pd.DataFrame, *, store: Store) -> Pictu
         data=data,
         about=topics(ended),
     )
-
-
-def _left_out(shown: pd.DataFrame) -> str:
-    """How many of the runs have no curve here: those that were not run, apart from those that did not end ok."""
-    missing = int((shown["status"] == MISSING).sum())
-    troubled = int((~shown["status"].isin(("ok", MISSING))).sum())
-    told = [f"{missing} {'was' if missing == 1 else 'were'} not run"] if missing else []
-    told += [f"{troubled} did not end ok"] if troubled else []
-    return f"Of {many(len(shown), 'run')} {listed(told)}: in no line." if told else ""
 
 
 def _of_table(wanted: CurveFigure, table: PaperTable, trials: pd.DataFrame) -> pd.DataFrame:
