@@ -171,6 +171,11 @@ def many(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
+def seeds_name(ended: int, *, asked: int) -> str:
+    """What a mean is over: “5 seeds”, or “1 of 5 seeds” where not all that were asked for ended ok."""
+    return many(asked, "seed") if ended == asked else f"{ended} of {many(asked, 'seed')}"
+
+
 def ordinal(number: int) -> str:
     """Such as “2nd”, “11th”, “23rd”."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,15 +32,19 @@ from bench.report.figures.style import (
 )
 from bench.report.frames import rows_of
 from bench.report.glossary import evaluation_words
-from bench.report.names import cell_name, configuration_name, framework_name, metric_head
+from bench.report.names import cell_name, configuration_name, framework_name, metric_head, seeds_name
 from impls.contract import Array
 
 # Places along a whisker that labels keep clear of; odd, so that the middle is one.
 WHISKER_PLACES = 15
+# What a marker is of.
+MARKER = ("problem", "task", "cell", "variant", "label", "framework")
 # Configurations that are all numbered, with their names below; of more, `LARGEST` are.
 MOST_NUMBERED = 24
 # Characters of a line of the key, by how many columns have room.
 KEY_LINES = {3: 28, 2: 48, 1: 92}
+# Configurations that a caption names of those with a hole.
+MOST_TOLD = 5
 # Points between the markers of two frameworks under which one number is for both.
 TOGETHER = 3.0
 WHAT_IS_DRAWN = "markers: means over seeds; whiskers: lowest to highest seed"
@@ -49,16 +53,21 @@ WHAT_IS_DRAWN = "markers: means over seeds; whiskers: lowest to highest seed"
 def quality_against_update_ratio(trials: pd.DataFrame) -> list[Picture]:
     """What skipping costs in quality: one figure a problem, one marker a configuration and framework.
 
-    A number beside each marker is that of its configuration in the key under the figure.
+    A number beside each marker is that of its configuration in the key under the figure. Where a trial ended ok without
+    a finite number there is no mean, and no marker; the caption names these, and means of some of the seeds alone.
     """
     finite = np.isfinite(trials["quality"]) & np.isfinite(trials["update_ratio"])
-    ok = trials[(trials["status"] == "ok") & finite]
+    ended = trials["status"] == "ok"
+    whole = (finite | ~ended).groupby([trials[name] for name in MARKER]).transform("all")
     colours = cell_colours(list(trials["cell"].unique()))
     markers = framework_markers(list(trials["framework"].unique()))
-    return [_picture(rows, colours=colours, markers=markers) for _, rows in ok.groupby("problem", sort=False)]
+    return [
+        _picture(rows, asked=trials[trials["problem"] == problem], colours=colours, markers=markers)
+        for problem, rows in trials[ended & whole].groupby("problem", sort=False)
+    ]
 
 
-def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, str]) -> Picture:
+def _picture(rows: pd.DataFrame, *, asked: pd.DataFrame, colours: dict[str, str], markers: dict[str, str]) -> Picture:
     problem, data = str(rows["problem"].iloc[0]), scatter_data(rows)
     metric, higher = rows["quality_metric"].iloc[0], bool(rows["higher_is_better"].iloc[0])
     numbered, note = _numbered(data, higher_is_better=higher)
@@ -113,7 +122,7 @@ def _picture(rows: pd.DataFrame, *, colours: dict[str, str], markers: dict[str, 
         caption=f"On test data, {evaluation_words(rows['reported'])}. "
         "Each marker is the mean over seeds, whiskers span the lowest and highest seed; the number beside it is that "
         "of its configuration below. The arrow at the axis points to better; further left means fewer updates. Where "
-        f"the two frameworks' markers coincide their means agree.{note}",
+        f"the two frameworks' markers coincide their means agree.{note}{_holes(data, asked)}",
         alternative=f"Scatter of test quality against updates on {problem}, "
         f"{len(data)} markers; the data are in the CSV file beside the figure.",
         figure=figure,
@@ -158,6 +167,30 @@ def _numbered(data: pd.DataFrame, *, higher_is_better: bool) -> tuple[dict[tuple
     return {key: number for number, key in enumerate(keys, start=1)}, note
 
 
+def _holes(data: pd.DataFrame, asked: pd.DataFrame) -> str:
+    """What the caption adds on markers that are not drawn, and on those of some of the seeds that were asked for.
+
+    Args:
+        data: the markers.
+        asked: all trials of the problem.
+    """
+    drawn = {(row["label"], row["framework"]): row["seeds"] for row in rows_of(data)}
+    unfinished, fewer = [], []
+    for (label, framework), status in asked.groupby(["label", "framework"], sort=False)["status"]:
+        name = f"{label} in {framework_name(str(framework))}"
+        ended = drawn.get((label, framework))
+        if ended is None and (status == "ok").any():
+            unfinished.append(name)
+        if ended is not None and ended < len(status):
+            fewer.append(f"{name} ({seeds_name(ended, asked=len(status))})")
+    note = f" No marker, since a seed ended ok without a finite number: {_some(unfinished)}." if unfinished else ""
+    return note + (f" Means of some seeds alone: {_some(fewer)}." if fewer else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    return "; ".join(names[:MOST_TOLD]) + (f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else "")
+
+
 def _apart(axes: Axes, points: pd.DataFrame, *, within: float) -> Iterator[dict[str, Any]]:
     """The markers of a configuration, without those that stand within so many pixels of another of them."""
     seen: list[Array] = []
@@ -179,10 +212,9 @@ def unbeaten(means: pd.DataFrame, *, higher_is_better: bool) -> Array:
 
 def scatter_data(trials: pd.DataFrame) -> pd.DataFrame:
     """Mean, lowest and highest quality and update ratio over seeds."""
-    keys = ["problem", "task", "cell", "variant", "label", "framework"]
     kinds = ("mean", "min", "max")
     wanted: Any = {f"{name}_{kind}": (name, kind) for name in ("update_ratio", "quality") for kind in kinds}
-    data: pd.DataFrame = trials.groupby(keys, sort=False).agg(**wanted, seeds=("seed", "count")).reset_index()
+    data: pd.DataFrame = trials.groupby(list(MARKER), sort=False).agg(**wanted, seeds=("seed", "count")).reset_index()
     return data
 
 

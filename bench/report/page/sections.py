@@ -24,6 +24,7 @@ from bench.report.names import (
     metric_name,
     metric_scale,
     metric_unit,
+    seeds_name,
 )
 from bench.report.numbers import number
 from bench.report.paper.claims.tables import counted
@@ -56,6 +57,7 @@ def _best(problem: str, rows: pd.DataFrame, *, asked: pd.DataFrame) -> str:
         updates=("updates", "mean"),
         seeds=("seed", "count"),
     )
+    means["asked"] = asked.groupby(["label", "framework"])["seed"].count()
     ranked = means[means["quality"].notna()].sort_values("quality", ascending=not higher, kind="stable").reset_index()
     solved = ""
     if rows["solved"].notna().any():
@@ -68,7 +70,7 @@ def _best(problem: str, rows: pd.DataFrame, *, asked: pd.DataFrame) -> str:
         return f"{problem}: {some} has a finite {metric_name(metric)}" + (f"; {solved}." if solved else ".")
     best = rows_of(ranked)[0]
     value = " ".join(filter(None, (number(metric_scale(metric) * best["quality"]), metric_unit(metric))))
-    over = f", the mean of {many(best['seeds'], 'seed')}," if best["seeds"] > 1 else ""
+    over = f", the mean of {seeds_name(best['seeds'], asked=best['asked'])}," if best["asked"] > 1 else ""
     text = f"{problem}: {best_word(higher_is_better=higher)} {metric_name(metric)} {value}{over} "
     text += f"by {best['label']} in {framework_name(best['framework'])}, with {_used(best, first)}, "
     return text + evaluation_words(rows["reported"]) + (f"; {solved}." if solved else ".")

@@ -100,8 +100,8 @@ def test_all_failed(reported: Reported) -> None:
     text = reported([(of, failure(of, status="failed", error="MemoryError: none left")) for of in asked])
     assert "2 trials: 2 failed." in text
     for otherwise in (
-        "No trial left a learning curve.",
-        "No trial ended ok with a finite quality.",
+        "No trial ended ok with a learning curve.",
+        "No configuration ended ok with finite qualities.",
         "No trial ended ok with a measured step.",
         "No skip cell skipped anything.",
         "No trial ended ok, so there is nothing to compare.",
@@ -138,7 +138,7 @@ def test_only_curves_that_are_not_finite(written: Written, tmp_path: Path) -> No
     written([odd])
     rows = [{"step": 10, "quality": float("nan"), "update_ratio": 1.0}]
     write_curve(Store(tmp_path / "results").folder_of(odd[0].id) / "curve.csv", rows)
-    assert "No trial left a learning curve" in words_of(tmp_path)
+    assert "No trial ended ok with a learning curve" in words_of(tmp_path)
 
 
 def test_no_seeds_in_common(reported: Reported) -> None:
@@ -189,7 +189,7 @@ def test_an_environment_of_other_types(reported: Reported, tmp_path: Path) -> No
 
 def test_a_record_without_curve_and_gates(reported: Reported) -> None:
     text = reported([run("adding", "skip_lstm", "pytorch", update_ratio=0.5)], files=False)
-    assert "No trial left a learning curve." in text
+    assert "No trial ended ok with a learning curve." in text
     assert "No skip cell skipped anything." in text
 
 
@@ -277,7 +277,7 @@ def test_figures_of_configurations_that_differ_in_much_can_be_read() -> None:
     frame = trials_frame([ok_record(of, quality=0.1, update_ratio=0.5) for of in several])
     told = "units = 16, activation = relu, forget bias = {}, layer norm = yes, update bias = -3, gate = bernoulli"
     assert set(frame["variant"]) == {"", told.format(0.5), told.format(2)}
-    curves = frame[["problem", "task", "cell", "variant", "label", "framework"]].assign(step=1, quality=0.1)
+    curves = frame[["problem", "task", "cell", "variant", "label", "framework", "trial_id"]].assign(step=1, quality=0.1)
     with house_style():
         scatter = quality.quality_against_update_ratio(frame)[0]
         drawn = [
