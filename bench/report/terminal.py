@@ -127,7 +127,10 @@ def _print(text: pd.DataFrame, *, title: str, console: Console, width: int | Non
         same = [name for name in SAID_ONCE if name in text and text[name].nunique() == 1]
         title = "; ".join([title, *(f"{head(name)} {text[name].iloc[0]}" for name in same)])
         text = text.drop(columns=same)
-    table = Table(title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
+    # As text: an option in it may read as markup.
+    table = Table(
+        title=Text(title, style="table.title"), box=None, title_justify="left", pad_edge=False, header_style="bold"
+    )
     heads = [head(str(name)) for name in text]
     rows = text.astype(str).to_numpy().tolist()
     widths: Sequence[int | None] = [None] * len(heads)

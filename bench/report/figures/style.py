@@ -20,11 +20,12 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter
 from PIL import Image
 
 from bench.report.figures.vector import vector_drawing
 from bench.report.names import cell_name, framework_name, metric_unit
+from bench.report.numbers import exact
 from impls.kinds import cells as known_cells
 
 # Okabe and Ito's palette: apart for colour-blind eyes. A family of cells is warm or cool, its skip cell lighter.
@@ -61,6 +62,8 @@ SETTINGS: dict[str, Any] = {
     # Fixed, so that the same records give the same bytes.
     "svg.hashsalt": "skiprnn-bench",
     "svg.fonttype": "path",
+    # What an option or a metric is called is no formula, whatever it holds.
+    "text.parse_math": False,
     "path.sketch": None,
 }
 DOTS_PER_INCH = 150
@@ -173,6 +176,14 @@ def show_in_percent(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}"))
 
 
+class PowersInText(LogFormatter):
+    """Labels of a logarithmic axis, such as 0.01 and 2e-4, at the ticks that Matplotlib labels with formulas."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Empty for a tick without a label."""
+        return exact(float(f"{x:.6g}")) if super().__call__(x, pos) else ""
+
+
 def scale_quality(axes: Axes, *, metric: str, low: float, high: float) -> None:
     """The axis of quality, y: shares in percent; errors, which span orders of magnitude, on a logarithmic scale.
 
@@ -185,6 +196,8 @@ def scale_quality(axes: Axes, *, metric: str, low: float, high: float) -> None:
         show_in_percent(axes.yaxis)
     if metric in LOGARITHMIC_METRICS and low > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(PowersInText())
+        axes.yaxis.set_minor_formatter(PowersInText())
     if high - low <= LEAST_SPAN * abs(high):  # the same everywhere, but for rounding: no span to scale to
         room = 0.1 * abs(high) or 0.1
         axes.set_ylim(low - room, high + room)

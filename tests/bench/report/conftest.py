@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import report
+from bench.plan.trial import Trial
 from bench.report import writing
 from bench.report.figures.style import Picture
 from bench.report.speed import page as speed_page
-from tests.bench.report.stored import SWEEP, Stored, check_nothing_runs_out, write_stored
+from bench.tasks import TASKS
+from bench.tasks.base import TaskOptions
+from bench.tasks.digits import Digits
+from tests.bench.report.stored import SWEEP, Stored, check_nothing_runs_out, trial, write_stored
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +41,30 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (writing, speed_page):
         monkeypatch.setattr(module, "save", lay_out)
+
+
+class AnyValue(TaskOptions):
+    """One option, called whatever it is."""
+
+    value: Any = 0
+
+
+class OwnTask(Digits):
+    """A task of the user's own, with that option."""
+
+    name = "mine"
+    Options = AnyValue
+
+
+@pytest.fixture
+def own_trial(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trial]:
+    """A trial of that task, by the option's value."""
+
+    def made(value: object, *, framework: str = "pytorch", seed: int = 0) -> Trial:
+        return trial("mine", "lstm", framework, seed=seed).model_copy(update={"options": {"value": value}})
+
+    monkeypatch.setitem(TASKS, "mine", OwnTask)
+    return made
 
 
 @pytest.fixture(scope="session")

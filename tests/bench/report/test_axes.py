@@ -10,7 +10,7 @@ from bench.report.comparison.skipping import skipping_against_plain
 from bench.report.figures.differences import framework_differences
 from bench.report.figures.quality import quality_against_update_ratio
 from bench.report.figures.skipping import time_against_updates
-from bench.report.figures.style import new_figure, scale_quality
+from bench.report.figures.style import house_style, new_figure, scale_quality
 from bench.report.frames import trials_frame
 from tests.bench.report.stored import ok_record, trial
 
@@ -29,6 +29,17 @@ def test_quality_against_updates(task: str, scale: str, word: str) -> None:
     assert axes.xaxis.get_major_formatter()(0.5, 0) == "50"
     low, high = axes.get_ylim()
     assert low < 0.02 < 0.4 < high
+
+
+def test_ticks_of_a_logarithmic_axis_are_numbers_as_text_has_them() -> None:
+    """Nothing in a figure is a formula, so that no name of an option is one."""
+    with house_style():
+        axes = new_figure(height=3.0).subplots()
+        scale_quality(axes, metric="mean_squared_error", low=3e-5, high=0.2)
+        axes.set_ylim(3e-5, 0.2)
+    assert {"1e-4", "0.001", "0.01", "0.1"} <= {label.get_text() for label in axes.get_yticklabels()}
+    axes.set_ylim(0.012, 0.034)
+    assert [label.get_text() for label in axes.get_yticklabels(minor=True)][:2] == ["0.02", "0.03"]
 
 
 def test_an_error_of_0_has_no_logarithm_and_equal_values_have_room() -> None:

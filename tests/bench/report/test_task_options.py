@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.plan.trial import Trial
 from bench.report.frames import trials_frame
 from bench.report.labels import problem_names
 from bench.report.tables.results import aggregate
 from bench.report.task_options import option_text, options_of, options_text
-from bench.tasks import TASKS
-from bench.tasks.base import TaskOptions
-from bench.tasks.digits import Digits
-from tests.bench.report.stored import ok_record, trial
+from tests.bench.report.stored import ok_record
 
 # What a record holds, and text that is like something else.
 LEAVES: Any = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -77,21 +76,10 @@ def test_problems_that_differ_have_different_names(one: dict[str, Any], other: d
     ],
 )
 def test_values_that_words_would_merge_stand_as_they_are(
-    values: tuple[object, object], told: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    values: tuple[object, object], told: tuple[str, str], own_trial: Callable[..., Trial]
 ) -> None:
     """One row and one problem each, whatever is alike in how they read."""
-
-    class Options(TaskOptions):
-        value: Any = 0
-
-    class Mine(Digits):
-        name = "mine"
-
-    Mine.Options = Options
-    monkeypatch.setitem(TASKS, "mine", Mine)
-    made = [trial("mine", "lstm", "pytorch").model_copy(update={"options": {"value": value}}) for value in values]
-    rows = aggregate(
-        trials_frame(ok_record(of, quality=quality) for of, quality in zip(made, (0.25, 0.75), strict=True))
-    )
+    asked = zip(values, (0.25, 0.75), strict=True)
+    rows = aggregate(trials_frame(ok_record(own_trial(value), quality=quality) for value, quality in asked))
     found = {row["problem"]: (row["seeds"], row["quality_mean"]) for row in rows.to_dict("records")}
     assert found == {f"mine, T = 64, value = {name}": (1, mean) for name, mean in zip(told, (0.25, 0.75), strict=True)}
