@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +13,12 @@ from bench.records.record import Record
 from bench.records.store import Store
 from bench.report.frames import configuration_fields, rows_of, trials_frame
 from bench.report.names import framework_name, listed, metric_head, metric_scale
-from bench.report.numbers import number, spread
+from bench.report.numbers import NO_NUMBER, number, spread
+from bench.report.tables.formats import escape_markdown
 
 NAME = "MODEL.md"
+# The head of means and deviations.
+OVER_SEEDS = "of seeds that ended ok"
 
 HEAD = """# Models
 
@@ -23,9 +26,9 @@ Written by `python -m bench card` from the records beside it; nothing here is ed
 
 Recurrent networks of the Skip RNN family (Campos et al., ICLR 2018) as this project's trials trained them: one
 recurrent cell or stack, and one linear readout. For each row of a sweep and each framework, the parameters of its best
-seed by the reported quality are here. The mean and standard deviation over all its seeds stand beside, since the best
-of several is better than what another training may be expected to give. A row is named by what sets it apart from most
-rows of its task; its record has the rest.
+seed by the reported quality are here. The mean and standard deviation over its seeds that ended ok stand beside, since
+the best of several is better than what another training may be expected to give; where not all of them did, `seeds`
+says how many. A row is named by what sets it apart from most rows of its task; its record has the rest.
 
 ## Load one
 
@@ -81,16 +84,16 @@ def _section(problem: str, trials: pd.DataFrame, *, place: pd.Series[int], kept:
         quality, updates = scale * ended["quality"], 100 * ended["update_ratio"]
         rows += [
             [
-                f"`{row['trial_id']}`",
+                row["trial_id"],
                 row["label"],
                 framework_name(row["framework"]),
                 str(row["units"]),
                 str(row["seed"]),
                 number(scale * row["quality"]),
-                spread(quality.mean(), quality.std()),
+                _over_seeds(quality),
                 number(100 * row["update_ratio"]),
-                spread(updates.mean(), updates.std()),
-                str(len(ended)),
+                _over_seeds(updates),
+                str(len(ended)) if len(ended) == len(group) else f"{len(ended)} of {len(group)}",
             ]
             for row in rows_of(group)
             if row["trial_id"] in kept
@@ -106,15 +109,23 @@ def _section(problem: str, trials: pd.DataFrame, *, place: pd.Series[int], kept:
         "units",
         "seed",
         metric,
-        "of all seeds",
+        OVER_SEEDS,
         "updates (%)",
-        "of all seeds",
+        OVER_SEEDS,
         "seeds",
     ]
-    return "\n".join([f"## {problem}", "", _line(heads), _line(["---"] * len(heads)), *map(_line, rows), ""])
+    lines = [_line(map(escape_markdown, heads)), _line(["---"] * len(heads))]
+    lines += [_line([f"`{trial_id}`", *map(escape_markdown, cells)]) for trial_id, *cells in rows]
+    return "\n".join([f"## {escape_markdown(problem)}", "", *lines, ""])
 
 
-def _line(cells: Sequence[str]) -> str:
+def _over_seeds(values: pd.Series) -> str:
+    """Mean and deviation; one seed that ended ok without a number leaves no mean, as in every table."""
+    mean = values.mean(skipna=False)
+    return spread(mean, values.std()) if pd.notna(mean) else NO_NUMBER
+
+
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
@@ -122,7 +133,9 @@ def _made(trials: pd.DataFrame) -> str:
     """What they were trained by."""
 
     def values(column: str) -> str:
-        return listed(sorted({str(value) for value in trials[column].dropna()})) if column in trials else "not told"
+        if column not in trials:
+            return "not told"
+        return escape_markdown(listed(sorted({str(value) for value in trials[column].dropna()})))
 
     return "\n".join(
         [
