@@ -107,7 +107,7 @@ def _case(
     compared, unlike = of_like_conditions(trials) if criterion.measure in TIMES else (trials, {})
     samples = samples_of(criterion, compared, store=store)
     n = seeds_in(criterion, samples)
-    finding = replace(finding, verdict=INCONCLUSIVE, reason=_seeds(n, claim, trials, unlike))
+    finding = replace(finding, verdict=INCONCLUSIVE, reason=_seeds(samples, n, claim, trials, unlike))
     if trouble := troubled(criterion, samples):
         return replace(finding, reason=trouble)
     if n < (1 if criterion.statistic in OF_ONE else 2):
@@ -188,13 +188,27 @@ def _too_few(n: int, claim: Claim) -> str:
     return f"{n} {'seed' if n == 1 else 'seeds'}, {claim.least_seeds} needed"
 
 
-def _seeds(n: int, claim: Claim, trials: Sequence[pd.DataFrame], unlike: Mapping[int, str]) -> str:
-    asked = max(len(own) for own in trials)
+def _seeds(
+    samples: Sequence[Mapping[int, float]],
+    n: int,
+    claim: Claim,
+    trials: Sequence[pd.DataFrame],
+    unlike: Mapping[int, str],
+) -> str:
+    """Why fewer seeds count than were asked for: `n` do, and `unlike` says why conditions leave some out."""
+    seeds = [set(own["seed"]) for own in trials]
+    asked, apart = max(map(len, seeds)), 0
+    # Where samples share no seed they are compared unpaired, and none is left out for being in one row alone.
+    if not n or set.intersection(*map(set, samples)):
+        asked = len(set.union(*seeds))
+        apart = asked - len(set.intersection(*seeds))
     words = []
     if n < claim.least_seeds:
         words.append(_too_few(n, claim))
     for why, count in Counter(unlike.values()).items():
         words.append(f"{count} of {asked} seeds left out: their sides ran with other {why}")
-    if n + len(unlike) < asked:
-        words.append(f"{asked - n - len(unlike)} of {asked} seeds have no number")
+    if apart:
+        words.append(f"{apart} of {asked} seeds not in {'both rows' if len(trials) == 2 else 'every row'}")
+    if apart + n + len(unlike) < asked:
+        words.append(f"{asked - apart - n - len(unlike)} of {asked} seeds have no number")
     return "; ".join(words)
