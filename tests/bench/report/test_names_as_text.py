@@ -14,9 +14,9 @@ from bench import report
 from bench.plan.trial import Trial
 from bench.records.store import Store
 from bench.report.comparison.paired_differences import compare
-from bench.report.figures import differences, learning_curves, quality, step_times
+from bench.report.figures import differences, learning_curves, quality, sequences, step_times
 from bench.report.figures.style import Picture, house_style
-from bench.report.frames import curves_frame, trials_frame
+from bench.report.frames import curves_frame, rows_of, trials_frame
 from tests.bench.report.stored import SWEEP, list_sweep, ok_record, write_run
 
 OwnTrial = Callable[..., Trial]
@@ -44,6 +44,15 @@ def test_a_figure_shows_names_as_they_stand(name: str, own_trial: OwnTrial, tmp_
             assert not any(text.get_parse_math() for text in texts), picture.name
             titles += [text.get_text() for text in texts if f"value = {name}" in text.get_text()]
     assert len(titles) == 4
+
+
+def test_the_stride_of_a_drawn_sequence_is_no_part_of_another_option(own_trial: OwnTrial, tmp_path: Path) -> None:
+    of = own_trial("stride=4")
+    write_run(Store(tmp_path), ok_record(of, quality=0.5))
+    (row,) = rows_of(trials_frame([ok_record(of, quality=0.5)]))
+    examples = sequences.trial_examples(row, store=Store(tmp_path))
+    assert examples is not None
+    assert examples.stride == 1
 
 
 @pytest.mark.parametrize("name", ["[red]x", "[/b]", "a:warning:b"])

@@ -53,6 +53,12 @@ def test_values_that_are_not_equal_have_two_texts(one: object, other: object) ->
     assert one == other or option_text(one) != option_text(other)
 
 
+@given(VALUES)
+def test_the_text_of_a_value_is_no_value_s_text_but_where_it_is_itself(value: object) -> None:
+    text = option_text(value)
+    assert (option_text(text) == text) == (text == value)
+
+
 @given(OPTIONS)
 def test_the_text_of_all_options_holds_that_of_each(options: dict[str, Any]) -> None:
     assert options_of(options_text(options)) == {name: option_text(value) for name, value in options.items()}
