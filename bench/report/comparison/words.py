@@ -23,7 +23,8 @@ MEASURES = {"quality": "quality", "update_ratio": "update ratio"}
 HOW_PAIRED = (
     "A pair is two trials that differ in the framework alone: the same seed, initial parameters and batches, by "
     f"checksum. From {LEAST_PAIRS} pairs on a cell holds the mean and its 95 % interval (Student's t on paired "
-    "differences; ratios in logarithms, so that their mean is geometric); below that it holds the pairs themselves."
+    "differences; ratios in logarithms, so that their mean is geometric); below that it holds the pairs themselves. "
+    "A cell of fewer pairs than its row says of how many."
 )
 HOW_JUDGED = (
     "Equivalent: two one-sided t-tests put the mean difference within the margin. Different: a paired t-test tells it "

@@ -138,6 +138,17 @@ def test_frameworks_are_compared_in_two_tables_with_their_margins(tmp_path: Path
     assert re.search(r"LSTM & fast & 4 & .* & undecided & ", text)
 
 
+def test_times_and_memory_stand_beside_the_number_of_their_pairs(tmp_path: Path):
+    records = [
+        run(made("adding", "lstm", name, seed=seed), inference_milliseconds=2.0 if seed else None)
+        for name in FRAMEWORKS
+        for seed in range(3)
+    ]
+    text, _ = article_of(records, folder=tmp_path)
+    assert r"task & configuration & engine & pairs & training step & inference & memory" in text
+    assert re.search(r"LSTM & fast: -- & 3 & .* & \$\\times\$1; \$\\times\$1 \(2 of 3\) & ", text)
+
+
 def test_a_sweep_without_a_row_or_a_number_of_the_paper_says_so(tmp_path: Path):
     text, _ = article_of([run(made("digits", "lstm"))], folder=tmp_path / "digits")
     assert "This sweep holds no row of a table of Campos et" in text

@@ -258,6 +258,31 @@ def test_nothing_to_compare_is_a_sentence():
     assert nothing_to_compare(failed, compare(failed, apart="framework")).startswith("No trial ended ok")
 
 
+def test_a_cost_that_fewer_pairs_have_than_its_row_says_of_how_many_it_is():
+    """Ten pairs, of which the last five have no time of inference, as older records have none."""
+    left = [{"inference_milliseconds": 2.0 if seed < 5 else None} for seed in range(10)]
+    right = [{"milliseconds": 16.0, "inference_milliseconds": 4.0}] * 10
+    _, found = pairs_of("adding", "lstm", left, right)
+    (row,) = cost_table(found).to_dict("records")
+    assert (row["pairs"], row["training step"]) == ("10", "×2 [2, 2]")
+    assert (row["inference"], row["step as reported"]) == ("×2 [2, 2] (5 of 10)", "–")
+
+
+def test_a_step_that_fewer_pairs_have_than_another_cost_says_so_too():
+    _, found = pairs_of("adding", "lstm", [{}, {"step_milliseconds": None}], [{}, {}])
+    (row,) = cost_table(found).to_dict("records")
+    assert (row["pairs"], row["training step"], row["inference"]) == ("2", "×1 (1 of 2)", "×1; ×1")
+
+
+def test_a_quality_that_fewer_pairs_have_than_the_updates_says_of_how_many_it_is():
+    """An error of exactly 0 has no ratio; the updates beside it rest on all six pairs."""
+    qualities = [{"quality": 0.0 if seed < 2 else 0.1} for seed in range(6)]
+    _, found = pairs_of("adding", "skip_lstm", qualities, qualities)
+    (row,) = outcome_table(found).to_dict("records")
+    assert (row["pairs"], row["quality_difference"]) == ("6", "×1; ×1; ×1; ×1 (4 of 6)")
+    assert row["update_ratio_difference"] == "0 [0, 0]"
+
+
 def test_every_time_names_what_ran():
     kernels = {"implementation": "kernels"}
     _, found = pairs_of("adding", "lstm", [kernels], [{"implementation": "rounds"}])
