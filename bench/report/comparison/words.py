@@ -94,9 +94,10 @@ def _step_times(pairs: pd.DataFrame, *, left: str, right: str) -> list[str]:
     for (engine, one, other), rows in pairs.groupby(
         ["engine", "implementation_left", "implementation_right"], sort=False
     ):
-        ratios, apart = rows["step_milliseconds_ratio"].dropna(), int(rows["other_load"].sum())
+        ratios, unlike = rows["step_milliseconds_ratio"].dropna(), rows[rows["unlike"] != ""]
+        apart, where = len(unlike), "beside different load" if unlike["other_load"].all() else "under unlike conditions"
         if len(ratios) > apart:
-            without = f"; left out: {apart} beside different load" if apart else ""
+            without = f"; left out: {apart} {where}" if apart else ""
             told.append(
                 f"Engine {engine}: a training step of {right}{_runs(str(other))} takes "
                 f"{number(ratios.median(), digits=3)} times that of {left}{_runs(str(one))} "
@@ -105,7 +106,7 @@ def _step_times(pairs: pd.DataFrame, *, left: str, right: str) -> list[str]:
         elif apart:  # a median of the few that chance left would be of these alone
             told.append(
                 f"Engine {engine}: times are not {'summed up' if len(ratios) else 'compared'}, since the trials of "
-                f"{apart} of {many(len(ratios) + apart, 'pair')} ran beside different load. {ELSEWHERE}"
+                f"{apart} of {many(len(ratios) + apart, 'pair')} ran {where}. {ELSEWHERE}"
             )
     return told
 

@@ -207,6 +207,24 @@ def test_a_summary_of_times_takes_more_than_half_of_the_pairs(apart: int, words:
     assert line.endswith("python -m bench speed.") == (apart > 1)
 
 
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [
+        (1, "takes 2 times that of PyTorch (median of 2 pairs; left out: 1 under unlike conditions)."),
+        (2, "times are not summed up, since the trials of 2 of 3 pairs ran under unlike conditions."),
+        (3, "times are not compared, since the trials of 3 of 3 pairs ran under unlike conditions."),
+    ],
+)
+def test_a_summary_of_times_leaves_out_other_machines_as_it_does_other_load(apart: int, words: str):
+    """Of the first pair load differs too, where more than one is set apart."""
+    elsewhere = {"environment": ENVIRONMENT | {"processor": "another"}}
+    right = [elsewhere | ({"beside": 1} if apart > 1 and not seed else {}) for seed in range(apart)]
+    right += [{"milliseconds": 16.0}] * (3 - apart)
+    _, found = pairs_of("adding", "lstm", [{}] * 3, right)
+    (line,) = [line for line in agreement(found) if line.startswith("Engine fast")]
+    assert words in line
+
+
 def test_memory_is_compared_as_it_is_shown():
     """Two machines of a kind, a page of memory apart."""
     size = ENVIRONMENT["memory_bytes"]
