@@ -42,8 +42,8 @@ class Skipping:
         summary: one row a configuration and time, over the trials that are compared in it: how many (`trials`), their
             mean `update_ratio`, `ratio` (geometric mean), `low` and `high` (95 %, Student's t, from 5 trials on; the
             lowest and highest trial below) and `verdict`: *pays* where the whole range lies below 1, *does not pay*
-            where it lies above, *undecided* else, where one trial is all, and where load leaves out as many trials as
-            it leaves.
+            where it lies above, *undecided* else, where one trial is all, and where unlike conditions leave out as many
+            trials as they leave.
         alone: configurations that skip and have no plain cell beside them.
     """
 
@@ -110,7 +110,7 @@ def _summary(trials: pd.DataFrame) -> pd.DataFrame:
                     "ratio": float(np.exp(np.log(ratios).mean())),
                     "low": low,
                     "high": high,
-                    "verdict": _verdict(low, high, trials=len(ratios), left_out=int(group["other_load"].sum())),
+                    "verdict": _verdict(low, high, trials=len(ratios), left_out=int((group["unlike"] != "").sum())),
                 }
             )
     return pd.DataFrame(rows)

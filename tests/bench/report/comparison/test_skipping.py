@@ -61,10 +61,15 @@ def test_it_pays_where_the_whole_range_lies_below_the_plain_cell(milliseconds: l
     assert set(summary["verdict"]) == {verdict}
 
 
+@pytest.mark.parametrize("elsewhere", [{"beside": 2}, {"environment": ENVIRONMENT | {"processor": "another"}}])
 @pytest.mark.parametrize(("apart", "verdict"), [(2, "pays"), (3, "undecided")])
-def test_the_few_trials_that_load_leaves_decide_nothing(apart: int, verdict: str):
+def test_the_few_trials_that_unlike_conditions_leave_decide_nothing(
+    apart: int, verdict: str, elsewhere: dict[str, Any]
+):
+    alike = {"beside": 1, "milliseconds": 5}
     records = [timed("lstm", seed=seed, beside=1) for seed in range(3 + apart)]
-    records += [timed("skip_lstm", seed=seed, milliseconds=5, beside=1 if seed < 3 else 2) for seed in range(3 + apart)]
+    records += [timed("skip_lstm", seed=seed, **alike) for seed in range(3)]
+    records += [timed("skip_lstm", seed=3 + seed, **(alike | elsewhere)) for seed in range(apart)]
     assert set(skipping_against_plain(trials_frame(records)).summary["verdict"]) == {verdict}
 
 
