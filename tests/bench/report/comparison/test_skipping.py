@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.records.record import Record
-from bench.report.comparison.left_out import untimed
+from bench.records.record import Record, identity
+from bench.report.comparison.left_out import untimed, without_plain
 from bench.report.comparison.skipping import skipping_against_plain
 from bench.report.comparison.tables import skipping_table
 from bench.report.comparison.words import payment
@@ -116,11 +116,26 @@ def test_a_trial_beside_others_is_not_timed_against_a_plain_cell_that_ran_alone(
     ]
 
 
+def test_a_configuration_that_lacks_some_plain_cells_is_judged_and_said_to_lack_them():
+    records = [timed("skip_lstm", seed=seed, milliseconds=5) for seed in range(6)]
+    records += [timed("lstm", seed=seed) for seed in range(1, 6)]
+    failed = identity(trial("adding", "lstm", "pytorch"))
+    found = skipping_against_plain(trials_frame([*records, Record(**failed, status="failed", error="MemoryError")]))
+    assert set(found.summary["verdict"]) == {"pays"}
+    assert without_plain(found) == [
+        "adding problem, T = 10: Skip LSTM (PyTorch): of 6 trials 1 has no plain cell that ended ok."
+    ]
+    fewer = skipping_against_plain(trials_frame(records[:8]))
+    assert without_plain(fewer)[0].endswith("of 6 trials 4 have no plain cell that ended ok.")
+
+
 def test_no_plain_cell_is_said_and_other_seeds_frameworks_and_conditions_do_not_stand_in():
     others = [timed("lstm", seed=1), timed("lstm", framework="tensorflow")]
     alone = skipping_against_plain(trials_frame([timed("skip_lstm"), *others]))
     assert alone.trials.empty
-    assert alone.alone == ("adding problem, T = 10: Skip LSTM (PyTorch)",)
+    assert without_plain(alone) == [
+        "adding problem, T = 10: Skip LSTM (PyTorch): no plain cell beside it, so its time is not judged."
+    ]
     assert time_against_updates(alone) == []
     elsewhere = timed("skip_lstm", environment=ENVIRONMENT | {"threads": 2})
     unlike = skipping_against_plain(trials_frame([timed("lstm"), elsewhere]))
