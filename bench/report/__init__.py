@@ -56,13 +56,14 @@ def results_table(records: Iterable[Record], *, missing: Sequence[Trial] = ()) -
 def compare(sweep: str, *, results: Path, trials: Sequence[Trial] | None = None) -> DataFrame:
     """Paired differences between frameworks, with their verdicts, as text: one row a configuration.
 
+    `trials` are what the sweep asks for, as in `write_report`.
     Records that cannot be believed are named and left out. Raises `RecordError` where no others are left.
     """
     from bench.report.comparison.paired_differences import compare
     from bench.report.comparison.tables import outcome_table
     from bench.report.frames import read_records, sweep_frame
 
-    frame = sweep_frame(read_records(sweep, results=results, trials=trials))
+    frame = sweep_frame(read_records(sweep, results=results, trials=trials), trials=trials)
     return outcome_table(compare(frame, apart="framework"))
 
 
@@ -91,7 +92,10 @@ def print_results(sweep: str, *, results: Path, console: Console, trials: Sequen
 
 
 def print_comparison(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
-    """Prints the framework comparison. Raises `RecordError` where there are no records."""
+    """Prints the framework comparison, and which of `trials` lack a partner or a record.
+
+    Raises `RecordError` where there are no records.
+    """
     from bench.report.terminal import show_comparison
 
     show_comparison(sweep, results=results, console=console, trials=trials)

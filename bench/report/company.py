@@ -8,11 +8,11 @@ import pandas as pd
 
 ALONE, NOT_TOLD = "alone", "not told"
 MIXED = "mixed"
-# Behind a mean of trials in mixed company, on unlike machines, or with unlike versions of their framework.
+# Behind a mean of trials beside different load, on unlike machines, or with unlike versions of their framework.
 MARK = " †"
 MIXED_TIMES = (
-    "† a mean over trials that ran beside different numbers of other trials, on unlike machines, or with unlike "
-    "versions of their framework: not to be compared."
+    "† a mean over trials that ran beside different load (other trials, or processes a core), on unlike machines, or "
+    "with unlike versions of their framework: not to be compared."
 )
 
 

@@ -26,8 +26,9 @@ MEANINGS = {
     "step_milliseconds": "the median training step of the whole run but the first; updates change while a trial trains",
     "reported_step_milliseconds": "the median training step at the reported parameters, timed after training: the time "
     "that belongs to the updates beside it",
-    "company": "alone on the machine, or beside how many other trials at most; mixed where that, or "
-    "the machine, is not the same of all, and then a mean of their times, marked †, is not to be compared",
+    "company": "alone on the machine, or beside how many other trials at most; mixed where that, how busy the machine "
+    "was, the machine or the framework's version is not the same of all, and then a mean of their times, marked †, is "
+    "not to be compared",
     "pair": "two trials that differ in the framework alone, with the same initial parameters and batches",
 }
 

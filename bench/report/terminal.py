@@ -59,7 +59,7 @@ def show_results(sweep: str, *, results: Path, console: Console, trials: Sequenc
 def show_comparison(sweep: str, *, results: Path, console: Console, trials: Sequence[Trial] | None = None) -> None:
     """Prints frameworks, frameworks beside engines and what skipping saves, then what was not compared and why."""
     survey = read_records(sweep, results=results, trials=trials)
-    frame = sweep_frame(survey)
+    frame = sweep_frame(survey, trials=trials)
     compared = compare_all(frame, curves=curves_frame(frame, store=Store(results)))
     frameworks = compared.frameworks
     nothing = left_out.nothing_to_compare(frame, frameworks)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from bench.report.comparison import words
-from bench.report.comparison.left_out import nothing_to_compare, untimed
+from bench.report.comparison.comparisons import Comparisons
+from bench.report.comparison.left_out import not_numbers, nothing_to_compare, unlike, untimed
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.comparison.tables import cost_table, outcome_table
 from bench.report.content import Content
@@ -31,7 +32,8 @@ OUTCOMES = {
     "quality_verdict": 0.095, "update_ratio_difference": 0.11, "update_ratio_verdict": 0.095,
 }  # fmt: skip
 COSTS = {
-    "task": 0.18, "configuration": 0.17, "engine": 0.15, "training step": 0.15, "inference": 0.13, "memory": 0.13,
+    "task": 0.17, "configuration": 0.155, "engine": 0.14, "pairs": 0.05, "training step": 0.15, "inference": 0.125,
+    "memory": 0.12,
 }  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def article(content: Content) -> str:
         claims=claims,
         verdicts=counted(content.verdicts),
         nothing=nothing_to_compare(trials, compared.frameworks),
-        said=[*words.agreement(compared.frameworks), *words.against_null(compared.null)],
+        said=_said(compared),
         payment=[*words.payment(compared.skipping), *untimed(compared.skipping)],
         compared=_compared(compared.frameworks),
         margins=words.margins_text(),
@@ -122,6 +124,12 @@ def _claim(verdict: Verdict) -> ClaimRow | None:
         verdict=verdict.verdict + (f" ({verdict.kinds})" if verdict.departed else ""),
         numbers="; ".join(told[:MOST_FINDINGS]) + (f"; and {further} more in claims.csv" if further > 0 else ""),
     )
+
+
+def _said(compared: Comparisons) -> list[str]:
+    """What the comparison of frameworks found, and what it left out."""
+    found = [*words.agreement(compared.frameworks), *words.against_null(compared.null)]
+    return [*found, *unlike(compared.frameworks), *not_numbers(compared.frameworks)]
 
 
 def _compared(comparison: Comparison) -> list[ArticleTable]:

@@ -41,6 +41,17 @@ def untimed(skipping: Skipping) -> list[str]:
     ]
 
 
+def without_plain(skipping: Skipping) -> list[str]:
+    """Which configurations that skip have no plain cell to be timed against, or not for every trial."""
+    return [
+        f"{of.name}: no plain cell beside it, so its time is not judged."
+        if of.lacking == of.trials
+        else f"{of.name}: of {many(of.trials, 'trial')} {of.lacking} {'has' if of.lacking == 1 else 'have'} no plain "
+        "cell that ended ok."
+        for of in skipping.without_plain
+    ]
+
+
 def not_numbers(comparison: Comparison) -> list[str]:
     """Pairs whose quality or update ratio is no number, by seed."""
     if comparison.summary.empty:

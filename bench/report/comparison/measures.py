@@ -33,12 +33,12 @@ class Measure:
         return f"{self.name}_{'ratio' if self.ratio else 'difference'}"
 
 
+# Not `compile_seconds`: compiled programs are kept on disk, so that it tells which of two trials came first.
 COSTS = (
     Measure(name="step_milliseconds", words="training step", ratio=True, cost=True),
     Measure(name="reported_step_milliseconds", words="step as reported", ratio=True, cost=True),
     Measure(name="inference_milliseconds", words="inference", ratio=True, cost=True),
     Measure(name="inference_milliseconds_batch_1", words="batch 1", ratio=True, cost=True),
-    Measure(name="compile_seconds", words="first step", ratio=True, cost=True),
     Measure(name="peak_memory_bytes", words="memory", ratio=True, cost=True),
 )
 

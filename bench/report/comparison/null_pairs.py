@@ -48,15 +48,8 @@ class NullComparison:
 
 
 def compare_with_null(frameworks: Comparison, engines: Comparison) -> NullComparison:
-    """Takes the pairs of frameworks and those of engines together.
-
-    Of the engines that both frameworks have for every cell: four trials stay four where a native layer ran beside them.
-    """
-    of_frameworks, of_engines = frameworks.pairs, engines.pairs
-    if len(of_frameworks):
-        of_frameworks = of_frameworks[of_frameworks["engine"].isin(ENGINES)]
-    if len(of_engines):
-        of_engines = of_engines[of_engines["left"].isin(ENGINES) & of_engines["right"].isin(ENGINES)]
+    """Takes the pairs of frameworks and those of engines together, without native layers."""
+    of_frameworks, of_engines = pairs_without_native(frameworks), pairs_without_native(engines)
     units = pd.DataFrame(
         [row for measure in TESTED for row in _units(of_frameworks, of_engines, measure=measure)],
         columns=[*NAMES, "seed", "measure", "frameworks", "engines"],
@@ -66,6 +59,17 @@ def compare_with_null(frameworks: Comparison, engines: Comparison) -> NullCompar
         for measure, rows in units.dropna(subset=["frameworks", "engines"]).groupby("measure", sort=False)
     }
     return NullComparison(units=units, ratios=ratios, sizes=_sizes(of_frameworks, of_engines))
+
+
+def pairs_without_native(comparison: Comparison) -> pd.DataFrame:
+    """The pairs whose trials ran on engines that both frameworks have for every cell.
+
+    Four trials of a seed stay four where a native layer ran beside them.
+    """
+    if comparison.pairs.empty:
+        return comparison.pairs
+    engines = ["engine"] if comparison.apart == "framework" else ["left", "right"]
+    return comparison.pairs[comparison.pairs[engines].isin(ENGINES).all(axis="columns")]
 
 
 def in_margins(pairs: pd.DataFrame, measure: str) -> pd.Series[float]:

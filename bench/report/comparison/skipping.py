@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,15 @@ PAYS, DOES_NOT_PAY, UNDECIDED = "pays", "does not pay", "undecided"
 
 
 @dataclass(frozen=True, kw_only=True)
+class WithoutPlain:
+    """A configuration that skips, called `name`: `lacking` of its `trials` have no plain cell that ended ok."""
+
+    name: str
+    trials: int
+    lacking: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Skipping:
     """What skipping costs and saves.
 
@@ -42,14 +52,14 @@ class Skipping:
         summary: one row a configuration and time, over the trials that are compared in it: how many (`trials`), their
             mean `update_ratio`, `ratio` (geometric mean), `low` and `high` (95 %, Student's t, from 5 trials on; the
             lowest and highest trial below) and `verdict`: *pays* where the whole range lies below 1, *does not pay*
-            where it lies above, *undecided* else, where one trial is all, and where load leaves out as many trials as
-            it leaves.
-        alone: configurations that skip and have no plain cell beside them.
+            where it lies above, *undecided* else, where one trial is all, and where unlike conditions leave out as many
+            trials as they leave.
+        without_plain: configurations that skip and have trials without a plain cell beside them.
     """
 
     trials: pd.DataFrame
     summary: pd.DataFrame
-    alone: tuple[str, ...]
+    without_plain: tuple[WithoutPlain, ...]
 
 
 def skipping_against_plain(trials: pd.DataFrame) -> Skipping:
@@ -60,11 +70,13 @@ def skipping_against_plain(trials: pd.DataFrame) -> Skipping:
     skips = (ok["cell"] != ok["cell"].map(_plain)) | (ok["p_skip"] > 0) | (ok["period"] > 1)
     full = {_key(row, keys): row for row in reversed(rows_of(ok[~skips]))}
     rows: list[dict[str, Any]] = []
-    alone: dict[str, None] = {}
+    trials_of, lacking = Counter[str](), Counter[str]()
     for row in rows_of(ok[skips]):
+        name = f"{row['problem']}: {row['label']} ({framework_name(row['framework'])})"
+        trials_of[name] += 1
         plain = full.get(_key(row, keys))
         if plain is None:
-            alone[f"{row['problem']}: {row['label']} ({framework_name(row['framework'])})"] = None
+            lacking[name] += 1
             continue
         names = ("problem", "configuration", "cell", "framework", "engine", "implementation", "device", "seed",
                  "update_ratio")  # fmt: skip
@@ -75,7 +87,8 @@ def skipping_against_plain(trials: pd.DataFrame) -> Skipping:
         told = {"unlike": ", ".join(unlike), "other_load": LOAD in unlike}
         rows.append({name: row[name] for name in names} | ratios | told)
     table = pd.DataFrame(rows)
-    return Skipping(trials=table, summary=_summary(table), alone=tuple(alone))
+    without = tuple(WithoutPlain(name=name, trials=trials_of[name], lacking=count) for name, count in lacking.items())
+    return Skipping(trials=table, summary=_summary(table), without_plain=without)
 
 
 def _plain(cell: str) -> str:
@@ -110,7 +123,7 @@ def _summary(trials: pd.DataFrame) -> pd.DataFrame:
                     "ratio": float(np.exp(np.log(ratios).mean())),
                     "low": low,
                     "high": high,
-                    "verdict": _verdict(low, high, trials=len(ratios), left_out=int(group["other_load"].sum())),
+                    "verdict": _verdict(low, high, trials=len(ratios), left_out=int((group["unlike"] != "").sum())),
                 }
             )
     return pd.DataFrame(rows)

@@ -19,30 +19,38 @@ from bench.report.numbers import NONE, number, signed
 NAMES = ["problem", "configuration", "left", "right"]
 
 
+# What the table of outcomes holds, but for costs.
+OUTCOMES = ("quality", "update_ratio", "updates", "flops_per_sequence")
+
+
 def outcome_table(comparison: Comparison) -> pd.DataFrame:
-    """Differences of quality and updates with their verdicts, one row a configuration."""
+    """Differences of quality and updates with their verdicts, one row a configuration.
+
+    A row's pairs are the most that one of its cells rests on; a cell that rests on fewer says so.
+    """
     rows = []
     for named, by_measure in _configurations(comparison):
         quality, updates = by_measure["quality"], by_measure["update_ratio"]
+        pairs = max(by_measure[name]["pairs"] for name in OUTCOMES)
         rows.append(
             named
             | {
-                "pairs": str(quality["pairs"]),
+                "pairs": str(pairs),
                 "metric": compared_metric(str(quality["quality_metric"])),
                 "reported": evaluation_name(quality["reported"]),
-                "quality_difference": interval_text(quality),
+                "quality_difference": interval_text(quality, of=pairs),
                 "quality_verdict": quality["verdict"] or NONE,
-                "update_ratio_difference": interval_text(updates),
+                "update_ratio_difference": interval_text(updates, of=pairs),
                 "update_ratio_verdict": updates["verdict"] or NONE,
-                "updates_difference": interval_text(by_measure["updates"]),
-                "flops_ratio": interval_text(by_measure["flops_per_sequence"]),
+                "updates_difference": interval_text(by_measure["updates"], of=pairs),
+                "flops_ratio": interval_text(by_measure["flops_per_sequence"], of=pairs),
             }
         )
     return pd.DataFrame(rows)
 
 
 def cost_table(comparison: Comparison) -> pd.DataFrame:
-    """Ratios of times and memory, with what either side ran, one row a configuration."""
+    """Ratios of times and memory, with what either side ran, one row a configuration; pairs as in `outcome_table`."""
     within = _within(comparison)
     rows = []
     for named, by_measure in _configurations(comparison):
@@ -50,8 +58,9 @@ def cost_table(comparison: Comparison) -> pd.DataFrame:
         runs = dict.fromkeys(step[f"implementation_{side}"] or NONE for side in ("right", "left"))
         if list(runs) != [named[within]]:
             named[within] = f"{named[within]}: {' / '.join(runs)}"
-        costs = {measure.words: interval_text(by_measure[measure.name]) for measure in COSTS}
-        rows.append(named | {"pairs": str(step["pairs"])} | costs)
+        pairs = max(by_measure[measure.name]["pairs"] for measure in COSTS)
+        costs = {measure.words: interval_text(by_measure[measure.name], of=pairs) for measure in COSTS}
+        rows.append(named | {"pairs": str(pairs)} | costs)
     return pd.DataFrame(rows)
 
 
@@ -76,14 +85,18 @@ def _configurations(comparison: Comparison) -> list[tuple[dict[str, str], dict[s
     return found
 
 
-def interval_text(row: dict[str, Any]) -> str:
-    """`mean [low, high]` from five pairs on, the pairs themselves below; ratios with a ×."""
+def interval_text(row: dict[str, Any], *, of: int) -> str:
+    """`mean [low, high]` from five pairs on, the pairs themselves below; ratios with a ×.
+
+    Of fewer pairs than the table's row tells (`of`) it says so, such as `×2.05 [2.00, 2.10] (5 of 10)`.
+    """
     if not row["pairs"]:
         return NONE
+    fewer = f" ({row['pairs']} of {of})" if row["pairs"] != of else ""
     if row["pairs"] < LEAST_PAIRS:
-        return "; ".join(_number(float(point), row) for point in row["points"].split("; "))
+        return "; ".join(_number(float(point), row) for point in row["points"].split("; ")) + fewer
     low, high = (_number(row[name], row, mark="") for name in ("low", "high"))
-    return f"{_number(row['mean'], row)} [{low}, {high}]"
+    return f"{_number(row['mean'], row)} [{low}, {high}]{fewer}"
 
 
 def _number(value: float, row: dict[str, Any], *, mark: str = "×") -> str:

@@ -23,7 +23,8 @@ MEASURES = {"quality": "quality", "update_ratio": "update ratio"}
 HOW_PAIRED = (
     "A pair is two trials that differ in the framework alone: the same seed, initial parameters and batches, by "
     f"checksum. From {LEAST_PAIRS} pairs on a cell holds the mean and its 95 % interval (Student's t on paired "
-    "differences; ratios in logarithms, so that their mean is geometric); below that it holds the pairs themselves."
+    "differences; ratios in logarithms, so that their mean is geometric); below that it holds the pairs themselves. "
+    "A cell of fewer pairs than its row says of how many."
 )
 HOW_JUDGED = (
     "Equivalent: two one-sided t-tests put the mean difference within the margin. Different: a paired t-test tells it "
@@ -93,9 +94,10 @@ def _step_times(pairs: pd.DataFrame, *, left: str, right: str) -> list[str]:
     for (engine, one, other), rows in pairs.groupby(
         ["engine", "implementation_left", "implementation_right"], sort=False
     ):
-        ratios, apart = rows["step_milliseconds_ratio"].dropna(), int(rows["other_load"].sum())
+        ratios, unlike = rows["step_milliseconds_ratio"].dropna(), rows[rows["unlike"] != ""]
+        apart, where = len(unlike), "beside different load" if unlike["other_load"].all() else "under unlike conditions"
         if len(ratios) > apart:
-            without = f"; left out: {apart} beside different load" if apart else ""
+            without = f"; left out: {apart} {where}" if apart else ""
             told.append(
                 f"Engine {engine}: a training step of {right}{_runs(str(other))} takes "
                 f"{number(ratios.median(), digits=3)} times that of {left}{_runs(str(one))} "
@@ -104,7 +106,7 @@ def _step_times(pairs: pd.DataFrame, *, left: str, right: str) -> list[str]:
         elif apart:  # a median of the few that chance left would be of these alone
             told.append(
                 f"Engine {engine}: times are not {'summed up' if len(ratios) else 'compared'}, since the trials of "
-                f"{apart} of {many(len(ratios) + apart, 'pair')} ran beside different load. {ELSEWHERE}"
+                f"{apart} of {many(len(ratios) + apart, 'pair')} ran {where}. {ELSEWHERE}"
             )
     return told
 

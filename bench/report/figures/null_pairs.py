@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.report.comparison.null_pairs import TESTED, in_margins
+from bench.report.comparison.null_pairs import TESTED, in_margins, pairs_without_native
 from bench.report.comparison.paired_differences import Comparison
 from bench.report.figures.style import FAINT, INK, TITLE_LINE, Picture, label_height, new_figure, slug, wrapped
 
@@ -17,7 +17,10 @@ LOOKS = {"two frameworks": ("#D55E00", "o"), "two engines of one framework": ("#
 
 
 def frameworks_beside_engines(frameworks: Comparison, engines: Comparison) -> list[Picture]:
-    """One figure a problem, a panel a measure, a line a configuration: every pair's difference, in margins."""
+    """One figure a problem, a panel a measure, a line a configuration: every pair's difference, in margins.
+
+    The pairs are those of the table of both, without native layers.
+    """
     pictures = []
     parts = [_long(comparison, name) for comparison, name in zip((frameworks, engines), LOOKS, strict=True)]
     if any(part.empty for part in parts):
@@ -55,11 +58,11 @@ def frameworks_beside_engines(frameworks: Comparison, engines: Comparison) -> li
 
 
 def _long(comparison: Comparison, between: str) -> pd.DataFrame:
-    parts = []
-    for measure in TESTED if len(comparison.pairs) else ():
-        part = comparison.pairs[["problem", "configuration", "seed", "left", "right"]].copy()
+    parts, pairs = [], pairs_without_native(comparison)
+    for measure in TESTED if len(pairs) else ():
+        part = pairs[["problem", "configuration", "seed", "left", "right"]].copy()
         part["between"], part["measure"] = between, measure
-        part["margins"] = in_margins(comparison.pairs, measure)
+        part["margins"] = in_margins(pairs, measure)
         parts.append(part.dropna(subset=["margins"]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 

@@ -24,7 +24,8 @@ from bench.report.figures.style import (
     wrapped,
 )
 from bench.report.frames import rows_of
-from bench.report.names import framework_name
+from bench.report.load import BUSY, equally_busy, processes_a_core
+from bench.report.names import framework_name, listed
 from bench.report.numbers import number
 
 # Whose times a figure holds, where there are several kinds of company.
@@ -36,7 +37,7 @@ def step_times(trials: pd.DataFrame) -> list[Picture]:
     """Median milliseconds of a training step: a figure for some configurations of a problem, bars by framework.
 
     Trials that ran alone and trials that ran beside others stand in figures of their own; where the others were not as
-    many for all, or machines were unlike, the figure says that its bars are not to be compared.
+    many for all, or machines were unlike or not about as busy, the figure says that its bars are not to be compared.
     """
     pictures: list[Picture] = []
     timed = trials[(trials["status"] == "ok") & trials["step_milliseconds"].notna()]
@@ -89,15 +90,19 @@ def _picture(part: Part, *, data: pd.DataFrame, trials: pd.DataFrame, colours: d
 
 
 def _mixed(trials: pd.DataFrame) -> str:
-    """What is to be known of trials in mixed company, on unlike machines or with unlike versions; empty where alike."""
+    """What is to be known of trials beside unlike load, on unlike machines or with unlike versions; empty for none."""
     found = []
     if trials["company"].nunique() > 1:
         found.append(f"beside {trials['beside'].min():.0f} to {trials['beside'].max():.0f} other trials")
+    if not equally_busy(rows := rows_of(trials.reindex(columns=list(BUSY)))):
+        told = [load for row in rows if (load := processes_a_core(row)) is not None]
+        busy = f"on machines with {number(min(told), digits=2)} to {number(max(told), digits=2)} processes a core"
+        found.append(busy if len(told) == len(rows) else "on machines that do not all tell how busy they were")
     if trials["machine"].nunique() > 1:
         found.append("on unlike machines")
     if (trials.groupby("framework")["versions"].nunique() > 1).any():  # two frameworks always have unlike ones
         found.append("with unlike versions of a framework")
-    return f"{' and '.join(found)}, so bars are not to be compared" if found else ""
+    return f"{listed(found)}, so bars are not to be compared" if found else ""
 
 
 def _draw_bars(

@@ -92,8 +92,7 @@ def _null(compared: Comparisons) -> Section:
 
 
 def _skipping(skipping: Skipping) -> Section:
-    points = [*words.payment(skipping), *left_out.untimed(skipping)]
-    points += [f"{name}: no plain cell beside it, so its time is not judged." for name in skipping.alone]
+    points = [*words.payment(skipping), *left_out.untimed(skipping), *left_out.without_plain(skipping)]
     if not points:
         points = ["No trial skips, so there is nothing to judge."]
     text = skipping_table(skipping)

@@ -12,6 +12,7 @@ from bench.plan.trial import Trial
 from bench.records.record import FINISHED
 from bench.report.company import MARK, MIXED, common_company
 from bench.report.frames import CORE, LABELS, STATUSES, configuration_fields, rows_of, told_fields
+from bench.report.load import BUSY, equally_busy
 from bench.report.names import cell_name, evaluation_name, framework_name, head, metric_head, metric_scale, plain
 from bench.report.numbers import NO_NUMBER, NONE, spread
 
@@ -47,8 +48,8 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     the paper's tables; of a time it is over those that have it.
     The standard deviation is the sample's (divisor n − 1); one seed has none. `solved` counts trials that met
     the task's criterion, out of `solved_of` finished (ok or diverged) ones; both are empty for tasks without one.
-    `company` tells whether those that ended ok ran alone; where it is `mixed`, or they ran on unlike machines or with
-    unlike versions of their framework, means of times are of neither.
+    `company` tells whether those that ended ok ran alone; it is `mixed` where that, how busy the machine was, the
+    machine or the framework's version is not the same of all, and then means of times are of neither.
     `trial_ids` are all of the row's, ended well or not, with spaces between.
     """
     names = [*LABELS, *CORE, *told_fields(trials), "quality_metric", "higher_is_better"]
@@ -63,10 +64,14 @@ def aggregate(trials: pd.DataFrame) -> pd.DataFrame:
     solved = trials["solved"].map(lambda value: value is True) & finished
     for name, counted in (("solved", solved), ("solved_of", finished)):
         table[name] = counted.groupby(place).sum().astype(float).where(criterion)
-    ended = trials[["company", "machine", "versions"]].where(trials["status"] == "ok").groupby(place)
+    ok = trials["status"] == "ok"
+    ended = trials[["company", "machine", "versions"]].where(ok).groupby(place)
     table["company"] = ended["company"].agg(lambda each: common_company(each.dropna()))
-    table.loc[(ended[["machine", "versions"]].nunique() > 1).any(axis="columns"), "company"] = MIXED
-    measured = trials[list(MEASURES)].where(trials["status"] == "ok").groupby(place)
+    unlike = (ended[["machine", "versions"]].nunique() > 1).any(axis="columns")
+    for of_row, loads in trials.reindex(columns=list(BUSY))[ok].groupby(place[ok]):
+        unlike[of_row] |= not equally_busy(rows_of(loads))
+    table.loc[unlike, "company"] = MIXED
+    measured = trials[list(MEASURES)].where(ok).groupby(place)
     for measure in MEASURES:
         having = measured[measure].count()
         told = having == table["ok"] if measure in OUTCOMES else having > 0
@@ -198,7 +203,7 @@ def mean_text(row: Mapping[str, Any], measure: str, *, scale: float = 1.0) -> st
 
 
 def time_mark(row: Mapping[str, Any]) -> str:
-    """What stands behind a mean time of trials in mixed company, on unlike machines or with unlike versions."""
+    """What stands behind a mean time of trials beside different load, on unlike machines or with unlike versions."""
     return MARK if row["company"] == MIXED else ""
 
 

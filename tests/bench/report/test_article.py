@@ -21,6 +21,7 @@ from bench.report.names import FRAMEWORKS
 from bench.report.paper.agreement import agreement, overall
 from bench.report.paper.regenerated import RegeneratedPaper, write_tables
 from tests.bench.report.paper.runs import SMALL, made, run, table_of
+from tests.bench.report.stored import ENVIRONMENT
 
 HOSTILE = r"50 % of a_b & c # $ ~ ^ {x} \end{document} λ ≤ 1e-5 Ā 数"
 
@@ -136,6 +137,36 @@ def test_frameworks_are_compared_in_two_tables_with_their_margins(tmp_path: Path
     four = [record for record in five if record.trial.seed < 4]
     text, _ = article_of(four, folder=tmp_path / "four")
     assert re.search(r"LSTM & fast & 4 & .* & undecided & ", text)
+
+
+def test_times_and_memory_stand_beside_the_number_of_their_pairs(tmp_path: Path):
+    records = [
+        run(made("adding", "lstm", name, seed=seed), inference_milliseconds=2.0 if seed else None)
+        for name in FRAMEWORKS
+        for seed in range(3)
+    ]
+    text, _ = article_of(records, folder=tmp_path)
+    assert r"task & configuration & engine & pairs & training step & inference & memory" in text
+    assert re.search(r"LSTM & fast: -- & 3 & .* & \$\\times\$1; \$\\times\$1 \(2 of 3\) & ", text)
+
+
+def test_pairs_of_unlike_machines_and_numbers_that_are_none_are_told(tmp_path: Path):
+    records = [
+        run(
+            made("adding", "lstm", name, seed=seed),
+            quality=0.1 if seed else 0.0,
+            environment=ENVIRONMENT | {"processor": f"{name}_of_{seed}" if seed < 2 else "one"},
+        )
+        for name in FRAMEWORKS
+        for seed in range(3)
+    ]
+    text, _ = article_of(records, folder=tmp_path)
+    assert "times are not summed up, since the trials of 2 of 3 pairs ran under unlike conditions." in text
+    assert (
+        r"Times and memory of 1 of 3 pairs are not compared: the two sides ran with other processors "
+        r"(pytorch\_of\_0 and tensorflow\_of\_0) (LSTM, seed 0)."
+    ) in text
+    assert "LSTM: quality left out of seed 0: not a number above 0." in text
 
 
 def test_a_sweep_without_a_row_or_a_number_of_the_paper_says_so(tmp_path: Path):

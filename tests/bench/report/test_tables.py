@@ -14,10 +14,7 @@ import pytest
 
 from bench.plan.trial import build_trial
 from bench.records.record import Record
-from bench.report.company import MIXED_TIMES
 from bench.report.comparison.paired_differences import compare
-from bench.report.figures import step_times
-from bench.report.figures.style import Picture, house_style
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from bench.report.numbers import exact, number, signed, spread
 from bench.report.page import sections
@@ -25,17 +22,12 @@ from bench.report.paper.latex import typeset
 from bench.report.tables.formats import escape_latex, numeric_columns, to_latex, to_long_latex, to_markdown
 from bench.report.tables.printed import printed
 from bench.report.tables.results import aggregate, readable, said_once, settings_said
-from tests.bench.report.stored import ENVIRONMENT, check_nothing_runs_out, ok_record, trial
+from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
 
 
 @pytest.fixture(scope="module")
 def table(stored) -> pd.DataFrame:
     return aggregate(sweep_frame(read_records("stored", results=stored.results), trials=stored.trials))
-
-
-def said_under(picture: Picture) -> str:
-    """What stands under a figure's axis, in one line."""
-    return " ".join(picture.figure.axes[0].get_xlabel().split())
 
 
 def row_of(table: pd.DataFrame, **where: str) -> pd.Series:
@@ -317,92 +309,6 @@ def test_markup_in_a_name_stays_in_its_cell():
     assert to_markdown(text).splitlines()[2] == r"| a\|b c &lt;img src=x&gt; |"
 
 
-def test_a_mean_over_mixed_company_is_marked_and_said():
-    """One trial ran beside one other and one beside three: their mean time is of neither."""
-    frame = trials_frame(
-        ok_record(trial("adding", cell, "pytorch", seed=seed), quality=0.1, milliseconds=8.0 + seed, beside=beside)
-        for cell, besides in (("lstm", (1, 3)), ("gru", (2, 2)))
-        for seed, beside in enumerate(besides)
-    )
-    text = readable(aggregate(frame))
-    shown = text.text.set_index("cell")
-    assert (shown.loc["LSTM", "step_milliseconds"], shown.loc["LSTM", "company"]) == ("8.50 ± 0.71 †", "mixed")
-    assert (shown.loc["GRU", "step_milliseconds"], shown.loc["GRU", "company"]) == ("8.50 ± 0.71", "beside 2")
-    assert "†" not in shown.loc["LSTM", "quality"] + shown.loc["LSTM", "reported_step_milliseconds"]
-    assert MIXED_TIMES in sections.results(text).prose
-    (group,) = printed(aggregate(frame)).values()
-    assert sorted(group["step (ms)"]) == ["8.50 ± 0.71", "8.50 ± 0.71 †"]
-
-
-def test_a_mean_over_unlike_machines_is_marked_and_its_bars_say_so():
-    """As where the shards of a sweep ran on two machines and were merged."""
-
-    def of_machines(*processors: str) -> pd.DataFrame:
-        return trials_frame(
-            ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, milliseconds=1.0 + seed).model_copy(
-                update={"environment": {"processor": processor}}
-            )
-            for seed, processor in enumerate(processors)
-        )
-
-    alike, unlike = of_machines("fast", "fast"), of_machines("fast", "slow")
-    assert readable(aggregate(alike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71"]
-    assert readable(aggregate(unlike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71 †"]
-    words = [said_under(step_times.step_times(frame)[0]) for frame in (alike, unlike)]
-    assert ["on unlike machines, so bars are not to be compared" in each for each in words] == [False, True]
-
-
-def test_a_mean_over_unlike_versions_of_a_framework_is_marked_and_its_bars_say_so():
-    """Of its own: another framework that is installed beside it, or has bars beside its own, makes no difference."""
-
-    def of_versions(*packages: dict[str, str]) -> pd.DataFrame:
-        return trials_frame(
-            ok_record(
-                trial("adding", "lstm", framework, seed=seed),
-                quality=0.1,
-                milliseconds=1.0 + seed,
-                environment=ENVIRONMENT | {"packages": installed},
-            )
-            for seed, installed in enumerate(packages)
-            for framework in ("pytorch", "tensorflow")
-        )
-
-    alike = of_versions({"torch": "2.13.0", "tensorflow": "2.21.0"}, {"torch": "2.13.0", "tensorflow": "2.21.0"})
-    unlike = of_versions({"torch": "2.13.0", "tensorflow": "2.21.0"}, {"torch": "2.0.0", "tensorflow": "2.21.0"})
-    assert readable(aggregate(alike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71", "1.50 ± 0.71"]
-    assert readable(aggregate(unlike)).text["step_milliseconds"].tolist() == ["1.50 ± 0.71 †", "1.50 ± 0.71"]
-    words = [said_under(step_times.step_times(frame)[0]) for frame in (alike, unlike)]
-    assert ["with unlike versions of a framework, so bars" in each for each in words] == [False, True]
-
-
-@pytest.mark.parametrize(("besides", "told"), [((1, 1), False), ((1, 3), True)])
-def test_bars_of_trials_beside_different_numbers_of_others_say_that_they_do_not_compare(besides, told):
-    records = [
-        ok_record(trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, beside=beside)
-        for seed, beside in enumerate(besides)
-    ]
-    (picture,) = step_times.step_times(trials_frame(records))
-    words = "beside 1 to 3 other trials, so bars are not to be compared"
-    assert (words in picture.caption, words in said_under(picture)) == (told, told)
-
-
-def test_the_longest_warning_under_bars_lies_inside_of_its_figure():
-    """Trials beside one and beside fifteen others, on two machines: all that can be said of them."""
-    records = [
-        ok_record(trial("adding", cell, "pytorch", seed=seed), quality=0.1, beside=beside).model_copy(
-            update={"environment": {"processor": f"processor {seed}"}}
-        )
-        for cell in ("lstm", "skip_lstm")
-        for seed, beside in enumerate((1, 15))
-    ]
-    with house_style():
-        (picture,) = step_times.step_times(trials_frame(records))
-        words = "beside 1 to 15 other trials and on unlike machines, so bars are not to be compared"
-        assert words in said_under(picture)
-        picture.figure.draw_without_rendering()
-        check_nothing_runs_out(picture)
-
-
 def test_memory_that_is_shown_alike_is_told_once():
     """Two machines of a kind, a page of memory apart."""
     environments = [ENVIRONMENT | {"memory_bytes": 8 * 2**30 + more} for more in (0, 4096)]
@@ -411,21 +317,6 @@ def test_memory_that_is_shown_alike_is_told_once():
         for seed, environment in enumerate(environments)
     )
     assert dict(sections.what_ran(frame, sweep="test", command="").facts)["memory"] == "8 GiB"
-
-
-def test_bars_hold_times_of_one_company():
-    frame = trials_frame(
-        ok_record(
-            trial("adding", "lstm", "pytorch", seed=seed), quality=0.1, milliseconds=8.0 * (1 + seed), beside=seed
-        )
-        for seed in (0, 1)
-    )
-    pictures = step_times.step_times(frame)
-    assert [(picture.title, picture.data["step_milliseconds_mean"].tolist()) for picture in pictures] == [
-        ("adding problem, T = 10, trials that ran alone", [8.0]),
-        ("adding problem, T = 10, trials beside others", [16.0]),
-    ]
-    assert len({picture.name for picture in pictures}) == 2
 
 
 def test_the_printed_table_tells_updates_as_the_paper_does(table):

@@ -290,6 +290,28 @@ def test_results_table_and_compare_are_frames(stored):
     assert comparison["configuration"].tolist() == ["LSTM", "Skip LSTM, λ = 0.01"]
 
 
+def test_the_comparison_takes_what_the_sweep_asks_for_and_has_no_record_of_for_missing(stored):
+    """As the page does: of the trials that were asked for LSTM on digits has no record in TensorFlow, GRU has none."""
+    other = [trial("digits", "gru", framework) for framework in ("pytorch", "tensorflow")]
+    asked = [*stored.trials, *other]
+    output = io.StringIO()
+    report.print_comparison(SWEEP, results=stored.results, console=Console(file=output, width=200), trials=asked)
+    lines = output.getvalue().splitlines()
+    assert [line for line in lines if line.startswith("not compared: sequential digits")] == [
+        "not compared: sequential digits, T = 64, LSTM, fast, seed 0 (TensorFlow: missing)",
+        "not compared: sequential digits, T = 64, GRU, fast, seed 0 (PyTorch: missing, TensorFlow: missing)",
+    ]
+
+
+def test_compared_configurations_are_told_apart_from_those_that_are_asked_for_too(stored):
+    """A size that no record has yet; without it nothing would tell the units."""
+    made = [trial("adding", "lstm", framework) for framework in ("pytorch", "tensorflow")]
+    missing = [each.model_copy(update={"units": (16,)}) for each in made]
+    for asked, label in ((made, "LSTM"), ([*made, *missing], "LSTM, units = 8")):
+        comparison = report.compare(SWEEP, results=stored.results, trials=asked)
+        assert comparison["configuration"].tolist() == [label]
+
+
 def test_importing_the_report_imports_no_plotting():
     code = "import sys, bench.report; print(sorted({'pandas', 'seaborn', 'matplotlib', 'jinja2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -63,11 +63,15 @@ def test_native_layers_beside_the_engines_change_nothing():
             for engine in engines
             for seed in (0, 1)
         ]
-        return compare_all(trials_frame(records)).null
+        return compare_all(trials_frame(records))
 
-    pd.testing.assert_frame_equal(compared(*ENGINES, "native").units, compared(*ENGINES).units)
-    pd.testing.assert_frame_equal(compared(*ENGINES, "native").sizes, compared(*ENGINES).sizes)
-    assert len(compared(*ENGINES).units) == 2
+    found, without = compared(*ENGINES, "native"), compared(*ENGINES)
+    pd.testing.assert_frame_equal(found.null.units, without.null.units)
+    pd.testing.assert_frame_equal(found.null.sizes, without.null.sizes)
+    assert len(without.null.units) == 2
+    drawn = [frameworks_beside_engines(each.frameworks, each.engines)[0].data for each in (found, without)]
+    pd.testing.assert_frame_equal(*drawn)
+    assert len(drawn[0]) == 8
 
 
 @pytest.mark.parametrize(

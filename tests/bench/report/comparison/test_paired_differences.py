@@ -15,7 +15,7 @@ from bench.report.comparison.words import agreement
 from bench.report.frames import read_records, sweep_frame, trials_frame
 from tests.bench.report.stored import ENVIRONMENT, ok_record, trial
 
-COSTS = {"inference_milliseconds": 2.0, "inference_milliseconds_batch_1": 1.0, "compile_seconds": 3.0}
+COSTS = {"inference_milliseconds": 2.0, "inference_milliseconds_batch_1": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_times_and_memory_of_unlike_conditions_are_not_compared_but_quality_is(m
     assert unlike(found) == [
         f"Times and memory of 1 of 2 pairs are not compared: the two sides ran with other {words} (LSTM, seed 1)."
     ]
-    for measure in ("step_milliseconds", "compile_seconds", "peak_memory_bytes"):
+    for measure in ("step_milliseconds", "inference_milliseconds", "peak_memory_bytes"):
         assert row_of(found, measure)["pairs"] == 1
     assert row_of(found, "quality")["pairs"] == 2
 
@@ -205,6 +205,24 @@ def test_a_summary_of_times_takes_more_than_half_of_the_pairs(apart: int, words:
     (line,) = [line for line in agreement(found) if line.startswith("Engine fast")]
     assert words in line
     assert line.endswith("python -m bench speed.") == (apart > 1)
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [
+        (1, "takes 2 times that of PyTorch (median of 2 pairs; left out: 1 under unlike conditions)."),
+        (2, "times are not summed up, since the trials of 2 of 3 pairs ran under unlike conditions."),
+        (3, "times are not compared, since the trials of 3 of 3 pairs ran under unlike conditions."),
+    ],
+)
+def test_a_summary_of_times_leaves_out_other_machines_as_it_does_other_load(apart: int, words: str):
+    """Of the first pair load differs too, where more than one is set apart."""
+    elsewhere = {"environment": ENVIRONMENT | {"processor": "another"}}
+    right = [elsewhere | ({"beside": 1} if apart > 1 and not seed else {}) for seed in range(apart)]
+    right += [{"milliseconds": 16.0}] * (3 - apart)
+    _, found = pairs_of("adding", "lstm", [{}] * 3, right)
+    (line,) = [line for line in agreement(found) if line.startswith("Engine fast")]
+    assert words in line
 
 
 def test_memory_is_compared_as_it_is_shown():
@@ -258,9 +276,41 @@ def test_nothing_to_compare_is_a_sentence():
     assert nothing_to_compare(failed, compare(failed, apart="framework")).startswith("No trial ended ok")
 
 
+def test_a_cost_that_fewer_pairs_have_than_its_row_says_of_how_many_it_is():
+    """Ten pairs, of which the last five have no time of inference, as older records have none."""
+    left = [{"inference_milliseconds": 2.0 if seed < 5 else None} for seed in range(10)]
+    right = [{"milliseconds": 16.0, "inference_milliseconds": 4.0}] * 10
+    _, found = pairs_of("adding", "lstm", left, right)
+    (row,) = cost_table(found).to_dict("records")
+    assert (row["pairs"], row["training step"]) == ("10", "×2 [2, 2]")
+    assert (row["inference"], row["step as reported"]) == ("×2 [2, 2] (5 of 10)", "–")
+
+
+def test_a_step_that_fewer_pairs_have_than_another_cost_says_so_too():
+    _, found = pairs_of("adding", "lstm", [{}, {"step_milliseconds": None}], [{}, {}])
+    (row,) = cost_table(found).to_dict("records")
+    assert (row["pairs"], row["training step"], row["inference"]) == ("2", "×1 (1 of 2)", "×1; ×1")
+
+
+def test_a_quality_that_fewer_pairs_have_than_the_updates_says_of_how_many_it_is():
+    """An error of exactly 0 has no ratio; the updates beside it rest on all six pairs."""
+    qualities = [{"quality": 0.0 if seed < 2 else 0.1} for seed in range(6)]
+    _, found = pairs_of("adding", "skip_lstm", qualities, qualities)
+    (row,) = outcome_table(found).to_dict("records")
+    assert (row["pairs"], row["quality_difference"]) == ("6", "×1; ×1; ×1; ×1 (4 of 6)")
+    assert row["update_ratio_difference"] == "0 [0, 0]"
+
+
 def test_every_time_names_what_ran():
     kernels = {"implementation": "kernels"}
     _, found = pairs_of("adding", "lstm", [kernels], [{"implementation": "rounds"}])
     (row,) = cost_table(found).to_dict("records")
     assert row["engine"] == "fast: rounds / kernels"
-    assert (row["training step"], row["first step"], row["memory"]) == ("×1", "×1", "×1")
+    assert (row["training step"], row["inference"], row["memory"]) == ("×1", "×1", "×1")
+
+
+def test_a_step_that_compiles_is_not_compared_with_one_that_reads_what_was_compiled_from_disk():
+    _, found = pairs_of("adding", "lstm", [{"compile_seconds": 17.0}], [{"compile_seconds": 1.0}])
+    assert "compile_seconds" not in set(found.summary["measure"])
+    assert not [name for name in found.pairs if name.startswith("compile_seconds")]
+    assert "first step" not in cost_table(found)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.records.record import Record
-from bench.report.comparison.left_out import untimed
+from bench.records.record import Record, identity
+from bench.report.comparison.left_out import untimed, without_plain
 from bench.report.comparison.skipping import skipping_against_plain
 from bench.report.comparison.tables import skipping_table
 from bench.report.comparison.words import payment
@@ -61,10 +61,15 @@ def test_it_pays_where_the_whole_range_lies_below_the_plain_cell(milliseconds: l
     assert set(summary["verdict"]) == {verdict}
 
 
+@pytest.mark.parametrize("elsewhere", [{"beside": 2}, {"environment": ENVIRONMENT | {"processor": "another"}}])
 @pytest.mark.parametrize(("apart", "verdict"), [(2, "pays"), (3, "undecided")])
-def test_the_few_trials_that_load_leaves_decide_nothing(apart: int, verdict: str):
+def test_the_few_trials_that_unlike_conditions_leave_decide_nothing(
+    apart: int, verdict: str, elsewhere: dict[str, Any]
+):
+    alike = {"beside": 1, "milliseconds": 5}
     records = [timed("lstm", seed=seed, beside=1) for seed in range(3 + apart)]
-    records += [timed("skip_lstm", seed=seed, milliseconds=5, beside=1 if seed < 3 else 2) for seed in range(3 + apart)]
+    records += [timed("skip_lstm", seed=seed, **alike) for seed in range(3)]
+    records += [timed("skip_lstm", seed=3 + seed, **(alike | elsewhere)) for seed in range(apart)]
     assert set(skipping_against_plain(trials_frame(records)).summary["verdict"]) == {verdict}
 
 
@@ -111,11 +116,26 @@ def test_a_trial_beside_others_is_not_timed_against_a_plain_cell_that_ran_alone(
     ]
 
 
+def test_a_configuration_that_lacks_some_plain_cells_is_judged_and_said_to_lack_them():
+    records = [timed("skip_lstm", seed=seed, milliseconds=5) for seed in range(6)]
+    records += [timed("lstm", seed=seed) for seed in range(1, 6)]
+    failed = identity(trial("adding", "lstm", "pytorch"))
+    found = skipping_against_plain(trials_frame([*records, Record(**failed, status="failed", error="MemoryError")]))
+    assert set(found.summary["verdict"]) == {"pays"}
+    assert without_plain(found) == [
+        "adding problem, T = 10: Skip LSTM (PyTorch): of 6 trials 1 has no plain cell that ended ok."
+    ]
+    fewer = skipping_against_plain(trials_frame(records[:8]))
+    assert without_plain(fewer)[0].endswith("of 6 trials 4 have no plain cell that ended ok.")
+
+
 def test_no_plain_cell_is_said_and_other_seeds_frameworks_and_conditions_do_not_stand_in():
     others = [timed("lstm", seed=1), timed("lstm", framework="tensorflow")]
     alone = skipping_against_plain(trials_frame([timed("skip_lstm"), *others]))
     assert alone.trials.empty
-    assert alone.alone == ("adding problem, T = 10: Skip LSTM (PyTorch)",)
+    assert without_plain(alone) == [
+        "adding problem, T = 10: Skip LSTM (PyTorch): no plain cell beside it, so its time is not judged."
+    ]
     assert time_against_updates(alone) == []
     elsewhere = timed("skip_lstm", environment=ENVIRONMENT | {"threads": 2})
     unlike = skipping_against_plain(trials_frame([timed("lstm"), elsewhere]))
