@@ -21,7 +21,7 @@ from bench.report.figures.sequences import (
     signal_handles,
     trial_examples,
 )  # fmt: skip
-from bench.report.figures.style import WIDTH, Picture, new_figure, topics
+from bench.report.figures.style import WIDTH, Picture, new_figure, topics, wrapped
 from bench.report.frames import rows_of
 from bench.report.glossary import evaluation_words
 from bench.report.names import configuration_name, cost_name, framework_name
@@ -33,6 +33,8 @@ from bench.report.paper.settings import phrase, trial_settings, varying_settings
 from impls.kinds import skip_cells
 
 SIGNALS, IMAGES = 3, 8
+# Characters of a line over the panels of a framework.
+HEADING_LINE = 66
 # Images a line; those with more pixels a side than LARGE need room.
 SMALL_IMAGES, LARGE_IMAGES, LARGE = 8, 4, 14
 
@@ -182,9 +184,8 @@ def _draw(wanted: GateFigure, found: list[tuple[dict[str, Any], Examples]]) -> F
 
 
 def _heading(row: dict[str, Any], examples: Examples) -> str:
-    kind = "pixels" if examples.are_images else "samples"
     ratio = examples.used_ratio(_shown(examples))
-    return f"{framework_name(row['framework'])}: {100 * ratio:.0f} % of these {kind} used; {outcome_words(row)}"
+    return f"{framework_name(row['framework'])}: {100 * ratio:.0f} % used; {outcome_words(row)}"
 
 
 def _draw_images(found: list[tuple[dict[str, Any], Examples]]) -> Figure:
@@ -194,7 +195,7 @@ def _draw_images(found: list[tuple[dict[str, Any], Examples]]) -> Figure:
     figure = new_figure(height=len(found) * (lines * WIDTH / columns + 0.35) + 0.45)
     parts = figure.subfigures(len(found), 1, squeeze=False)[:, 0]
     for part, (row, examples) in zip(parts, found, strict=True):
-        part.suptitle(_heading(row, examples), fontsize=10)
+        part.suptitle(wrapped(_heading(row, examples), width=HEADING_LINE), fontsize=10)
         for position, axes in enumerate(part.subplots(lines, columns, squeeze=False).ravel()):
             axes.set_axis_off()
             if position < _shown(examples):
@@ -212,7 +213,7 @@ def _draw_signals(wanted: GateFigure, found: list[tuple[dict[str, Any], Examples
         points = WIDTH * 72 * 0.85 / steps  # a step's width, so that long sequences stay apart
         draw_signal(axes, examples, number, feature=min(wanted.feature, features - 1), size=min(16, max(4, points**2)))
         if number == 0:
-            axes.set_title(_heading(row, examples), loc="left", fontsize=10)
+            axes.set_title(wrapped(_heading(row, examples), width=HEADING_LINE), loc="left", fontsize=10)
         if wanted.axis == "marker":
             axes.set_yticks([0, 1])
     drawn[-1].xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))

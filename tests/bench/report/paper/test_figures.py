@@ -229,8 +229,8 @@ def test_figure_5_draws_the_marker_of_both_frameworks(store: Store):
     assert picture.name == "paper-figure-5"
     titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
     assert titles == [
-        "PyTorch: 50 % of these samples used; mean squared error 0.500, not solved",
-        "TensorFlow: 25 % of these samples used; mean squared error 0.500, not solved",
+        "PyTorch: 50 % used; mean squared error 0.500, not solved",
+        "TensorFlow: 25 % used; mean squared error 0.500, not solved",
     ]
     used, skipped = picture.figure.axes[0].collections
     assert np.asarray(used.get_offsets()).tolist() == [[0, 0], [1, 1]]
