@@ -10,7 +10,7 @@ SWEEP ?= quick
 RESULTS ?= results
 REPORTS ?= reports
 # The sweeps of results/reference.
-EVIDENCE := digits frameworks ablations-skips table1-cpu table1-cpu-budget table2-cpu table4-cpu
+EVIDENCE := digits frameworks ablations-skips table1-cpu table1-cpu-budget table1-cpu-longer table2-cpu table4-cpu
 
 .PHONY: install quick test test-slow test-tracking lint format speed mutants soak paper evidence report clean help
 

@@ -30,6 +30,8 @@ from impls.kinds import cells
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 # Frameworks have narrower ones too, in which they multiply nothing.
 CELL_DTYPES = ("float16", "bfloat16", "float32", "float64")
+# Learners train in no half type: Adam's ε is 0 in float16, and NumPy, which exports, lacks bfloat16.
+MODEL_DTYPES = ("float32", "float64")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
@@ -280,7 +282,14 @@ def unbuilt(name: str) -> str:
 
 
 def check_model(spec: ModelSpec) -> None:
-    """Raises `CellError` for a loss, a readout or a budget that there is not, or a loss that this readout has not."""
+    """Raises `CellError` for a loss, readout, budget or type that there is not, or a loss that this readout has not.
+
+    So it does for a cell that nothing is built from: a misspelt gate would be another gate.
+    """
+    said = {name: value for name, value in vars(spec.cell).items() if name != "precision"}
+    cell_spec(**said)
+    check_choice("precision", spec.cell.precision, PRECISIONS)
+    check_choice("dtype", spec.dtype, MODEL_DTYPES)
     check_choice("loss", spec.loss, LOSSES)
     check_choice("readout", spec.readout, READOUTS)
     check_choice("budget", spec.budget, BUDGETS)
@@ -334,6 +343,11 @@ def _check_shapes(spec: ModelSpec, batch: Batch) -> None:
         )
     given = {name: array.shape for name, array in batch.arrays().items()}
     check_draws(spec.cell, shape[:2], updates=given.get("updates"), gate_noise=given.get("gate_noise"))
+    if draws_noise(spec.cell) and "gate_noise" not in given:
+        raise CellError("gate='bernoulli' of a learner reads gate_noise, which the batch has not")
+    of_dropout = (batch.size, spec.cell.units[-1])
+    if given.get("dropout", of_dropout) != of_dropout:
+        raise CellError(f"dropout has shape {list(given['dropout'])} where {list(of_dropout)} is needed")
     if "mask" in given:
         check_mask(given["mask"], inputs=shape)
 

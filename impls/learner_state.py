@@ -56,8 +56,15 @@ def split_state(
     if steps < 0:
         raise ParameterError(f"a state of this learner: 'steps' is {steps}, and cannot be negative")
     m, v = MOMENTS
+    arrays = {name: _in_order(state[name]) for name in needed}
     return (
-        {name: state[f"parameters/{name}"] for name in shapes},
-        [(state[f"{m}/{name}"], state[f"{v}/{name}"]) for name in shapes],
+        {name: arrays[f"parameters/{name}"] for name in shapes},
+        [(arrays[f"{m}/{name}"], arrays[f"{v}/{name}"]) for name in shapes],
         steps,
     )
+
+
+def _in_order(given: Array) -> Array:
+    """Contiguous and in the machine's byte order: PyTorch takes no other array, and would do so half-way."""
+    array = np.asarray(given)
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

@@ -48,7 +48,7 @@ class NamedParameters(nn.Module):
                 if part not in module._modules:
                     module.add_module(part, _Part())
                 module = module.get_submodule(part)
-            module.register_parameter(leaf, nn.Parameter(torch.tensor(value, dtype=as_dtype(dtype))))
+            module.register_parameter(leaf, nn.Parameter(_as_tensor(value, name=name).to(as_dtype(dtype), copy=True)))
 
     def parameters_by_name(self) -> dict[str, Tensor]:
         """The parameters themselves, in canonical order.
@@ -106,7 +106,8 @@ def values_for(mine: Mapping[str, Tensor], parameters: Mapping[str, Any], *, whe
     """New values of all parameters, of their types; `ParameterError` where one is wrong, before any is replaced."""
     given = {name: _as_tensor(value, name=name) for name, value in parameters.items()}
     check_parameters(given, {name: tuple(value.shape) for name, value in mine.items()}, where=where)
-    return {name: given[name].to(value.dtype) for name, value in mine.items()}
+    # Copies, since a tensor that is given may be one that is replaced before it is read.
+    return {name: given[name].detach().to(value.dtype, copy=True) for name, value in mine.items()}
 
 
 def _as_tensor(value: Any, *, name: str) -> Tensor:
@@ -115,6 +116,7 @@ def _as_tensor(value: Any, *, name: str) -> Tensor:
         return value
     try:
         array = np.asarray(value)
-        return torch.as_tensor(array.astype("float32") if array.dtype.name == "bfloat16" else array)
+        kind = np.dtype("float32") if array.dtype.name == "bfloat16" else array.dtype.newbyteorder("=")
+        return torch.as_tensor(np.array(array, dtype=kind, order="C"))  # PyTorch takes no other order
     except (TypeError, ValueError) as error:
         raise ParameterError(f"{name!r} holds no numbers of one shape: {error}") from None

@@ -63,7 +63,9 @@ class Cell(Described, NamedParameters):
         return self.spec.input_size > 0
 
     def build(self, input_shape: Sequence[int | None] | tf.TensorShape) -> None:
-        """Creates the parameters for inputs of this shape, `[…, features]`."""
+        """Creates the parameters for inputs of this shape, `[…, features]`; those that are there stay."""
+        if self.built:
+            return
         self.spec = replace(self.spec, input_size=checks.known_features(input_shape, time=False))
         self._add_missing()
 

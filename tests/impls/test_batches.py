@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,17 @@ REFUSED: dict[str, tuple[ModelSpec, dict[str, Any], str]] = {
         {"gate_noise": MASK},
         "gate_noise is read only by a skip cell with gate='bernoulli'",
     ),
+    "a random gate without its noise": (
+        replace(model(), cell=CellSpec(cell="skip_lstm", input_size=2, units=(3,), gate="bernoulli")),
+        {},
+        "gate='bernoulli' of a learner reads gate_noise, which the batch has not",
+    ),
+    "dropout at every step": (
+        model(readout="every"),
+        {"targets": np.ones((SIZE, TIME, 1)), "dropout": np.ones((SIZE, TIME, 3))},
+        "dropout has shape [3, 4, 3] where [3, 3] is needed",
+    ),
+    "dropout of units": (model(), {"dropout": np.ones(3)}, "dropout has shape [3] where [3, 3] is needed"),
     "other features": (model(), {"inputs": INPUTS[:, :, :1]}, "inputs have 1 features where the cell was built for 2"),
     "no features": (model(), {"inputs": INPUTS[:, :, 0]}, "inputs have shape [3, 4] where [batch, time, 2] is needed"),
     "no steps": (model(), {"inputs": INPUTS[:, :0]}, "inputs have no time steps (T = 0)"),
@@ -107,6 +119,35 @@ def test_what_is_no_batch_of_the_model_is_refused(name: str) -> None:
     spec, arrays, words = REFUSED[name]
     with pytest.raises(CellError, match=f"^{re.escape(words)}$"):
         check_batch(spec, batch(**arrays))
+
+
+MISSPELT: dict[str, tuple[dict[str, Any], str]] = {
+    "another gate": ({"gate": "bernouli"}, "gate='bernouli' is not one of"),
+    "another activation": ({"activation": "Tanh"}, "activation='Tanh' is not one of"),
+    "another initial state": ({"initial_state": "zero"}, "initial_state='zero' is not one of"),
+    "a flag in words": ({"layer_norm": "no"}, "layer_norm"),
+    "a layer above the top": ({"gate_layer": 1}, "gate_layer=1: the stack has layers 0 to 0 (or -1, the top)"),
+    "another precision": ({"precision": "float16"}, "precision='float16' is not one of"),
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_learner_is_built_of_no_cell_that_means_nothing(framework: str, name: str) -> None:
+    changes, words = MISSPELT[name]
+    right = model("skip_lstm")
+    parameters = initial_parameters(right, seed=0)
+    spec = replace(right, cell=replace(right.cell, **changes))
+    with pytest.raises(CellError, match=f"^{re.escape(words)}"):
+        build_learner(framework, model=spec, optimizer=OptimizerSpec(), parameters=parameters, engine="reference")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_learner_trains_in_no_half_type(framework: str, dtype: str) -> None:
+    parameters = initial_parameters(model(), seed=0)
+    with pytest.raises(CellError, match=f"^dtype='{dtype}' is not one of float32, float64"):
+        build_learner(framework, model=model(dtype=dtype), optimizer=OptimizerSpec(), parameters=parameters)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -139,3 +139,28 @@ def test_parameters_that_do_not_fit_are_refused(framework: str, form: str, chang
     with pytest.raises(ParameterError, match=message):
         module.load_parameters(given)
     assert checksum(module.export_parameters()) == before
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_parameters_that_are_exchanged_are_read_before_they_are_replaced(framework: str, form: str) -> None:
+    built = build(framework, form, CellSpec(cell="lstm", input_size=2, units=(3,)))
+    before = built.export_parameters()
+    c, h = "layers.0.initial_c", "layers.0.initial_h"
+    given = dict(built.parameters_by_name())
+    built.load_parameters(given | {c: given[h], h: given[c]})
+    after = built.export_parameters()
+    np.testing.assert_array_equal(after[c], before[h])
+    np.testing.assert_array_equal(after[h], before[c])
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_arrays_may_lie_in_any_order(framework: str) -> None:
+    built = build(framework, FORMS[0], CellSpec(cell="lstm", input_size=2, units=(3,)))
+    values = built.export_parameters()
+    backwards = {name: np.ascontiguousarray(value[..., ::-1])[..., ::-1] for name, value in values.items()}
+    for given in (backwards, {name: value.astype(value.dtype.newbyteorder()) for name, value in values.items()}):
+        built.load_parameters({name: np.zeros_like(value) for name, value in values.items()})
+        built.load_parameters(given)
+        for name, value in built.export_parameters().items():
+            np.testing.assert_array_equal(value, values[name])

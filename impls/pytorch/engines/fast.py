@@ -70,7 +70,8 @@ def _unroll_beside_graphs(
     every_step: bool,
 ) -> Unrolled:
     """By an implementation that is no operator, at which `torch.compile` breaks its graph."""
-    refuse_transforms(_differentiable(parameters, inputs, state))
+    given = (draw for draw in (updates, gate_noise, lengths) if draw is not None)
+    refuse_transforms((*_differentiable(parameters, inputs, state), *given))
     names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
     tensors = [parameters[name] for name in names]
     leaves = [leaf for layer in state.layers for leaf in layer]

@@ -106,7 +106,8 @@ class OperationsUnroll(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         if keep:
             columns = [torch.stack(column) for column in zip(*before, strict=True)]
-            ctx.save_for_backward(inputs, u, real, *values, *columns)
+            # The gates are the caller's to change in place.
+            ctx.save_for_backward(inputs, u.clone(), real, *values, *columns)
             ctx.rest = (spec, names)
         # Copies, since a tensor that went in cannot come out as another one.
         return (h, u, *(leaf.clone() for leaf in _leaves(state)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import Tensor
@@ -65,7 +66,10 @@ def unroll_fast(
             if not program.keep:  # no gradient was in sight when this was traced: run once more, and keep
                 _, kept = run_forward(keeping, used, sequences, state)
             of_outputs = tf.nest.pack_sequence_as(outputs, list(cotangents))
-            of_all: list[Tensor] = tf.nest.flatten(run_backward(keeping, used, sequences, state, kept, of_outputs))
+            read = (used, sequences, state, kept, of_outputs)
+            if not tf.executing_eagerly():  # `tf.cond` loses what is first read on the way into a compiled function
+                read = tf.nest.map_structure(_renamed, read)
+            of_all: list[Tensor] = tf.nest.flatten(run_backward(keeping, *read))
             return of_all
 
         return tf.nest.flatten(outputs), grad
@@ -89,6 +93,10 @@ def _sequences(inputs: Tensor, *, draws: Tensor | None, lengths: Tensor | None, 
         draws = tf.cast(tf.transpose(tf.stop_gradient(draws)), gate_dtype(inputs.dtype))
     ends = None if lengths is None else tf.cast(lengths, tf.int32)
     return Sequences(tf.transpose(inputs, [1, 0, 2]), draws, ends)
+
+
+def _renamed(value: Any) -> Any:
+    return tf.identity(value) if isinstance(value, tf.Tensor) else value
 
 
 def _is_used(name: str) -> bool:

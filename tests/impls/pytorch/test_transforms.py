@@ -76,6 +76,11 @@ def test_fast_engine_names_the_reference(transform: str, layer_class: Any) -> No
         TRANSFORMS[transform](built(layer_class, "fast"))
 
 
+def test_fast_engine_names_the_reference_where_draws_alone_are_mapped() -> None:
+    with pytest.raises(CellError, match="give the layer engine='reference'"):
+        vmap(lambda u: built(LSTM, "fast")(X, updates=u)[0].h)(torch.ones(2, *X.shape[:2], dtype=X.dtype))
+
+
 @pytest.mark.parametrize("layer_class", LAYERS)
 def test_reference_has_them_all(layer_class: Any) -> None:
     layer = built(layer_class, "reference")

@@ -83,7 +83,8 @@ class KernelUnroll(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         if keep:
             # Saved the official way, all that is large is freed as soon as the gradient is had.
-            ctx.save_for_backward(inputs, gates, *map(torch.from_numpy, (results.cumulative, *tape)))
+            # The gates are small, and their own to the caller, who may change them in place.
+            ctx.save_for_backward(inputs, gates.clone(), *map(torch.from_numpy, (results.cumulative, *tape)))
             ctx.rest = (spec, layout, weights, sequences._replace(inputs=np.empty((0, 0, 0), dtype)), names)
         return tuple(outputs)
 
