@@ -31,7 +31,7 @@ TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 # Frameworks have narrower ones too, in which they multiply nothing.
 CELL_DTYPES = ("float16", "bfloat16", "float32", "float64")
 # Learners train in no half type: Adam's ε is 0 in float16, and NumPy, which exports, lacks bfloat16.
-MODEL_DTYPES = ("float32", "float64")
+TRAINED_DTYPES = ("float32", "float64")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
@@ -282,19 +282,23 @@ def unbuilt(name: str) -> str:
 
 
 def check_model(spec: ModelSpec) -> None:
-    """Raises `CellError` for a loss, readout, budget or type that there is not, or a loss that this readout has not.
+    """Raises `CellError` for a loss, a readout or a budget that there is not, or a loss that this readout has not.
 
     So it does for a cell that nothing is built from: a misspelt gate would be another gate.
     """
     said = {name: value for name, value in vars(spec.cell).items() if name != "precision"}
     cell_spec(**said)
     check_choice("precision", spec.cell.precision, PRECISIONS)
-    check_choice("dtype", spec.dtype, MODEL_DTYPES)
     check_choice("loss", spec.loss, LOSSES)
     check_choice("readout", spec.readout, READOUTS)
     check_choice("budget", spec.budget, BUDGETS)
     if spec.loss == "cross_entropy" and spec.readout == "every":
         raise CellError("loss='cross_entropy' with readout='every': a class is of a whole sequence; use readout='last'")
+
+
+def check_trained(spec: ModelSpec) -> None:
+    """Raises `CellError` for a type in which a model computes and no learner trains."""
+    check_choice("dtype", spec.dtype, TRAINED_DTYPES)
 
 
 def check_batch(spec: ModelSpec, batch: Batch) -> dict[str, Array]:

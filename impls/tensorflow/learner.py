@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import Tensor
 
-from impls.checks import check_batch, check_precision
+from impls.checks import check_batch, check_precision, check_trained
 from impls.contract import Array, Batch, Evaluation, ModelSpec, OptimizerSpec, Parameters, State, StepResult
 from impls.learner_state import join_state, split_state
 from impls.parameters import model_shapes
@@ -35,6 +35,7 @@ class Learner:
         device: str,
         threads: int,
     ) -> None:
+        check_trained(model)
         check_precision(model.cell.precision, device=device)
         check_card(model.cell.precision, device=device)
         set_threads(threads)

@@ -287,7 +287,6 @@ def test_the_gpu_learns_what_the_cpu_learns(framework: str, cuda: None) -> None:
         ("pytorch", "reference", "float32", "reference"),
         ("pytorch", "fast", "float32", "kernels"),
         ("pytorch", "fast", "float64", "kernels"),
-        ("pytorch", "fast", "bfloat16", "operations"),
         ("pytorch", "native", "float32", "native"),
         ("tensorflow", "reference", "float32", "reference"),
         ("tensorflow", "fast", "float32", "rounds"),
