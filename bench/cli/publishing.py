@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import signal
 import sys
@@ -116,6 +117,7 @@ def _publish_and_tell(asked: Asked, results: Path, reports: Path, told: Connecti
     printed, refusal = io.StringIO(), ""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks answers it for all
     signal.signal(signal.SIGTERM, _stop)
+    gc.disable()  # a tenth of the time, and the process ends with its report
     try:
         with redirect_stdout(printed):
             publish(asked.sweep, command=asked.command, results=results, reports=reports)
