@@ -14,6 +14,7 @@ import numpy as np
 
 from impls.contract import Array, Parameters, State
 from impls.errors import ParameterError, nearest
+from impls.parameters import in_order
 
 Moments = tuple[Array, Array]
 MOMENTS = ("adam_m", "adam_v")
@@ -56,15 +57,10 @@ def split_state(
     if steps < 0:
         raise ParameterError(f"a state of this learner: 'steps' is {steps}, and cannot be negative")
     m, v = MOMENTS
-    arrays = {name: _in_order(state[name]) for name in needed}
+    # Before anything is replaced, which an array that a framework does not take would leave half done.
+    arrays = {name: in_order(state[name]) for name in needed}
     return (
         {name: arrays[f"parameters/{name}"] for name in shapes},
         [(arrays[f"{m}/{name}"], arrays[f"{v}/{name}"]) for name in shapes],
         steps,
     )
-
-
-def _in_order(given: Array) -> Array:
-    """Contiguous and in the machine's byte order: PyTorch takes no other array, and would do so half-way."""
-    array = np.asarray(given)
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

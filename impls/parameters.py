@@ -133,6 +133,11 @@ def initial_parameters(spec: CellSpec | ModelSpec, *, seed: int) -> Parameters:
     return {name: initial_value(cell, name, shape, seed=seed) for name, shape in shapes.items()}
 
 
+def in_order(array: Array) -> Array:
+    """The array contiguous and in the machine's byte order: PyTorch takes no other. Its shape stays."""
+    return np.asarray(array, dtype=np.asarray(array).dtype.newbyteorder("="), order="C")
+
+
 def check_parameters(parameters: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
     """Raises `ParameterError` unless `parameters` has exactly these names and shapes, and holds real numbers."""
     for name in parameters:

@@ -30,6 +30,7 @@ def table(heading: str, number: int = 0) -> list[list[str]]:
     section = FINDINGS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"(?:^ *\|.*\n)+", section, re.MULTILINE)
     rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in blocks[number].splitlines()]
+    assert len(rows) > 2, heading
     return rows[2:]
 
 

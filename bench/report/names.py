@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bench.report.numbers import exact
+from bench.report.numbers import DIGITS, exact, number
 
 CELLS = {"lstm": "LSTM", "gru": "GRU"}
 SKIP = "skip_"
@@ -109,6 +109,11 @@ def metric_unit(metric: str) -> str:
 def metric_scale(metric: str) -> float:
     """What a record's number is multiplied with to be shown in the metric's unit."""
     return 100.0 if metric in SHARES else 1.0
+
+
+def metric_text(metric: str, value: float, *, digits: int = DIGITS) -> str:
+    """A record's number in the metric's unit, such as “42.2 %”."""
+    return " ".join(filter(None, (number(metric_scale(metric) * value, digits=digits), metric_unit(metric))))
 
 
 def metric_head(metric: str, *, higher_is_better: bool) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from impls.checks import CELL_DTYPES, check_seed, dtype_name, wrong_dtype
 from impls.contract import Array, Parameters
 from impls.errors import CellError, ParameterError
-from impls.parameters import check_parameters
+from impls.parameters import check_parameters, in_order
 
 
 def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
@@ -116,7 +116,6 @@ def _as_tensor(value: Any, *, name: str) -> Tensor:
         return value
     try:
         array = np.asarray(value)
-        kind = np.dtype("float32") if array.dtype.name == "bfloat16" else array.dtype.newbyteorder("=")
-        return torch.as_tensor(np.array(array, dtype=kind, order="C"))  # PyTorch takes no other order
+        return torch.as_tensor(in_order(array.astype("float32") if array.dtype.name == "bfloat16" else array))
     except (TypeError, ValueError) as error:
         raise ParameterError(f"{name!r} holds no numbers of one shape: {error}") from None

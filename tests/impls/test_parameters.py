@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from impls.checks import check_seed
-from impls.contract import FRAMEWORKS, CellSpec, ModelSpec
+from impls.contract import FRAMEWORKS, Batch, CellSpec, ModelSpec, OptimizerSpec, build_learner
 from impls.errors import ParameterError
 from impls.parameters import cell_shapes, checksum, initial_parameters, model_shapes
 from tests.impls.frameworks import FORMS, build
@@ -164,3 +164,19 @@ def test_arrays_may_lie_in_any_order(framework: str) -> None:
         built.load_parameters(given)
         for name, value in built.export_parameters().items():
             np.testing.assert_array_equal(value, values[name])
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_state_may_lie_in_any_order(framework: str) -> None:
+    spec = ModelSpec(cell=CellSpec(cell="lstm", input_size=2, units=(3,)), output_size=1, loss="mean_squared_error")
+    parameters = initial_parameters(spec, seed=1)
+    learner = build_learner(framework, model=spec, optimizer=OptimizerSpec(), parameters=parameters, engine="reference")
+    inputs = np.random.default_rng(0).standard_normal((4, 5, 2)).astype(np.float32)
+    learner.train_step(Batch(inputs=inputs, targets=inputs[:, 0, :1]))
+    state = learner.export_state()
+    learner.load_state({name: np.zeros_like(value) for name, value in state.items()})
+    learner.load_state(
+        {name: value if not value.ndim else np.ascontiguousarray(value[::-1])[::-1] for name, value in state.items()}
+    )
+    for name, value in learner.export_state().items():
+        np.testing.assert_array_equal(value, state[name], err_msg=name)

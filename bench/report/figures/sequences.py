@@ -20,8 +20,7 @@ from bench.records.store import Store
 from bench.report.figures.style import INK, SKIPPED, TITLE_LINE, USED, WIDTH, Picture, new_figure, slug, topics, wrapped
 from bench.report.frames import read_examples, rows_of
 from bench.report.glossary import evaluation_words
-from bench.report.names import SKIP, framework_name, metric_name, metric_scale, metric_unit
-from bench.report.numbers import number
+from bench.report.names import SKIP, framework_name, metric_name, metric_text
 from bench.report.task_options import options_of
 from impls.contract import Array
 
@@ -108,10 +107,8 @@ def outcome_words(trial: Mapping[str, Any]) -> str:
     Whether it solved its task is told where the task has a criterion.
     """
     metric = str(trial["quality_metric"])
-    unit = metric_unit(metric)
-    quality = " ".join([metric_name(metric), number(metric_scale(metric) * trial["quality"], digits=3), *unit])
     solved = {True: ", solved", False: ", not solved"}.get(trial["solved"], "")
-    return f"{quality}{solved}"
+    return f"{metric_name(metric)} {metric_text(metric, trial['quality'], digits=3)}{solved}"
 
 
 def trial_examples(trial: Mapping[str, Any], *, store: Store) -> Examples | None:

@@ -22,8 +22,7 @@ from bench.report.names import (
     head,
     many,
     metric_name,
-    metric_scale,
-    metric_unit,
+    metric_text,
     seeds_name,
 )
 from bench.report.numbers import number
@@ -69,7 +68,7 @@ def _best(problem: str, rows: pd.DataFrame, *, asked: pd.DataFrame) -> str:
         some = "no configuration" if rows["quality"].notna().any() else "no trial"
         return f"{problem}: {some} has a finite {metric_name(metric)}" + (f"; {solved}." if solved else ".")
     best = rows_of(ranked)[0]
-    value = " ".join(filter(None, (number(metric_scale(metric) * best["quality"]), metric_unit(metric))))
+    value = metric_text(metric, best["quality"])
     over = f", the mean of {seeds_name(best['seeds'], asked=best['asked'])}," if best["asked"] > 1 else ""
     text = f"{problem}: {best_word(higher_is_better=higher)} {metric_name(metric)} {value}{over} "
     text += f"by {best['label']} in {framework_name(best['framework'])}, with {_used(best, first)}, "

@@ -49,10 +49,10 @@ def unknown_workloads(content: dict[str, Any]) -> list[str]:
 
 def benchmarks_beside(results: Path) -> Benchmarks | None:
     """The benchmarks beside the records; None where they were not run. Raises `SpeedError`."""
-    try:
-        file = (results / "speed" / "benchmarks.json").stat()
-    except FileNotFoundError:
+    path = results / "speed" / "benchmarks.json"
+    if not path.exists():
         return None
+    file = path.stat()
     return _benchmarks(results, (file.st_ino, file.st_mtime_ns, file.st_size))
 
 

@@ -45,7 +45,7 @@ def unroll_fast(
     options = {"updates": updates, "gate_noise": gate_noise, "lengths": lengths}
     if implementation == "tiles":
         if not torch.compiler.is_compiling():
-            refuse_transforms(_differentiable(parameters, inputs, state))
+            refuse_transforms(_given(parameters, inputs, state, options))
         # Not above: Triton is not on every machine, and takes a second to import.
         from impls.pytorch.engines.tiles.unroll import unroll_tiles
 
@@ -70,8 +70,8 @@ def _unroll_beside_graphs(
     every_step: bool,
 ) -> Unrolled:
     """By an implementation that is no operator, at which `torch.compile` breaks its graph."""
-    given = (draw for draw in (updates, gate_noise, lengths) if draw is not None)
-    refuse_transforms((*_differentiable(parameters, inputs, state), *given))
+    options = {"updates": updates, "gate_noise": gate_noise, "lengths": lengths}
+    refuse_transforms(_given(parameters, inputs, state, options))
     names = [name for name in parameters if name.startswith(("layers.", "update_gate.")) and ".initial_" not in name]
     tensors = [parameters[name] for name in names]
     leaves = [leaf for layer in state.layers for leaf in layer]
@@ -87,6 +87,9 @@ def _unroll_beside_graphs(
     return Unrolled(h, gates, FlatState(layers, tuple(last[len(leaves) :])))
 
 
-def _differentiable(parameters: Mapping[str, Tensor], inputs: Tensor, state: FlatState) -> tuple[Tensor, ...]:
-    """All tensors that a gradient may be asked of."""
-    return (inputs, *parameters.values(), *(leaf for layer in state.layers for leaf in layer), *state.gate)
+def _given(
+    parameters: Mapping[str, Tensor], inputs: Tensor, state: FlatState, options: Mapping[str, Tensor | None]
+) -> tuple[Tensor, ...]:
+    """All tensors that a transform may reach: what a gradient may be asked of, draws and lengths."""
+    leaves = (leaf for layer in state.layers for leaf in layer)
+    return (inputs, *parameters.values(), *leaves, *state.gate, *(one for one in options.values() if one is not None))

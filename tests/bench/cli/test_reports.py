@@ -35,9 +35,7 @@ def written(folder: Path, name: str, *, seeds: int = 1, recorded: bool = True) -
 
 def forked(_: str) -> object:
     """Processes that begin as this one is, with what was replaced in it."""
-    context = get_context("fork")
-    context.set_forkserver_preload = lambda _: None  # type: ignore[method-assign]
-    return context
+    return get_context("fork")
 
 
 def places(folder: Path) -> list[str]:

@@ -386,3 +386,10 @@ def test_precisions_and_sizes_are_rows_of_their_own_and_the_card_is_named(tmp_pa
     assert "Not measured, an old card: pytorch, tf32." in html
     assert "110, 512 units, bfloat16, float32, quick scale" in html
     assert html.count("data:image/svg+xml") == 3
+
+
+@pytest.mark.usefixtures("unsaved")
+def test_a_file_where_the_folder_of_benchmarks_would_be_is_none(tmp_path: Path) -> None:
+    one_record(tmp_path / "results")
+    (tmp_path / "results" / "speed").write_text("no folder")
+    assert write_report(SWEEP, results=tmp_path / "results", reports=tmp_path / "reports").is_file()

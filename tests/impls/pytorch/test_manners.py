@@ -283,3 +283,23 @@ def test_outputs_may_be_changed_in_place(engine: str) -> None:
     outputs, _ = SkipGRU(3, input_size=3, seed=0, engine=engine)(X)
     outputs.h.mul_(2).sum().backward()
     outputs.state_gate.mul_(2)
+
+
+@pytest.mark.parametrize("layer_class", [SkipGRU, GRU])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_gates_are_the_callers_to_change_in_place(layer_class: Any, dtype: str) -> None:
+    """Kernels compute in float32, operations in bfloat16; neither's gradient reads what the caller has."""
+    x = torch.ones(2, 5, 2, dtype=getattr(torch, dtype))
+    gradients = []
+    for change in (False, True):
+        layer = layer_class(3, input_size=2, seed=0, dtype=dtype, engine="fast")
+        outputs, _ = layer(x)
+        h = outputs.h.sum()
+        if change:
+            with torch.no_grad():
+                outputs.state_gate.mul_(2)
+        h.backward()
+        gradients.append([value.grad for value in layer.parameters() if value.grad is not None])
+    assert gradients[0]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
