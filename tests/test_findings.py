@@ -70,6 +70,22 @@ def percent(found: Sequence[Record], measure: str) -> list[float]:
     return [100 * value for record in found if (value := getattr(record, measure)) is not None]
 
 
+def test_the_hours_of_all_trials() -> None:
+    hours = sum(record.total_seconds or 0 for record in Store(REFERENCE).survey().records.values()) / 3600
+    assert f"the recorded trials took {hours:.0f} hours" in FINDINGS
+
+
+def test_longer_training() -> None:
+    """In prose: the share of updates after 8,000 steps, then after 5,000, in PyTorch."""
+    for cell in ("Skip LSTM", "Skip GRU"):
+        longer, shorter = (
+            percent(seeds_of(f"{cell}, λ = 1e-5", sweep=sweep, framework="pytorch"), "update_ratio")
+            for sweep in ("table1-cpu-longer", "table1-cpu")
+        )
+        assert len(longer) == len(shorter) == 5
+        assert re.search(rf"{told_of(longer, '0.0 ± 0.0')} % \({cell}(?: in\s+PyTorch)?, {mean(shorter):.1f}", FINDINGS)
+
+
 def test_table_2() -> None:
     for row, _, _, *told in table("Images, pixel by pixel (Table 2)"):
         for framework, (accuracy, updates) in zip(FRAMEWORKS, (told[:2], told[2:]), strict=True):
