@@ -48,7 +48,7 @@ class NamedParameters(nn.Module):
                 if part not in module._modules:
                     module.add_module(part, _Part())
                 module = module.get_submodule(part)
-            module.register_parameter(leaf, nn.Parameter(_as_tensor(value, name=name).to(as_dtype(dtype), copy=True)))
+            module.register_parameter(leaf, nn.Parameter(_copied(value, name=name).to(as_dtype(dtype))))
 
     def parameters_by_name(self) -> dict[str, Tensor]:
         """The parameters themselves, in canonical order.
@@ -104,18 +104,20 @@ class NamedParameters(nn.Module):
 
 def values_for(mine: Mapping[str, Tensor], parameters: Mapping[str, Any], *, where: str) -> dict[str, Tensor]:
     """New values of all parameters, of their types; `ParameterError` where one is wrong, before any is replaced."""
-    given = {name: _as_tensor(value, name=name) for name, value in parameters.items()}
+    given = {name: _copied(value, name=name) for name, value in parameters.items()}
     check_parameters(given, {name: tuple(value.shape) for name, value in mine.items()}, where=where)
-    # Copies, since a tensor that is given may be one that is replaced before it is read.
-    return {name: given[name].detach().to(value.dtype, copy=True) for name, value in mine.items()}
+    return {name: given[name].to(value.dtype) for name, value in mine.items()}
 
 
-def _as_tensor(value: Any, *, name: str) -> Tensor:
-    """An array, a tensor or nested lists as a tensor; NumPy's bfloat16, which PyTorch does not read, in float32."""
+def _copied(value: Any, *, name: str) -> Tensor:
+    """A copy of an array, a tensor or nested lists; NumPy's bfloat16, which PyTorch does not read, in float32.
+
+    A tensor that is given may be one that is replaced before it is read.
+    """
     if isinstance(value, Tensor):
-        return value
+        return value.detach().clone()
     try:
         array = np.asarray(value)
-        return torch.as_tensor(in_order(array.astype("float32") if array.dtype.name == "bfloat16" else array))
+        return torch.tensor(in_order(array.astype("float32") if array.dtype.name == "bfloat16" else array))
     except (TypeError, ValueError) as error:
         raise ParameterError(f"{name!r} holds no numbers of one shape: {error}") from None

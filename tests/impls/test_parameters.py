@@ -159,7 +159,11 @@ def test_arrays_may_lie_in_any_order(framework: str) -> None:
     built = build(framework, FORMS[0], CellSpec(cell="lstm", input_size=2, units=(3,)))
     values = built.export_parameters()
     backwards = {name: np.ascontiguousarray(value[..., ::-1])[..., ::-1] for name, value in values.items()}
-    for given in (backwards, {name: value.astype(value.dtype.newbyteorder()) for name, value in values.items()}):
+    swapped = {name: value.astype(value.dtype.newbyteorder()) for name, value in values.items()}
+    fixed = {name: value.copy() for name, value in values.items()}
+    for value in fixed.values():
+        value.flags.writeable = False
+    for given in (backwards, swapped, fixed):
         built.load_parameters({name: np.zeros_like(value) for name, value in values.items()})
         built.load_parameters(given)
         for name, value in built.export_parameters().items():
